@@ -1,0 +1,157 @@
+"""The bytes of `settleBatch`: how matched orders are packed for the chain, and how a Fill event reads back.
+
+A batch is `settleBatch(uint256 entryCount)` followed, outside the ABI arguments, by entryCount entries of
+four 32-byte words. The contract streams them from calldata with two cursors, one maker and one taker:
+
+  MARKET entry   who = role            terms = market hash      r = first sequence    vs = 0
+                 chooses the market of the fills that follow; the sequence must be the market's next one
+  MAKER / TAKER  who, terms, r, vs     puts the order into its cursor; if `fill` > 0, the two cursors then
+                                       trade that many lots at the maker's limit price
+
+  who   = account 160 | expiry 40 | fill 40 | role 8 | signature kind 8           (lowest bits first)
+  terms = maxFeeBps 16 | limitPrice 64 | quantity 40 | nonce 64 | flags 72
+  flags = isBuy 1 | isMarket 1 | timeInForce 3 | selfTrade 2 | reduceOnly 1
+  r, vs = EIP-2098 compact signature
+
+Every entry that trades uses up one sequence number of its market, also when the fill is skipped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import IntEnum
+
+from cxdex.eip712 import market_hash
+from cxdex.keccak import keccak
+from cxdex.order import Order, Side, SignedOrder
+from cxdex.signature import to_compact
+
+SETTLE_BATCH_SELECTOR = keccak(b"settleBatch(uint256)")[:4]
+ENTRY_BYTES = 128
+SIGNATURE_ECDSA = 0
+
+
+class Role(IntEnum):
+    MAKER = 0
+    TAKER = 1
+    MARKET = 2
+
+
+class SkipReason(IntEnum):
+    """Why the chain passed over a fill: only what a trader can do on their own."""
+
+    MAKER_CANCELLED = 1
+    TAKER_CANCELLED = 2
+    MAKER_EXPIRED = 3
+    TAKER_EXPIRED = 4
+    BUYER_BALANCE = 5
+    SELLER_BALANCE = 6
+
+
+@dataclass(frozen=True, slots=True)
+class MatchedFill:
+    """One fill as the matching engine decided it. quantity in lots; price is the maker's limit, in ticks."""
+
+    market: str
+    sequence: int
+    maker: SignedOrder
+    taker: SignedOrder
+    quantity: int
+
+
+@dataclass(frozen=True, slots=True)
+class FillTerms:
+    """The two packed words of a Fill event."""
+
+    market_index: int
+    sequence: int
+    taker_is_buyer: bool
+    price: int
+    quantity: int
+    maker_fee: int
+    taker_fee: int
+    maker_nonce: int
+    taker_nonce: int
+
+
+def pack_terms(order: Order) -> int:
+    flags = (
+        int(order.side is Side.BUY)
+        | order.order_type << 1
+        | order.time_in_force << 2
+        | order.self_trade << 5
+        | int(order.reduce_only) << 7
+    )
+    return order.max_fee_bps | order.limit_price << 16 | order.quantity << 80 | order.nonce << 120 | flags << 184
+
+
+def pack_order_entry(signed: SignedOrder, role: Role, fill: int) -> bytes:
+    order = signed.order
+    who = (
+        int.from_bytes(order.account, "big") | order.expiry << 160 | fill << 200 | role << 240 | SIGNATURE_ECDSA << 248
+    )
+    r, vs = to_compact(signed.signature)
+    return b"".join(word.to_bytes(32, "big") for word in (who, pack_terms(order), r, vs))
+
+
+def pack_market_entry(symbol: str, first_sequence: int) -> bytes:
+    who = Role.MARKET << 240
+    return who.to_bytes(32, "big") + market_hash(symbol) + first_sequence.to_bytes(32, "big") + bytes(32)
+
+
+def encode_settle_batch(fills: Iterable[MatchedFill]) -> bytes:
+    """Calldata that settles these fills in this order.
+
+    An order already in its cursor is not sent again. When both cursors have to move, the maker moves first
+    and the taker carries the fill.
+    """
+    entries: list[bytes] = []
+    market = ""
+    next_sequence = -1
+    maker = taker = b""
+    for fill in fills:
+        if fill.market != market or fill.sequence != next_sequence:
+            entries.append(pack_market_entry(fill.market, fill.sequence))
+            market, maker, taker = fill.market, b"", b""
+        next_sequence = fill.sequence + 1
+        if fill.maker.digest == maker and fill.taker.digest == taker:
+            raise ValueError("one maker and one taker trade at most once in a row")
+        if fill.taker.digest == taker:
+            entries.append(pack_order_entry(fill.maker, Role.MAKER, fill.quantity))
+        else:
+            if fill.maker.digest != maker:
+                entries.append(pack_order_entry(fill.maker, Role.MAKER, 0))
+            entries.append(pack_order_entry(fill.taker, Role.TAKER, fill.quantity))
+        maker, taker = fill.maker.digest, fill.taker.digest
+    return SETTLE_BATCH_SELECTOR + len(entries).to_bytes(32, "big") + b"".join(entries)
+
+
+def unpack_fill(terms: int, charges: int) -> FillTerms:
+    """The words `terms` and `charges` of a Fill event.
+
+    terms   = quantity 40 | price 64 | sequence 40 | marketIndex 16 | takerIsBuyer 8    (lowest bits first)
+    charges = takerNonce 64 | makerNonce 64 | takerFee 64 | makerFee 64
+    """
+    mask64 = 2**64 - 1
+    return FillTerms(
+        market_index=terms >> 144 & 0xFFFF,
+        sequence=terms >> 104 & 2**40 - 1,
+        taker_is_buyer=bool(terms >> 160 & 0xFF),
+        price=terms >> 40 & mask64,
+        quantity=terms & 2**40 - 1,
+        maker_fee=charges >> 192 & mask64,
+        taker_fee=charges >> 128 & mask64,
+        maker_nonce=charges >> 64 & mask64,
+        taker_nonce=charges & mask64,
+    )
+
+
+def trade_id(symbol: str, buy_order: bytes, sell_order: bytes, sequence: int, price: int, quantity: int) -> bytes:
+    """The trade's id, computable by anyone from the Fill event."""
+    return keccak(
+        market_hash(symbol)
+        + buy_order
+        + sell_order
+        + b"".join(value.to_bytes(32, "big") for value in (sequence, price, quantity))
+    )

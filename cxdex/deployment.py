@@ -1,0 +1,48 @@
+"""Where the contracts are: one JSON file a chain, written by the deploy script and read by everything else."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from cxdex.eip712 import Domain
+from cxdex.problem import Problem
+
+CONTRACTS = (
+    "USDC",
+    "Vault",
+    "Settlement",
+    "MarketRegistry",
+    "SynthFactory",
+    "SynthEngine",
+    "Oracle",
+    "CXPT",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """chain_id, the first block that can hold our events, and each contract's 20-byte address by name."""
+
+    chain_id: int
+    deployed_block: int
+    contracts: dict[str, bytes]
+
+    @property
+    def domain(self) -> Domain:
+        return Domain(self.chain_id, self.contracts["Settlement"])
+
+
+def load_deployment(path: Path) -> Deployment:
+    """Reads ``deployment.json``. Raises Problem DEPLOYMENT_MISSING or DEPLOYMENT_INVALID."""
+    try:
+        raw = json.loads(path.read_text())
+        contracts = {name: bytes.fromhex(raw["contracts"][name][2:]) for name in CONTRACTS}
+        return Deployment(int(raw["chainId"]), int(raw["deployedBlock"]), contracts)
+    except FileNotFoundError:
+        raise Problem(
+            "DEPLOYMENT_MISSING", f"no deployment file at {path}", allowed="run `make up`, or pass --deployment FILE"
+        ) from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise Problem("DEPLOYMENT_INVALID", f"{path} is not a deployment file: {error!r}") from error

@@ -1,0 +1,1 @@
+"""The indexer: rebuilds everything the chain knows from contract events alone. Imports only `cxdex`."""

@@ -1,0 +1,135 @@
+"""Events: everything the engine says happened, in order. Same commands, same events, on every machine.
+
+The database, the feeds and the settler are functions of these; none of them reads the engine's memory.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from cxdex.order import Order
+
+
+class Event(msgspec.Struct, frozen=True, tag=True, array_like=True):
+    """Base of all events. `time_ms` is the command's."""
+
+    time_ms: int
+
+
+class OrderAccepted(Event, frozen=True):
+    order: Order
+    signature: bytes
+    digest: bytes
+    client_order_id: str | None
+
+
+class OrderRejected(Event, frozen=True):
+    """The order changed nothing. `code` is one of the stable codes; `given` and `allowed` are for people."""
+
+    digest: bytes
+    account: bytes
+    market: str
+    code: str
+    detail: str
+    field: str | None = None
+    given: str | None = None
+    allowed: str | None = None
+
+
+class Traded(Event, frozen=True):
+    """One fill. match_id counts all fills of the exchange from 1; sequence counts the market's from 0.
+
+    Fees in 1e-6 USDC, as the contract will charge them. *_remaining in lots, after this fill.
+    """
+
+    match_id: int
+    market: str
+    sequence: int
+    maker_digest: bytes
+    taker_digest: bytes
+    maker: bytes
+    taker: bytes
+    taker_is_buyer: bool
+    price: int
+    quantity: int
+    maker_fee: int
+    taker_fee: int
+    maker_remaining: int
+    taker_remaining: int
+
+
+class OrderReduced(Event, frozen=True):
+    """The open quantity fell without a trade (self-trade prevention by decrement)."""
+
+    digest: bytes
+    account: bytes
+    market: str
+    remaining: int
+
+
+class OrderClosed(Event, frozen=True):
+    """The order is done. status: FILLED, CANCELLED or EXPIRED; reason: a stable word, e.g. USER, IOC, SELF_TRADE."""
+
+    digest: bytes
+    account: bytes
+    market: str
+    status: str
+    reason: str
+    remaining: int
+
+
+class LevelChanged(Event, frozen=True):
+    """Total resting lots at a price after the command, one event per touched level; 0 removes the level."""
+
+    market: str
+    is_bid: bool
+    price: int
+    quantity: int
+
+
+class BalanceChanged(Event, frozen=True):
+    """Absolute engine view after the command. total counts matched but unsettled fills; it can be negative after
+    a skipped fill whose proceeds were already spent."""
+
+    account: bytes
+    asset: int
+    total: int
+    reserved: int
+
+
+class FillVoided(Event, frozen=True):
+    """A matched fill that the chain passed over: its effect on both balances is undone."""
+
+    match_id: int
+    market: str
+    sequence: int
+    reason: int
+
+
+class FillRestored(Event, frozen=True):
+    """A reorg took back the FillVoided."""
+
+    match_id: int
+    market: str
+    sequence: int
+
+
+class MarketChanged(Event, frozen=True):
+    """A market was listed or its status changed. status: cxdex.market.MarketStatus."""
+
+    market: str
+    status: int
+
+
+AnyEvent = (
+    OrderAccepted
+    | OrderRejected
+    | Traded
+    | OrderReduced
+    | OrderClosed
+    | LevelChanged
+    | BalanceChanged
+    | FillVoided
+    | FillRestored
+    | MarketChanged
+)

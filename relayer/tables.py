@@ -1,0 +1,105 @@
+"""Tables that the relayer writes: orders and trades (the projector), batches (the settler).
+
+The API reads them. No other process writes them. Amounts that can exceed 63 bits are `Uint`.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Column, Index, LargeBinary
+from sqlmodel import Field, SQLModel
+
+from cxdex.storage import Big, Uint
+
+
+class OrderRow(SQLModel, table=True):
+    """One row per accepted order, for ever. Writer: the projector."""
+
+    __tablename__ = "order"
+    __table_args__ = (
+        Index("ix_order_account", "account", "accepted"),
+        Index("ix_order_client", "account", "client_order_id"),
+    )
+
+    digest: bytes = Field(sa_column=Column(LargeBinary(32), primary_key=True))
+    accepted: int = Field(sa_column=Column(Big, nullable=False, unique=True))  # counts accepted orders: paging cursor
+    account: bytes = Field(sa_column=Column(LargeBinary(20), nullable=False))
+    market: str
+    side: int
+    order_type: int
+    time_in_force: int
+    quantity: int = Field(sa_column=Column(Big, nullable=False))
+    limit_price: int = Field(sa_column=Column(Uint, nullable=False))
+    max_fee_bps: int
+    max_collateral: int = Field(sa_column=Column(Uint, nullable=False))
+    self_trade: int
+    reduce_only: bool
+    expiry: int = Field(sa_column=Column(Big, nullable=False))
+    nonce: int = Field(sa_column=Column(Uint, nullable=False))
+    signature: bytes = Field(sa_column=Column(LargeBinary(65), nullable=False))
+    client_order_id: str | None = None
+    status: str  # OPEN, FILLED, CANCELLED, EXPIRED
+    reason: str | None = None
+    filled: int = Field(sa_column=Column(Big, nullable=False))
+    remaining: int = Field(sa_column=Column(Big, nullable=False))
+    version: int
+    created_ms: int = Field(sa_column=Column(Big, nullable=False))
+    updated_ms: int = Field(sa_column=Column(Big, nullable=False))
+
+
+class TradeRow(SQLModel, table=True):
+    """One row per match. Writer: the projector. Whether it has settled is the chain's to say (indexer.tables)."""
+
+    __tablename__ = "trade"
+    __table_args__ = (
+        Index("ix_trade_market", "market", "sequence", unique=True),
+        Index("ix_trade_maker", "maker", "match_id"),
+        Index("ix_trade_taker", "taker", "match_id"),
+    )
+
+    match_id: int = Field(sa_column=Column(Big, primary_key=True, autoincrement=False))
+    market: str
+    sequence: int = Field(sa_column=Column(Big, nullable=False))
+    maker_digest: bytes = Field(sa_column=Column(LargeBinary(32), nullable=False))
+    taker_digest: bytes = Field(sa_column=Column(LargeBinary(32), nullable=False))
+    maker: bytes = Field(sa_column=Column(LargeBinary(20), nullable=False))
+    taker: bytes = Field(sa_column=Column(LargeBinary(20), nullable=False))
+    taker_is_buyer: bool
+    price: int = Field(sa_column=Column(Uint, nullable=False))
+    quantity: int = Field(sa_column=Column(Big, nullable=False))
+    maker_fee: int = Field(sa_column=Column(Uint, nullable=False))
+    taker_fee: int = Field(sa_column=Column(Uint, nullable=False))
+    time_ms: int = Field(sa_column=Column(Big, nullable=False))
+    voided: bool = False  # the chain passed over it; balances were put right
+
+
+class ProjectorCursor(SQLModel, table=True):
+    """The last journal sequence whose events are in the tables. One row, same transaction as the rows."""
+
+    __tablename__ = "projector_cursor"
+
+    id: int = Field(default=1, primary_key=True)
+    journal_sequence: int = Field(sa_column=Column(Big, nullable=False))
+
+
+class BatchRow(SQLModel, table=True):
+    """One settleBatch transaction. Writer: the settler, which commits the signed bytes before it sends them.
+
+    status: PREPARED, SENT, MINED, FINAL, or FAILED (with `error`; the fills go into a later batch).
+    """
+
+    __tablename__ = "batch"
+
+    id: int | None = Field(default=None, primary_key=True)
+    first_match_id: int = Field(sa_column=Column(Big, nullable=False))
+    last_match_id: int = Field(sa_column=Column(Big, nullable=False))
+    fills: int
+    nonce: int = Field(sa_column=Column(Big, nullable=False))
+    tx_hash: bytes = Field(sa_column=Column(LargeBinary(32), nullable=False, index=True))
+    raw_transaction: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    status: str = Field(index=True)
+    attempts: int = 0
+    block: int | None = Field(default=None, sa_column=Column(Big))
+    gas_used: int | None = Field(default=None, sa_column=Column(Big))
+    error: str | None = None
+    created_ms: int = Field(sa_column=Column(Big, nullable=False))
+    updated_ms: int = Field(sa_column=Column(Big, nullable=False))

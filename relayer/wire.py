@@ -1,0 +1,238 @@
+"""The messages between the engine process and the gateways, over a Unix socket.
+
+Framing: 4-byte big-endian length, then msgspec JSON. A request has an `id`; its reply repeats it. After
+`Subscribe`, feed messages arrive on the same connection with no id. Bytes travel as base64 (msgspec's form).
+
+Promises: a reply to `PlaceOrders` is sent only after the journal has synced the command to disk.
+Never:    a gateway can make the engine trust it beyond what it says: the chain checks every signature again.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from cxdex.order import Order
+
+SOCKET_NAME = "engine.sock"
+MAX_FRAME_BYTES = 8 * 1024 * 1024
+
+
+class WireOrder(msgspec.Struct, frozen=True):
+    order: Order
+    signature: bytes
+    digest: bytes
+    client_order_id: str | None = None
+
+
+class WireProblem(msgspec.Struct, frozen=True):
+    code: str
+    detail: str
+    field: str | None = None
+    given: str | None = None
+    allowed: str | None = None
+
+
+class OrderState(msgspec.Struct, frozen=True):
+    """status: OPEN, FILLED, CANCELLED, EXPIRED. version rises with every change. Times in unix milliseconds."""
+
+    order: Order
+    digest: bytes
+    client_order_id: str | None
+    status: str
+    reason: str | None
+    filled: int
+    remaining: int
+    version: int
+    created_ms: int
+    updated_ms: int
+
+
+class WireFill(msgspec.Struct, frozen=True):
+    match_id: int
+    market: str
+    sequence: int
+    price: int
+    quantity: int
+    is_maker: bool
+    fee: int
+    time_ms: int
+
+
+class Request(msgspec.Struct, frozen=True, tag=True, tag_field="msg"):
+    id: int
+
+
+class PlaceOrders(Request, frozen=True):
+    """Each order is answered on its own, in order. A digest that is already known returns its state, unchanged."""
+
+    orders: list[WireOrder]
+
+
+class CancelOrders(Request, frozen=True):
+    account: bytes
+    digests: list[bytes]
+
+
+class CancelAllOrders(Request, frozen=True):
+    account: bytes
+    market: str | None
+
+
+class NextNonces(Request, frozen=True):
+    """`count` nonces that no one else has been given lately; each on its own lane."""
+
+    account: bytes
+    count: int
+
+
+class GetOrder(Request, frozen=True):
+    digest: bytes
+
+
+class OpenOrders(Request, frozen=True):
+    account: bytes
+    market: str | None = None
+
+
+class GetAccount(Request, frozen=True):
+    account: bytes
+
+
+class GetStatus(Request, frozen=True):
+    pass
+
+
+class Subscribe(Request, frozen=True):
+    """All public and private feed messages from now on, after one book snapshot per market."""
+
+
+AnyRequest = (
+    PlaceOrders
+    | CancelOrders
+    | CancelAllOrders
+    | NextNonces
+    | GetOrder
+    | OpenOrders
+    | GetAccount
+    | GetStatus
+    | Subscribe
+)
+
+
+class PlaceResult(msgspec.Struct, frozen=True):
+    """Exactly one of `state` and `problem` is set. `fills` are those of this placement."""
+
+    digest: bytes
+    state: OrderState | None
+    problem: WireProblem | None
+    fills: list[WireFill] = []
+
+
+class CancelResult(msgspec.Struct, frozen=True):
+    digest: bytes
+    state: OrderState | None
+    problem: WireProblem | None
+
+
+class Balance(msgspec.Struct, frozen=True):
+    asset: int
+    total: int
+    reserved: int
+
+
+class Reply(msgspec.Struct, frozen=True, tag=True, tag_field="msg"):
+    id: int
+
+
+class PlaceReply(Reply, frozen=True):
+    results: list[PlaceResult]
+
+
+class CancelReply(Reply, frozen=True):
+    results: list[CancelResult]
+
+
+class NoncesReply(Reply, frozen=True):
+    nonces: list[int]
+
+
+class OrderReply(Reply, frozen=True):
+    state: OrderState | None
+
+
+class OrdersReply(Reply, frozen=True):
+    states: list[OrderState]
+
+
+class AccountReply(Reply, frozen=True):
+    epoch: int
+    balances: list[Balance]
+
+
+class MarketState(msgspec.Struct, frozen=True):
+    symbol: str
+    index: int
+    kind: int
+    base_asset: int
+    base_symbol: str
+    lot_exponent: int
+    quote_per_lot_tick: int
+    min_lots: int
+    maker_fee_bps: int
+    taker_fee_bps: int
+    status: int
+    next_sequence: int
+    settled_sequence: int
+
+
+class StatusReply(Reply, frozen=True):
+    """epoch: name of this run of the feeds. journal_sequence: commands accepted so far."""
+
+    epoch: str
+    journal_sequence: int
+    chain_block: int
+    markets: list[MarketState]
+
+
+class SubscribedReply(Reply, frozen=True):
+    epoch: str
+
+
+class ErrorReply(Reply, frozen=True):
+    """The request itself could not be served (malformed, engine stopping)."""
+
+    problem: WireProblem
+
+
+class Feed(msgspec.Struct, frozen=True, tag=True, tag_field="msg"):
+    """One feed message, ready for a WebSocket envelope.
+
+    channel: book, trades, orders or markets; key: market symbol, or the account as 0x hex for `orders`.
+    type: snapshot, delta or event. seq counts per (channel, key); prev is the seq before. data: JSON of the
+    public shape (decimal strings). crc: CRC32 of the book after this message, on book messages every 100 seq
+    and on snapshots.
+    """
+
+    channel: str
+    key: str
+    epoch: str
+    seq: int
+    prev: int
+    ts: int
+    type: str
+    data: msgspec.Raw
+    crc: int | None = None
+
+
+AnyReply = (
+    PlaceReply
+    | CancelReply
+    | NoncesReply
+    | OrderReply
+    | OrdersReply
+    | AccountReply
+    | StatusReply
+    | SubscribedReply
+    | ErrorReply
+    | Feed
+)
