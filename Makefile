@@ -1,0 +1,51 @@
+# Every command a person needs. `make` alone lists them.
+PYTHON ?= python3
+API_PORT ?= 8000
+STATE ?= .state
+BIN := .venv/bin
+ANVIL_BIN = $(firstword $(wildcard node_modules/@foundry-rs/anvil-*/bin))
+# ape finds the node only on PATH; its files stay inside the project.
+RUN = PATH="$(CURDIR)/$(BIN):$(CURDIR)/$(ANVIL_BIN):$$PATH" APE_DATA_FOLDER="$(CURDIR)/.cache/ape"
+
+.DEFAULT_GOAL := help
+.PHONY: help install up reset test lint compile contracts-test python-test audit fuzz abi lock
+
+help: ## Lists the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: ## Environment, pinned packages, local node (done by the others when needed)
+	@$(PYTHON) scripts/bootstrap.py
+
+up: install ## Runs the whole exchange; Ctrl-C stops it, a second `make up` resumes it
+	@$(RUN) $(BIN)/python -m scripts.up --state $(STATE) --api-port $(API_PORT)
+
+reset: ## Wipes the local exchange's state
+	@$(PYTHON) -m scripts.reset --state $(STATE)
+
+test: install lint compile contracts-test python-test ## Everything: lint, types, imports, contracts, Python, end to end
+
+lint: install
+	$(RUN) ruff check .
+	$(RUN) ruff format --check .
+	$(RUN) mypy
+	$(RUN) lint-imports
+	$(RUN) python -m scripts.check_contracts
+
+compile: install # --force: ape keeps stale bytecode when only an imported module changed
+	$(RUN) ape compile --force
+	$(RUN) python -m scripts.check_contracts --sizes
+
+contracts-test: install
+	$(RUN) ape test tests/contracts --network ethereum:local:foundry
+
+python-test: install
+	$(RUN) pytest tests --ignore=tests/contracts
+
+audit: install ## Compares the database of the running exchange with the chain
+	@$(RUN) $(BIN)/python -m scripts.audit --state $(STATE)
+
+abi: compile ## Writes cxdex/abi from the compiled contracts
+	$(RUN) python -m scripts.export_abi
+
+lock: ## Pins requirements/dev.in into requirements/dev.txt
+	$(BIN)/uv pip compile --quiet --no-header --no-annotate requirements/dev.in -o requirements/dev.txt
