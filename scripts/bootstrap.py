@@ -56,7 +56,9 @@ def require_tools() -> str:
         )
     node = shutil.which("node")
     if node is None or shutil.which("npm") is None:
-        raise MissingError("Node.js 20 or newer with npm is needed for the local Ethereum node: see https://nodejs.org.")
+        raise MissingError(
+            "Node.js 20 or newer with npm is needed for the local Ethereum node: see https://nodejs.org."
+        )
     version = subprocess.run([node, "--version"], capture_output=True, text=True, check=True).stdout.strip()
     found = re.match(r"v(\d+)\.", version)
     if found is None or int(found.group(1)) < MIN_NODE:
@@ -100,7 +102,9 @@ def run(command: Sequence[str], what: str, environment: dict[str, str] | None = 
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         tail = "\n    ".join((done.stderr or done.stdout).strip().splitlines()[-8:])
-        raise MissingError(f"{what} failed:\n    {tail}\n  Check the network and the package registry settings, then run it again.")
+        raise MissingError(
+            f"{what} failed:\n    {tail}\n  Check the network and the package registry settings, then run it again."
+        )
 
 
 def step(title: str, action: object) -> None:

@@ -24,7 +24,7 @@ REFUSED = (
     (re.compile(r"\(\s*(?:msg\.value|len\(msg\.data\))[^()]*\)\s*if\b"), "CVE-2026-114117: a ternary over such an "
      "expression compiles to 1; use a local variable"),
     (re.compile(r"\bcode_offset\s*="), "GHSA (114118): a chosen code_offset wraps; do not pass one"),
-    (re.compile(r"#\s*pragma\s+experimental-codegen"), "the experimental code generator is outside the security bounty"),
+    (re.compile(r"#\s*pragma\s+experimental-codegen"), "experimental code generation is outside the security bounty"),
 )  # fmt: skip
 
 

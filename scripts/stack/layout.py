@@ -80,7 +80,8 @@ def demo_keys() -> dict[str, str]:
     """Role name to private key, 0x hex."""
     Account.enable_unaudited_hdwallet_features()
     return {
-        role: "0x" + Account.from_mnemonic(MNEMONIC, account_path=f"m/44'/60'/0'/0/{index}").key.hex().removeprefix("0x")
+        role: "0x"
+        + Account.from_mnemonic(MNEMONIC, account_path=f"m/44'/60'/0'/0/{index}").key.hex().removeprefix("0x")
         for index, role in enumerate(ROLES)
     }
 

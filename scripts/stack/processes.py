@@ -6,6 +6,7 @@ Promises: `start` returns only when the child has said "ready" (or raises with t
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -71,7 +72,9 @@ class Child:
                 raise StackError(f"{self.name} stopped while starting. The end of {self.log}:\n{self.tail()}")
             if time.monotonic() > deadline:
                 self.stop()
-                raise StackError(f"{self.name} was not ready after {ready_seconds:.0f} s. The end of {self.log}:\n{self.tail()}")
+                raise StackError(
+                    f"{self.name} was not ready after {ready_seconds:.0f} s. The end of {self.log}:\n{self.tail()}"
+                )
             time.sleep(POLL_SECONDS)
 
     def stop(self, grace_seconds: float = GRACE_SECONDS) -> None:
@@ -87,10 +90,8 @@ class Child:
         """SIGKILL to the whole process group: what a crash looks like."""
         if self._process is None:
             return
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         self._process.wait()
 
     def restart(self) -> None:

@@ -133,7 +133,9 @@ def bot_processes(layout: Layout) -> Iterator[tuple[str, Child]]:
     api = ["--api", layout.api_url]
     yield (
         "market maker, 5 levels a side",
-        _service(layout, "market maker", "scripts.market_maker", *api, "--key-file", str(layout.key_file("maker")), *prices),
+        _service(
+            layout, "market maker", "scripts.market_maker", *api, "--key-file", str(layout.key_file("maker")), *prices
+        ),
     )
     yield (
         "demo taker",
