@@ -1,0 +1,74 @@
+"""The compiled contracts, compiled at most once for each state of the sources.
+
+Owns:     the compiler settings and the cache below `.cache/contracts`.
+Promises: what it returns belongs to the sources as they are now, imported modules included: the cache key is a
+          hash of every source, the compiler's version and the settings.
+Never:    touches the network.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import warnings
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+CONTRACTS = ROOT / "contracts"
+CACHE = ROOT / ".cache" / "contracts"
+EVM_VERSION = "prague"
+
+Abi = list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """One compiled contract. `init_code` is without constructor arguments."""
+
+    name: str
+    abi: Abi
+    init_code: bytes
+
+
+def load_artifacts() -> dict[str, Artifact]:
+    """Every deployable contract by name, compiled if the sources have changed since the last time."""
+    path = CACHE / f"{source_hash()}.json"
+    if not path.exists():
+        CACHE.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(f".{os.getpid()}")
+        partial.write_text(json.dumps(_compile_all()))
+        partial.replace(path)
+    found: dict[str, dict[str, Any]] = json.loads(path.read_text())
+    return {name: Artifact(name, one["abi"], bytes.fromhex(one["init_code"])) for name, one in found.items()}
+
+
+def source_hash() -> str:
+    digest = hashlib.sha256(f"{version('vyper')} {EVM_VERSION}".encode())
+    for path in sorted([*CONTRACTS.rglob("*.vy"), *CONTRACTS.rglob("*.vyi")]):
+        digest.update(f"\n{path.relative_to(ROOT)} {hashlib.sha256(path.read_bytes()).hexdigest()}".encode())
+    return digest.hexdigest()[:32]
+
+
+def _compile_all() -> dict[str, dict[str, Any]]:
+    # Imported here: a warm cache needs no compiler.
+    from vyper.compiler import compile_from_file_input
+    from vyper.compiler.input_bundle import FilesystemInputBundle
+    from vyper.compiler.settings import Settings
+
+    compiled = {}
+    for path in sorted([*CONTRACTS.glob("*.vy"), *(CONTRACTS / "mocks").glob("*.vy")]):
+        bundle = FilesystemInputBundle([ROOT])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            output = compile_from_file_input(
+                bundle.load_file(path),
+                input_bundle=bundle,
+                settings=Settings(evm_version=EVM_VERSION),
+                output_formats=["abi", "bytecode"],
+            )
+        compiled[path.stem] = {"abi": output["abi"], "init_code": output["bytecode"][2:]}
+    return compiled
