@@ -1,7 +1,7 @@
 """Writes cxdex/abi from the compiled contracts, so that the client installs without a compiler.
 
-    python -m scripts.export_abi            writes the files
-    python -m scripts.export_abi --check    exits 1 and names the files that are stale
+python -m scripts.export_abi            writes the files
+python -m scripts.export_abi --check    exits 1 and names the files that are stale
 """
 
 from __future__ import annotations
