@@ -39,7 +39,7 @@ contracts-test: install
 	$(RUN) ape test tests/contracts --network ethereum:local:foundry
 
 python-test: install
-	$(RUN) pytest tests --ignore=tests/contracts
+	$(RUN) pytest -p no:ape_test tests --ignore=tests/contracts
 
 audit: install ## Compares the database of the running exchange with the chain
 	@$(RUN) $(BIN)/python -m scripts.audit --state $(STATE)
