@@ -1,0 +1,60 @@
+"""Accounts: what each one owns, what its open orders hold back, and its nonce lanes.
+
+Owns:     balances (total and reserved, per asset), the epoch, the lanes, the index of open orders by account.
+Promises: `reserved` is the sum over the account's open orders; `available` is what a new order may reserve.
+Never:    decides whether an order is good, or emits events (see `turn`).
+
+Amounts are 1e-6 USDC for assets 0 and 1, 1e-18 units for synths.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from relayer.engine.lanes import Lane
+
+if TYPE_CHECKING:
+    from relayer.engine.orders import OrderRecord
+
+
+class Balance:
+    """total counts matched but unsettled fills; it may be negative after a fill that the chain skipped."""
+
+    __slots__ = ("reserved", "total")
+
+    def __init__(self, total: int = 0, reserved: int = 0) -> None:
+        self.total = total
+        self.reserved = reserved
+
+    @property
+    def available(self) -> int:
+        return self.total - self.reserved
+
+
+class Account:
+    """`open` holds the open orders by acceptance number, so oldest first."""
+
+    __slots__ = ("address", "balances", "epoch", "lanes", "open")
+
+    def __init__(self, address: bytes) -> None:
+        self.address = address
+        self.epoch = 0
+        self.balances: dict[int, Balance] = {}
+        self.lanes: dict[int, Lane] = {}
+        self.open: dict[int, OrderRecord] = {}
+
+    def balance(self, asset: int) -> Balance:
+        balance = self.balances.get(asset)
+        if balance is None:
+            balance = self.balances[asset] = Balance()
+        return balance
+
+    def lane(self, number: int) -> Lane:
+        lane = self.lanes.get(number)
+        if lane is None:
+            lane = self.lanes[number] = Lane()
+        return lane
+
+    def available(self, asset: int) -> int:
+        balance = self.balances.get(asset)
+        return 0 if balance is None else balance.available

@@ -1,0 +1,227 @@
+"""One market's order book: best price first, then oldest.
+
+Owns:     the resting orders of a market and the walk of a taker through them.
+Promises: a trade is at the maker's price, one per maker touched; nothing rests at a price that crosses.
+          `match` is the only place where remaining quantities fall by trading.
+Never:    knows balances, fees, lanes, expiry or events; keeps no index by id (its callers have their own);
+          validates nothing: quantities and prices arrive as positive integers.
+
+Each side is a sorted list of prices with the best one at the end, a dict from price to level, and a linked
+list of orders inside the level. Asks are kept under their negated price, so that both sides read alike:
+"better" is always the greater key.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterator
+from typing import Final, Generic, TypeVar
+
+from cxdex.order import SelfTrade
+
+Key = TypeVar("Key", bytes, str)
+
+# What happened to the maker that a step names.
+TRADE: Final = 0
+DECREMENT: Final = 1  # both orders lowered by the step's quantity, no trade
+CANCEL_MAKER: Final = 2
+CANCEL_TAKER: Final = 3
+CANCEL_BOTH: Final = 4
+
+
+class BookOrder(Generic[Key]):
+    """An order as the book sees it. `level` is None while it does not rest. remaining: lots, price: ticks."""
+
+    __slots__ = ("account", "is_buy", "key", "level", "newer", "older", "price", "remaining")
+
+    def __init__(self, key: Key, account: Key, is_buy: bool, price: int, remaining: int) -> None:
+        self.key: Key = key
+        self.account: Key = account
+        self.is_buy = is_buy
+        self.price = price
+        self.remaining = remaining
+        self.level: _Level[Key] | None = None
+        self.older: BookOrder[Key] | None = None
+        self.newer: BookOrder[Key] | None = None
+
+
+Step = tuple[int, BookOrder[Key], int]
+"""(what happened, maker, quantity): the maker's and the taker's remaining quantities are already lowered."""
+
+
+class _Level(Generic[Key]):
+    """The orders at one price, oldest first, and their total."""
+
+    __slots__ = ("newest", "oldest", "quantity")
+
+    def __init__(self) -> None:
+        self.quantity = 0
+        self.oldest: BookOrder[Key] | None = None
+        self.newest: BookOrder[Key] | None = None
+
+
+class _Side(Generic[Key]):
+    __slots__ = ("keys", "levels")
+
+    def __init__(self) -> None:
+        self.keys: list[int] = []
+        self.levels: dict[int, _Level[Key]] = {}
+
+
+class Book(Generic[Key]):
+    __slots__ = ("_asks", "_bids")
+
+    def __init__(self) -> None:
+        self._bids: _Side[Key] = _Side()
+        self._asks: _Side[Key] = _Side()
+
+    def rest(self, order: BookOrder[Key]) -> None:
+        """Puts the order behind all others of its price. It must not cross: `match` it first."""
+        side, key = (self._bids, order.price) if order.is_buy else (self._asks, -order.price)
+        level = side.levels.get(key)
+        if level is None:
+            level = side.levels[key] = _Level()
+            keys = side.keys
+            if not keys or key > keys[-1]:
+                keys.append(key)
+            else:
+                keys.insert(bisect_left(keys, key), key)
+        newest = level.newest
+        if newest is None:
+            level.oldest = order
+        else:
+            newest.newer = order
+            order.older = newest
+        level.newest = order
+        level.quantity += order.remaining
+        order.level = level
+
+    def remove(self, order: BookOrder[Key]) -> None:
+        """Takes a resting order out. It keeps its remaining quantity."""
+        level = order.level
+        if level is None:
+            raise ValueError("the order does not rest in a book")
+        older, newer = order.older, order.newer
+        if older is None:
+            level.oldest = newer
+        else:
+            older.newer = newer
+        if newer is None:
+            level.newest = older
+        else:
+            newer.older = older
+        order.level = order.older = order.newer = None
+        level.quantity -= order.remaining
+        if level.oldest is None:
+            side, key = (self._bids, order.price) if order.is_buy else (self._asks, -order.price)
+            del side.levels[key]
+            if side.keys[-1] == key:
+                side.keys.pop()
+            else:
+                del side.keys[bisect_left(side.keys, key)]
+
+    def reduce(self, order: BookOrder[Key], remaining: int) -> None:
+        """Lowers a resting order to `remaining` lots (1 or more); it keeps its place."""
+        level = order.level
+        if level is None or not 0 < remaining <= order.remaining:
+            raise ValueError("only a resting order can be reduced, and only to 1 lot or more")
+        level.quantity -= order.remaining - remaining
+        order.remaining = remaining
+
+    def match(self, taker: BookOrder[Key], self_trade: SelfTrade | None) -> list[Step[Key]]:
+        """Trades the taker against everything it reaches, and says what happened in order.
+
+        With `self_trade` None an account may trade with itself. The taker is left with what did not trade;
+        the caller rests or drops it.
+        """
+        side = self._asks if taker.is_buy else self._bids
+        keys, levels = side.keys, side.levels
+        reach = -taker.price if taker.is_buy else taker.price
+        steps: list[Step[Key]] = []
+        account = taker.account
+        left = taker.remaining
+        while left and keys and keys[-1] >= reach:
+            level = levels[keys[-1]]
+            maker = level.oldest
+            while left and maker is not None:
+                step = TRADE
+                if self_trade is not None and maker.account == account:
+                    step = _SELF_TRADE_STEP[self_trade]
+                    if step == CANCEL_TAKER:
+                        steps.append((step, maker, 0))
+                        taker.remaining = left
+                        return steps
+                newer = maker.newer
+                quantity = maker.remaining
+                if step <= DECREMENT:
+                    quantity = min(left, quantity)
+                    left -= quantity
+                    maker.remaining -= quantity
+                level.quantity -= quantity
+                steps.append((step, maker, quantity))
+                if step > DECREMENT or not maker.remaining:
+                    maker.level = maker.newer = None  # the oldest of its level: nothing is older
+                    level.oldest = maker = newer
+                    if newer is not None:
+                        newer.older = None
+                if step == CANCEL_BOTH:
+                    break
+            if level.oldest is None:
+                del levels[keys.pop()]
+            if steps and steps[-1][0] == CANCEL_BOTH:
+                break
+        taker.remaining = left
+        return steps
+
+    def crosses(self, order: BookOrder[Key]) -> bool:
+        """Whether the order reaches the best price of the other side, whoever owns it."""
+        keys = self._asks.keys if order.is_buy else self._bids.keys
+        return bool(keys) and keys[-1] >= (-order.price if order.is_buy else order.price)
+
+    def can_fill(self, taker: BookOrder[Key], self_trade: SelfTrade | None) -> bool:
+        """Whether `match` would trade all of the taker. Own orders do not count; with any mode but
+        CANCEL_MAKER (and None) nothing behind an own order counts either."""
+        side = self._asks if taker.is_buy else self._bids
+        reach = -taker.price if taker.is_buy else taker.price
+        missing = taker.remaining
+        for key in reversed(side.keys):
+            if key < reach:
+                return False
+            maker = side.levels[key].oldest
+            while maker is not None:
+                if self_trade is None or maker.account != taker.account:
+                    missing -= maker.remaining
+                    if missing <= 0:
+                        return True
+                elif self_trade is not SelfTrade.CANCEL_MAKER:
+                    return False
+                maker = maker.newer
+        return False
+
+    def quantity_at(self, is_bid: bool, price: int) -> int:
+        """Total resting lots at the price."""
+        level = self._bids.levels.get(price) if is_bid else self._asks.levels.get(-price)
+        return 0 if level is None else level.quantity
+
+    def levels(self, is_bid: bool, depth: int | None = None) -> list[tuple[int, int]]:
+        """(price, lots), best first, at most `depth` of them."""
+        side = self._bids if is_bid else self._asks
+        keys = side.keys[::-1] if depth is None else side.keys[: -depth - 1 : -1]
+        return [(abs(key), side.levels[key].quantity) for key in keys]
+
+    def orders(self, is_bid: bool) -> Iterator[BookOrder[Key]]:
+        """Resting orders, best price first, oldest first within a price."""
+        side = self._bids if is_bid else self._asks
+        for key in reversed(side.keys):
+            order = side.levels[key].oldest
+            while order is not None:
+                yield order
+                order = order.newer
+
+
+_SELF_TRADE_STEP: Final = {
+    SelfTrade.CANCEL_TAKER: CANCEL_TAKER,
+    SelfTrade.CANCEL_MAKER: CANCEL_MAKER,
+    SelfTrade.CANCEL_BOTH: CANCEL_BOTH,
+    SelfTrade.DECREMENT: DECREMENT,
+}

@@ -1,0 +1,117 @@
+"""The engine: one door for commands, a few windows for questions.
+
+Owns:     a `State`, and which part of the engine answers which command.
+Promises: the same commands give the same events and the same state hash, on every machine, from an empty engine or
+          from a snapshot taken anywhere in between. Every command first closes the orders that its time has expired.
+          `apply` never raises for anything a trader or the chain can send: refusals are events.
+Never:    reads a clock, does I/O, draws a random number or uses floating point.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection
+
+from relayer.engine.chain import apply_fact
+from relayer.engine.commands import AnyCommand, ApplyFact, Cancel, CancelAll, Place
+from relayer.engine.events import AnyEvent
+from relayer.engine.lanes import free_nonces
+from relayer.engine.matching import place
+from relayer.engine.orders import CANCELLED, OPEN, OrderRecord, OrderView
+from relayer.engine.snapshot import dump, load
+from relayer.engine.state import MarketView, State
+from relayer.engine.turn import Turn
+
+__all__ = ["Engine", "MarketView", "OrderView"]
+
+
+class Engine:
+    """All markets and accounts of one exchange. Queries return copies; only `apply` changes anything."""
+
+    __slots__ = ("_state",)
+
+    def __init__(self) -> None:
+        self._state = State()
+
+    @classmethod
+    def restore(cls, data: bytes) -> Engine:
+        """The engine that `snapshot` described. Raises ValueError when the bytes are not such a description."""
+        engine = cls()
+        engine._state = load(data)
+        return engine
+
+    def snapshot(self) -> bytes:
+        return dump(self._state)
+
+    def state_hash(self) -> bytes:
+        """SHA-256 of the snapshot: 32 bytes that two engines share only if they will behave alike."""
+        return hashlib.sha256(self.snapshot()).digest()
+
+    def apply(self, command: AnyCommand) -> list[AnyEvent]:
+        """What the command caused, in order."""
+        turn = Turn(self._state, command.time_ms)
+        turn.close_expired()
+        match command:
+            case Place():
+                place(turn, command)
+            case Cancel():
+                self._cancel(turn, command)
+            case CancelAll():
+                turn.close_all(self._open(command.account, command.market), "USER")
+            case ApplyFact():
+                apply_fact(turn, command)
+            case _:  # Expire: done above
+                pass
+        return turn.finish()
+
+    def order_state(self, digest: bytes) -> OrderView | None:
+        """An open or recently closed order. None: never accepted, or closed and settled long ago."""
+        record = self._state.orders.get(digest)
+        return None if record is None else record.view()
+
+    def open_orders(self, account: bytes, market: str | None = None) -> list[OrderView]:
+        """Oldest first."""
+        return [record.view() for record in self._open(account, market)]
+
+    def balances(self, account: bytes) -> dict[int, tuple[int, int]]:
+        """asset -> (total, reserved), by asset number."""
+        found = self._state.accounts.get(account)
+        if found is None:
+            return {}
+        return {asset: (balance.total, balance.reserved) for asset, balance in sorted(found.balances.items())}
+
+    def epoch(self, account: bytes) -> int:
+        found = self._state.accounts.get(account)
+        return 0 if found is None else found.epoch
+
+    def free_nonces(self, account: bytes, count: int, leased: Collection[int] = ()) -> list[int]:
+        """Nonces that would be accepted now, lowest lanes first. `leased`: lane numbers to leave alone."""
+        return free_nonces(self._state.accounts.get(account), count, leased)
+
+    def levels(self, market: str, depth: int) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+        """(bids, asks) as (price in ticks, quantity in lots), best first. Empty for an unknown market."""
+        found = self._state.markets.get(market)
+        if found is None:
+            return [], []
+        return found.book.levels(True, depth), found.book.levels(False, depth)
+
+    def markets(self) -> list[MarketView]:
+        """In the order of listing."""
+        return [market.view() for market in self._state.markets.values()]
+
+    @property
+    def outbox_position(self) -> tuple[int, int, int]:
+        """(block, log index, outbox seq) of the last chain fact; (0, -1, 0) before the first."""
+        return *self._state.position, self._state.outbox_seq
+
+    def _cancel(self, turn: Turn, command: Cancel) -> None:
+        for digest in command.digests:
+            record = self._state.orders.get(digest)
+            if record is not None and record.status == OPEN and record.order.account == command.account:
+                turn.close(record, CANCELLED, "USER")
+
+    def _open(self, account: bytes, market: str | None) -> list[OrderRecord]:
+        found = self._state.accounts.get(account)
+        if found is None:
+            return []
+        return [record for record in found.open.values() if market is None or record.order.market == market]

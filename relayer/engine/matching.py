@@ -1,0 +1,154 @@
+"""An accepted order meets the book: trades, self-trade prevention, and what becomes of the remainder.
+
+Promises: fees and notional equal the contract's to the unit; sequences have no gaps; nothing is spent that was
+          not reserved first.
+Never:    refuses an order (see `placing`).
+"""
+
+from __future__ import annotations
+
+from cxdex.fees import fill_fee
+from cxdex.nonce import unpack_nonce
+from cxdex.problem import Problem
+from relayer.engine.book import CANCEL_BOTH, CANCEL_MAKER, CANCEL_TAKER, DECREMENT, TRADE
+from relayer.engine.commands import Place
+from relayer.engine.events import OrderAccepted, OrderReduced, OrderRejected, Traded
+from relayer.engine.fills import FillRecord
+from relayer.engine.orders import CANCELLED, FILLED, OPEN, OrderRecord, reservation
+from relayer.engine.placing import require_acceptable, require_book_allows
+from relayer.engine.state import Market
+from relayer.engine.turn import Turn
+
+
+def place(turn: Turn, command: Place) -> None:
+    """Accepts and matches the order, or says why not."""
+    state, order = turn.state, command.order
+    try:
+        market = require_acceptable(state, order, turn.time_ms)
+        record = OrderRecord(
+            state.next_order_number, order, command.digest, command.client_order_id, market.terms, turn.time_ms
+        )
+        require_book_allows(market, record)
+    except Problem as problem:
+        turn.events.append(_rejection(turn.time_ms, command, problem))
+        return
+    state.next_order_number += 1
+    state.add_open(record)
+    account = state.accounts[order.account]
+    account.lanes[record.lane].used = unpack_nonce(order.nonce).seq
+    turn.reserve(account, record, reservation(market.terms, order, order.quantity))
+    turn.events.append(OrderAccepted(turn.time_ms, order, command.signature, command.digest, command.client_order_id))
+    _match(turn, market, record)
+    if record.status != OPEN:
+        return
+    if order.may_rest:
+        market.book.rest(record.entry)
+        turn.touch_level(market, record.entry.is_buy, record.entry.price)
+        state.watch_expiry(record)
+    else:
+        turn.close(record, CANCELLED, order.time_in_force.name)
+
+
+def _match(turn: Turn, market: Market, taker: OrderRecord) -> None:
+    left = taker.order.quantity
+    stopped = False
+    for step, entry, quantity in market.book.match(taker.entry, taker.order.self_trade):
+        maker = turn.state.orders[entry.key]
+        if step != CANCEL_TAKER:
+            turn.touch_level(market, entry.is_buy, entry.price)
+        if step == TRADE:
+            left -= quantity
+            _trade(turn, market, maker, taker, quantity, left)
+        elif step == DECREMENT:
+            left -= quantity
+            _decrement(turn, market, maker, maker.entry.remaining)
+            if left:
+                _decrement(turn, market, taker, left)
+            else:
+                stopped = True
+        else:
+            if step in (CANCEL_MAKER, CANCEL_BOTH):
+                turn.close(maker, CANCELLED, "SELF_TRADE")
+            stopped = step in (CANCEL_TAKER, CANCEL_BOTH)
+    if stopped:
+        turn.close(taker, CANCELLED, "SELF_TRADE")
+    elif not left:
+        turn.close(taker, FILLED, "FILLED")
+
+
+def _trade(turn: Turn, market: Market, maker: OrderRecord, taker: OrderRecord, quantity: int, left: int) -> None:
+    state, terms = turn.state, market.terms
+    price, maker_left = maker.order.limit_price, maker.entry.remaining
+    notional = terms.notional(quantity, price)
+    fill = FillRecord(
+        match_id=state.next_match_id,
+        market=terms.symbol,
+        sequence=market.next_sequence,
+        maker=maker.order.account,
+        taker=taker.order.account,
+        maker_digest=maker.digest,
+        taker_digest=taker.digest,
+        maker_lane=maker.lane,
+        taker_lane=taker.lane,
+        taker_is_buyer=taker.entry.is_buy,
+        base_asset=terms.base_asset,
+        base=quantity * terms.lot_size,
+        notional=notional,
+        maker_fee=fill_fee(notional, terms.maker_fee_bps, maker.order.max_fee_bps),
+        taker_fee=fill_fee(notional, terms.taker_fee_bps, taker.order.max_fee_bps),
+    )
+    state.next_match_id += 1
+    market.next_sequence += 1
+    market.unsettled[fill.sequence] = fill
+    turn.pay(fill, 1)
+    turn.count_unsettled(fill, 1)
+    for record, remaining in ((maker, maker_left), (taker, left)):
+        record.filled += quantity
+        turn.reserve_remaining(market, record, remaining)
+        turn.note_change(record)
+    turn.events.append(_traded(turn.time_ms, fill, price, quantity, maker_left, left))
+    if not maker_left:
+        turn.close(maker, FILLED, "FILLED")
+
+
+def _decrement(turn: Turn, market: Market, record: OrderRecord, remaining: int) -> None:
+    if not remaining:
+        turn.close(record, CANCELLED, "SELF_TRADE")
+        return
+    turn.reserve_remaining(market, record, remaining)
+    turn.note_change(record)
+    turn.events.append(OrderReduced(turn.time_ms, record.digest, record.order.account, record.order.market, remaining))
+
+
+def _traded(time_ms: int, fill: FillRecord, price: int, quantity: int, maker_left: int, taker_left: int) -> Traded:
+    return Traded(
+        time_ms,
+        fill.match_id,
+        fill.market,
+        fill.sequence,
+        fill.maker_digest,
+        fill.taker_digest,
+        fill.maker,
+        fill.taker,
+        fill.taker_is_buyer,
+        price,
+        quantity,
+        fill.maker_fee,
+        fill.taker_fee,
+        maker_left,
+        taker_left,
+    )
+
+
+def _rejection(time_ms: int, command: Place, problem: Problem) -> OrderRejected:
+    return OrderRejected(
+        time_ms,
+        command.digest,
+        command.order.account,
+        command.order.market,
+        problem.code,
+        problem.detail,
+        problem.field,
+        problem.given,
+        problem.allowed,
+    )

@@ -1,0 +1,111 @@
+"""What the engine remembers of an order, from acceptance until it is dropped from memory.
+
+Owns:     `OrderRecord` (mutable, the engine's) and `OrderView` (a copy for the outside).
+Promises: a record's version rises by one with every event that names its order, starting at 1 for OrderAccepted.
+Never:    changes balances or books; `turn` does.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cxdex.fees import fee_cap
+from cxdex.market import USDC_ASSET, MarketTerms
+from cxdex.nonce import unpack_nonce
+from cxdex.order import Order, Side
+from relayer.engine.book import BookOrder
+
+OPEN = "OPEN"
+FILLED = "FILLED"
+CANCELLED = "CANCELLED"
+EXPIRED = "EXPIRED"
+
+
+@dataclass(frozen=True, slots=True)
+class OrderView:
+    """An order at one moment. Quantities in lots, times in unix milliseconds.
+
+    status  OPEN, FILLED, CANCELLED or EXPIRED; reason is None while OPEN
+    filled  lots matched, whether or not the chain has settled them (a voided fill stays counted)
+    version 1 at acceptance, plus 1 for every later event that names the order
+    """
+
+    order: Order
+    digest: bytes
+    client_order_id: str | None
+    status: str
+    reason: str | None
+    filled: int
+    remaining: int
+    version: int
+    created_ms: int
+    updated_ms: int
+
+
+class OrderRecord:
+    """number: place in the order of acceptance. reserved: of `asset`. unsettled: fills on their way to the chain."""
+
+    __slots__ = (
+        "asset",
+        "client_order_id",
+        "created_ms",
+        "digest",
+        "entry",
+        "filled",
+        "lane",
+        "number",
+        "order",
+        "reason",
+        "reserved",
+        "status",
+        "unsettled",
+        "updated_ms",
+        "version",
+    )
+
+    def __init__(
+        self, number: int, order: Order, digest: bytes, client_order_id: str | None, terms: MarketTerms, time_ms: int
+    ) -> None:
+        self.number = number
+        self.order = order
+        self.digest = digest
+        self.client_order_id = client_order_id
+        self.entry: BookOrder[bytes] = BookOrder(
+            digest, order.account, order.side is Side.BUY, order.limit_price, order.quantity
+        )
+        self.lane = unpack_nonce(order.nonce).lane
+        self.asset = reserved_asset(terms, order)
+        self.reserved = 0
+        self.status = OPEN
+        self.reason: str | None = None
+        self.filled = 0
+        self.unsettled = 0
+        self.version = 1
+        self.created_ms = self.updated_ms = time_ms
+
+    def view(self) -> OrderView:
+        return OrderView(
+            order=self.order,
+            digest=self.digest,
+            client_order_id=self.client_order_id,
+            status=self.status,
+            reason=self.reason,
+            filled=self.filled,
+            remaining=self.entry.remaining,
+            version=self.version,
+            created_ms=self.created_ms,
+            updated_ms=self.updated_ms,
+        )
+
+
+def reserved_asset(terms: MarketTerms, order: Order) -> int:
+    """Buyers hold back USDC, sellers the base asset."""
+    return USDC_ASSET if order.side is Side.BUY else terms.base_asset
+
+
+def reservation(terms: MarketTerms, order: Order, remaining: int) -> int:
+    """What `remaining` lots of the order can cost at most, in its reserved asset's units."""
+    if order.side is Side.BUY:
+        notional = terms.notional(remaining, order.limit_price)
+        return notional + fee_cap(notional, order.max_fee_bps)
+    return remaining * terms.lot_size

@@ -1,0 +1,139 @@
+"""Whether an order may enter: the checks before matching, in the order a trader would want to hear about them.
+
+Promises: a refused order changes nothing; each refusal has a stable code and names what would be allowed.
+Never:    verifies signatures (the gateway did) or moves anything.
+
+Min lots: the contract refuses any fill below the market's `min_lots`. Every order's quantity must be a multiple of
+it; then so is every fill, whoever meets whom, and no remainder can get stuck.
+"""
+
+from __future__ import annotations
+
+from cxdex.market import CXPT_ASSET, USDC_ASSET, MarketStatus, MarketTerms
+from cxdex.nonce import unpack_nonce
+from cxdex.order import Order, TimeInForce
+from cxdex.problem import OrderProblem
+from cxdex.units import format_asset, format_price, format_quantity, format_usdc
+from relayer.engine.lanes import require_free
+from relayer.engine.orders import OrderRecord, reservation, reserved_asset
+from relayer.engine.state import Market, State
+
+
+def require_acceptable(state: State, order: Order, time_ms: int) -> Market:
+    """The order's market. Raises OrderProblem when the order cannot be accepted."""
+    market = _require_market(state, order)
+    _require_supported(order)
+    _require_lots(market.terms, order)
+    if order.expiry * 1000 <= time_ms:
+        raise OrderProblem(
+            "ORDER_EXPIRED",
+            "the order's expiry has passed",
+            field="expiry",
+            given=str(order.expiry),
+            allowed=f"unix seconds after {time_ms // 1000}",
+        )
+    require_free(state.accounts.get(order.account), unpack_nonce(order.nonce), order.nonce)
+    _require_funds(state, market.terms, order)
+    return market
+
+
+def require_book_allows(market: Market, record: OrderRecord) -> None:
+    """Raises for POST_ONLY that would trade and FOK that cannot fill; both look at the book, neither touches it."""
+    order, book = record.order, market.book
+    if order.time_in_force is TimeInForce.POST_ONLY and book.crosses(record.entry):
+        best = book.levels(not record.entry.is_buy, 1)[0][0]
+        raise OrderProblem(
+            "ORDER_POST_ONLY_WOULD_TRADE",
+            "the order would trade at once, and POST_ONLY forbids that",
+            field="limitPrice",
+            given=format_price(market.terms, order.limit_price),
+            allowed=f"{'below' if record.entry.is_buy else 'above'} {format_price(market.terms, best)}",
+        )
+    if order.time_in_force is TimeInForce.FOK and not book.can_fill(record.entry, order.self_trade):
+        raise OrderProblem(
+            "ORDER_FOK_UNFILLABLE",
+            "the book cannot fill the whole order within its limit price, and FOK allows nothing less",
+            field="quantity",
+            given=format_quantity(market.terms, order.quantity),
+        )
+
+
+def _require_market(state: State, order: Order) -> Market:
+    market = state.markets.get(order.market)
+    if market is None or market.status == MarketStatus.UNLISTED:
+        listed = [symbol for symbol, other in state.markets.items() if other.status != MarketStatus.UNLISTED]
+        raise OrderProblem(
+            "MARKET_UNKNOWN",
+            "no such market is listed",
+            field="market",
+            given=order.market[:64],
+            allowed=", ".join(listed[:16]) or "none are listed yet",
+        )
+    if market.status != MarketStatus.ACTIVE:
+        raise OrderProblem(
+            "MARKET_NOT_ACTIVE",
+            "the market takes no orders now",
+            field="market",
+            given=f"{order.market} is {MarketStatus(market.status).name}",
+            allowed="markets that are ACTIVE",
+        )
+    return market
+
+
+def _require_supported(order: Order) -> None:
+    if order.reduce_only:
+        raise OrderProblem(
+            "ORDER_REDUCE_ONLY_UNSUPPORTED",
+            "a spot market has no position to reduce",
+            field="reduceOnly",
+            given="true",
+            allowed="false",
+        )
+    if order.max_collateral:
+        raise OrderProblem(
+            "ORDER_MINT_UNSUPPORTED",
+            "selling by minting is not open yet: sell what the account holds",
+            field="maxCollateral",
+            given=str(order.max_collateral),
+            allowed="0",
+        )
+
+
+def _require_lots(terms: MarketTerms, order: Order) -> None:
+    if order.quantity < terms.min_lots:
+        raise OrderProblem(
+            "ORDER_TOO_SMALL",
+            "the order is below the market's smallest fill",
+            field="quantity",
+            given=format_quantity(terms, order.quantity),
+            allowed=f"{format_quantity(terms, terms.min_lots)} or more",
+        )
+    rest = order.quantity % terms.min_lots
+    if rest:
+        below = order.quantity - rest
+        raise OrderProblem(
+            "ORDER_LOT_INVALID",
+            "quantity must be a multiple of the market's smallest fill, so that no remainder gets stuck",
+            field="quantity",
+            given=format_quantity(terms, order.quantity),
+            allowed=f"nearest: {format_quantity(terms, below)} or {format_quantity(terms, below + terms.min_lots)}",
+        )
+
+
+def _require_funds(state: State, terms: MarketTerms, order: Order) -> None:
+    asset = reserved_asset(terms, order)
+    needed = reservation(terms, order, order.quantity)
+    account = state.accounts.get(order.account)
+    available = account.available(asset) if account else 0
+    if available >= needed:
+        return
+    is_cash = asset in (USDC_ASSET, CXPT_ASSET)
+    name = "USDC" if asset == USDC_ASSET else terms.base_symbol
+    amounts = [(format_usdc if is_cash else format_asset)(value) for value in (needed, max(available, 0))]
+    raise OrderProblem(
+        "BALANCE_INSUFFICIENT",
+        f"the order needs {amounts[0]} {name} that no other open order holds",
+        field="quantity",
+        given=f"{amounts[0]} {name}",
+        allowed=f"{amounts[1]} {name} available",
+    )

@@ -1,0 +1,197 @@
+"""The whole state as bytes, and back.
+
+Promises: equal states give equal bytes; a restored engine answers every later command as the original would.
+          Restoring needs nothing but the bytes.
+Never:    does I/O, or reads an image of another version (raises ValueError instead).
+
+JSON, because balances exceed 64 bits. Books, order indices and the expiry queue are not stored: they follow from
+the open orders, which rest in the order of their numbers.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from cxdex.market import MarketTerms
+from cxdex.order import Order
+from relayer.engine.accounts import Account, Balance
+from relayer.engine.fills import FillRecord
+from relayer.engine.lanes import Lane
+from relayer.engine.orders import OrderRecord, reservation
+from relayer.engine.state import Market, State
+
+SNAPSHOT_VERSION = 1
+
+
+class _OrderImage(msgspec.Struct, array_like=True, frozen=True):
+    number: int
+    order: Order
+    digest: bytes
+    client_order_id: str | None
+    status: str
+    reason: str | None
+    filled: int
+    remaining: int
+    unsettled: int
+    version: int
+    created_ms: int
+    updated_ms: int
+
+
+class _MarketImage(msgspec.Struct, array_like=True, frozen=True):
+    terms: MarketTerms
+    status: int
+    next_sequence: int
+    settled_sequence: int
+    unsettled: list[FillRecord]
+    resolved: list[FillRecord]
+
+
+class _AccountImage(msgspec.Struct, array_like=True, frozen=True):
+    """balances: (asset, total, reserved); lanes: (lane, used, floor, unsettled)."""
+
+    address: bytes
+    epoch: int
+    balances: list[tuple[int, int, int]]
+    lanes: list[tuple[int, int, int, int]]
+
+
+class _Image(msgspec.Struct, frozen=True):
+    version: int
+    position: tuple[int, int]
+    outbox_seq: int
+    next_match_id: int
+    next_order_number: int
+    markets: list[_MarketImage]
+    accounts: list[_AccountImage]
+    open: list[_OrderImage]
+    closed: list[_OrderImage]
+    undo: list[tuple[int, int, int]]
+
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(_Image)
+
+
+def dump(state: State) -> bytes:
+    open_orders = [record for account in state.accounts.values() for record in account.open.values()]
+    open_orders.sort(key=lambda record: record.number)
+    return _encoder.encode(
+        _Image(
+            version=SNAPSHOT_VERSION,
+            position=state.position,
+            outbox_seq=state.outbox_seq,
+            next_match_id=state.next_match_id,
+            next_order_number=state.next_order_number,
+            markets=[_market_image(market) for market in state.markets.values()],
+            accounts=[_account_image(state.accounts[address]) for address in sorted(state.accounts)],
+            open=[_order_image(record) for record in open_orders],
+            closed=[_order_image(record) for record in state.closed],
+            undo=[(block, index, value) for (block, index), value in sorted(state.undo.items())],
+        )
+    )
+
+
+def load(data: bytes) -> State:
+    """Raises ValueError when the bytes are not an image of this version."""
+    try:
+        image = _decoder.decode(data)
+    except msgspec.MsgspecError as error:
+        raise ValueError(f"not an engine snapshot: {error}") from None
+    if image.version != SNAPSHOT_VERSION:
+        raise ValueError(f"the snapshot has version {image.version}; this engine reads {SNAPSHOT_VERSION}")
+    state = State()
+    state.position = image.position
+    state.outbox_seq = image.outbox_seq
+    state.next_match_id = image.next_match_id
+    state.next_order_number = image.next_order_number
+    for market in image.markets:
+        state.markets[market.terms.symbol] = _market(market)
+    for account in image.accounts:
+        state.accounts[account.address] = _account(account)
+    for order in image.closed:
+        record = _record(state, order)
+        state.orders[record.digest] = record
+        state.closed.append(record)
+    for order in image.open:
+        _restore_open(state, _record(state, order))
+    state.undo = {(block, index): value for block, index, value in image.undo}
+    resolved = [fill for market in state.markets.values() for fill in market.resolved.values()]
+    resolved.sort(key=lambda fill: (fill.resolved_block or 0, fill.match_id))
+    state.resolutions.extend((fill.resolved_block or 0, fill.market, fill.sequence) for fill in resolved)
+    return state
+
+
+def _restore_open(state: State, record: OrderRecord) -> None:
+    market = state.markets[record.order.market]
+    state.add_open(record)
+    record.reserved = reservation(market.terms, record.order, record.entry.remaining)
+    market.book.rest(record.entry)
+    state.watch_expiry(record)
+
+
+def _order_image(record: OrderRecord) -> _OrderImage:
+    return _OrderImage(
+        record.number,
+        record.order,
+        record.digest,
+        record.client_order_id,
+        record.status,
+        record.reason,
+        record.filled,
+        record.entry.remaining,
+        record.unsettled,
+        record.version,
+        record.created_ms,
+        record.updated_ms,
+    )
+
+
+def _record(state: State, image: _OrderImage) -> OrderRecord:
+    terms = state.markets[image.order.market].terms
+    record = OrderRecord(image.number, image.order, image.digest, image.client_order_id, terms, image.created_ms)
+    record.status = image.status
+    record.reason = image.reason
+    record.filled = image.filled
+    record.entry.remaining = image.remaining
+    record.unsettled = image.unsettled
+    record.version = image.version
+    record.updated_ms = image.updated_ms
+    return record
+
+
+def _market_image(market: Market) -> _MarketImage:
+    return _MarketImage(
+        market.terms,
+        market.status,
+        market.next_sequence,
+        market.settled_sequence,
+        [market.unsettled[sequence] for sequence in sorted(market.unsettled)],
+        [market.resolved[sequence] for sequence in sorted(market.resolved)],
+    )
+
+
+def _market(image: _MarketImage) -> Market:
+    market = Market(image.terms, image.status)
+    market.next_sequence = image.next_sequence
+    market.settled_sequence = image.settled_sequence
+    market.unsettled = {fill.sequence: fill for fill in image.unsettled}
+    market.resolved = {fill.sequence: fill for fill in image.resolved}
+    return market
+
+
+def _account_image(account: Account) -> _AccountImage:
+    return _AccountImage(
+        account.address,
+        account.epoch,
+        [(asset, balance.total, balance.reserved) for asset, balance in sorted(account.balances.items())],
+        [(number, lane.used, lane.floor, lane.unsettled) for number, lane in sorted(account.lanes.items())],
+    )
+
+
+def _account(image: _AccountImage) -> Account:
+    account = Account(image.address)
+    account.epoch = image.epoch
+    account.balances = {asset: Balance(total, reserved) for asset, total, reserved in image.balances}
+    account.lanes = {number: Lane(used, floor, unsettled) for number, used, floor, unsettled in image.lanes}
+    return account

@@ -1,0 +1,130 @@
+"""Everything the engine knows, as plain objects.
+
+Owns:     markets with their books, accounts, orders (open and recently closed), fills, the chain position.
+Promises: nothing in here depends on anything but the commands applied so far.
+Never:    emits events or decides anything; `turn`, `placing`, `matching` and `chain` do.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from heapq import heapify, heappop, heappush
+
+from cxdex.market import MarketTerms
+from relayer.engine.accounts import Account
+from relayer.engine.book import Book
+from relayer.engine.fills import FillRecord
+from relayer.engine.orders import OPEN, OrderRecord
+
+CLOSED_ORDERS_KEPT = 4096
+_STALE_EXPIRIES = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class MarketView:
+    """next_sequence: number of the market's next fill. settled_sequence: the one the chain expects next."""
+
+    terms: MarketTerms
+    status: int
+    next_sequence: int
+    settled_sequence: int
+
+
+class Market:
+    """unsettled and resolved: fills by sequence; the resolved ones of recent blocks only."""
+
+    __slots__ = ("book", "next_sequence", "resolved", "settled_sequence", "status", "terms", "unsettled")
+
+    def __init__(self, terms: MarketTerms, status: int) -> None:
+        self.terms = terms
+        self.status = status
+        self.book: Book[bytes] = Book()
+        self.next_sequence = 0
+        self.settled_sequence = 0
+        self.unsettled: dict[int, FillRecord] = {}
+        self.resolved: dict[int, FillRecord] = {}
+
+    def view(self) -> MarketView:
+        return MarketView(self.terms, self.status, self.next_sequence, self.settled_sequence)
+
+
+class State:
+    """position: (block, log index) of the last chain fact applied. undo: what a fact overwrote, by its position."""
+
+    __slots__ = (
+        "_expiries",
+        "accounts",
+        "closed",
+        "markets",
+        "next_match_id",
+        "next_order_number",
+        "open_count",
+        "orders",
+        "outbox_seq",
+        "position",
+        "resolutions",
+        "undo",
+    )
+
+    def __init__(self) -> None:
+        self.markets: dict[str, Market] = {}
+        self.accounts: dict[bytes, Account] = {}
+        self.orders: dict[bytes, OrderRecord] = {}
+        self.closed: deque[OrderRecord] = deque()
+        self.open_count = 0
+        self.next_match_id = 1
+        self.next_order_number = 1
+        self.position = (0, -1)
+        self.outbox_seq = 0
+        self.resolutions: deque[tuple[int, str, int]] = deque()
+        self.undo: dict[tuple[int, int], int] = {}
+        self._expiries: list[tuple[int, int, bytes]] = []
+
+    def account(self, address: bytes) -> Account:
+        """The account, made on first use. Refused orders must not get here: they change nothing."""
+        account = self.accounts.get(address)
+        if account is None:
+            account = self.accounts[address] = Account(address)
+        return account
+
+    def add_open(self, record: OrderRecord) -> None:
+        self.orders[record.digest] = record
+        account = self.account(record.order.account)
+        account.open[record.number] = record
+        lane = account.lane(record.lane)
+        lane.is_open = True
+        self.open_count += 1
+
+    def remove_open(self, record: OrderRecord) -> None:
+        account = self.accounts[record.order.account]
+        del account.open[record.number]
+        account.lanes[record.lane].is_open = False
+        self.open_count -= 1
+        self.closed.append(record)
+        self.drop_closed()
+
+    def drop_closed(self) -> None:
+        """Forgets the oldest closed orders beyond the limit, but none that still has a fill on its way."""
+        while len(self.closed) > CLOSED_ORDERS_KEPT and not self.closed[0].unsettled:
+            del self.orders[self.closed.popleft().digest]
+
+    def watch_expiry(self, record: OrderRecord) -> None:
+        """Cancelled orders stay in the queue until it is twice as long as needed; then it is rebuilt."""
+        heappush(self._expiries, (record.order.expiry, record.number, record.digest))
+        if len(self._expiries) > 2 * self.open_count + _STALE_EXPIRIES:
+            self._expiries = [entry for entry in self._expiries if self._is_open(entry[2])]
+            heapify(self._expiries)
+
+    def next_expired(self, now: int) -> OrderRecord | None:
+        """An open order whose expiry is at or before `now` (unix seconds), by expiry and then by age."""
+        expiries = self._expiries
+        while expiries and expiries[0][0] <= now:
+            record = self.orders.get(heappop(expiries)[2])
+            if record is not None and record.status == OPEN:
+                return record
+        return None
+
+    def _is_open(self, digest: bytes) -> bool:
+        record = self.orders.get(digest)
+        return record is not None and record.status == OPEN

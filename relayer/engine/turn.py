@@ -1,0 +1,120 @@
+"""One command's turn: the events it caused, and the few ways in which state changes while it lasts.
+
+Owns:     reservations, closing an order, paying a fill in and out, and the closing list of touched levels and balances.
+Promises: at the end of the turn there is one LevelChanged per touched level and one BalanceChanged per touched
+          balance, with final values, in the order of first touch.
+Never:    decides which order trades or why one closes; its callers do.
+"""
+
+from __future__ import annotations
+
+from cxdex.market import USDC_ASSET
+from relayer.engine.accounts import Account
+from relayer.engine.events import AnyEvent, BalanceChanged, LevelChanged, OrderClosed
+from relayer.engine.fills import FillRecord
+from relayer.engine.orders import CANCELLED, EXPIRED, OPEN, OrderRecord, reservation
+from relayer.engine.state import Market, State
+
+
+class Turn:
+    __slots__ = ("_balances", "_levels", "events", "state", "time_ms")
+
+    def __init__(self, state: State, time_ms: int) -> None:
+        self.state = state
+        self.time_ms = time_ms
+        self.events: list[AnyEvent] = []
+        self._levels: dict[tuple[str, bool, int], Market] = {}
+        self._balances: dict[tuple[bytes, int], Account] = {}
+
+    def finish(self) -> list[AnyEvent]:
+        events, time_ms = self.events, self.time_ms
+        for (symbol, is_bid, price), market in self._levels.items():
+            events.append(LevelChanged(time_ms, symbol, is_bid, price, market.book.quantity_at(is_bid, price)))
+        for (address, asset), account in self._balances.items():
+            balance = account.balances[asset]
+            events.append(BalanceChanged(time_ms, address, asset, balance.total, balance.reserved))
+        return events
+
+    def touch_level(self, market: Market, is_bid: bool, price: int) -> None:
+        self._levels[market.terms.symbol, is_bid, price] = market
+
+    def change_total(self, account: Account, asset: int, change: int) -> None:
+        account.balance(asset).total += change
+        self._balances[account.address, asset] = account
+
+    def reserve(self, account: Account, record: OrderRecord, amount: int) -> None:
+        """Makes `amount` what the order holds back."""
+        account.balance(record.asset).reserved += amount - record.reserved
+        record.reserved = amount
+        self._balances[account.address, record.asset] = account
+
+    def reserve_remaining(self, market: Market, record: OrderRecord, remaining: int) -> None:
+        account = self.state.accounts[record.order.account]
+        self.reserve(account, record, reservation(market.terms, record.order, remaining))
+
+    def note_change(self, record: OrderRecord) -> None:
+        """Counts an event that names the order."""
+        record.version += 1
+        record.updated_ms = self.time_ms
+
+    def close(self, record: OrderRecord, status: str, reason: str) -> None:
+        """Ends the order: off the book, nothing reserved, its lane no longer open."""
+        market = self.state.markets[record.order.market]
+        entry = record.entry
+        if entry.level is not None:
+            market.book.remove(entry)
+            self.touch_level(market, entry.is_buy, entry.price)
+        account = self.state.accounts[record.order.account]
+        self.reserve(account, record, 0)
+        record.status = status
+        record.reason = reason
+        self.note_change(record)
+        self.state.remove_open(record)
+        self.events.append(
+            OrderClosed(
+                self.time_ms, record.digest, account.address, record.order.market, status, reason, entry.remaining
+            )
+        )
+
+    def close_expired(self) -> None:
+        """Nothing that has expired may trade, so every command begins with this."""
+        now = self.time_ms // 1000
+        while (record := self.state.next_expired(now)) is not None:
+            self.close(record, EXPIRED, "EXPIRED")
+
+    def close_all(self, records: list[OrderRecord], reason: str) -> None:
+        for record in records:
+            if record.status == OPEN:
+                self.close(record, CANCELLED, reason)
+
+    def cover(self, account: Account, asset: int, reason: str) -> None:
+        """Cancels the account's newest orders that reserve the asset until what is left of it covers the rest."""
+        balance = account.balance(asset)
+        for record in reversed(list(account.open.values())):
+            if balance.available >= 0:
+                return
+            if record.asset == asset:
+                self.close(record, CANCELLED, reason)
+
+    def pay(self, fill: FillRecord, sign: int) -> None:
+        """Moves a fill's money (sign 1) or takes it back (sign -1)."""
+        maker, taker = self.state.account(fill.maker), self.state.account(fill.taker)
+        if fill.taker_is_buyer:
+            buyer, seller, buyer_fee, seller_fee = taker, maker, fill.taker_fee, fill.maker_fee
+        else:
+            buyer, seller, buyer_fee, seller_fee = maker, taker, fill.maker_fee, fill.taker_fee
+        self.change_total(buyer, USDC_ASSET, -sign * (fill.notional + buyer_fee))
+        self.change_total(buyer, fill.base_asset, sign * fill.base)
+        self.change_total(seller, fill.base_asset, -sign * fill.base)
+        self.change_total(seller, USDC_ASSET, sign * (fill.notional - seller_fee))
+
+    def count_unsettled(self, fill: FillRecord, change: int) -> None:
+        """Keeps the lanes and orders of a fill busy (1) or frees them (-1)."""
+        for address, lane, digest in (
+            (fill.maker, fill.maker_lane, fill.maker_digest),
+            (fill.taker, fill.taker_lane, fill.taker_digest),
+        ):
+            self.state.account(address).lane(lane).unsettled += change
+            record = self.state.orders.get(digest)
+            if record is not None:
+                record.unsettled += change
