@@ -1,0 +1,200 @@
+"""The exchange's contracts on a chain: created, connected, with two synths and their markets open.
+
+Contracts name one another in their constructors and cannot be changed afterwards. So their addresses are computed
+from the deployer's next nonces first, and each is compared with where the contract really landed.
+
+Promises: a deployment file exists only for a complete, checked exchange; where one exists and its contracts have
+          code, nothing is done.
+Never:    deploys the mock USDC outside development chains.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cxdex.deployment import CONTRACTS, Deployment, load_deployment
+from cxdex.eip712 import to_checksum
+from cxdex.keccak import keccak
+from cxdex.problem import Problem
+from scripts.artifacts import Artifact, load_artifacts
+from scripts.chain import Chain, Contract, address_of, constructor_arguments, create_address
+from scripts.demo_funds import fund, give_ether
+from scripts.markets import Listing, activate_market, create_synth, list_market
+from scripts.wiring import check_wiring, open_contracts
+
+DEVELOPMENT_CHAINS = (31337, 1337)
+BLUEPRINT_PREAMBLE = bytes.fromhex("fe7100")  # ERC-5202
+
+Progress = Callable[[str], object]
+
+
+@dataclass(frozen=True)
+class Synth:
+    """A synth, its market, and the first price: 1e-6 USDC per whole synth."""
+
+    name: str
+    symbol: str
+    listing: Listing
+    price: int
+
+
+SYNTHS = (
+    Synth("Synthetic Bitcoin", "sBTC", Listing("sBTC-USDC", 14, 10), 60_000_000_000),
+    Synth("Synthetic Ether", "sETH", Listing("sETH-USDC", 15, 10), 3_000_000_000),
+)
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a deployment can choose. Seconds; `usdc` None deploys the mock."""
+
+    withdrawal_delay: int = 3600
+    oracle_quorum: int = 1
+    oracle_staleness: int = 300
+    usdc: bytes | None = None
+    demo: bool = False  # ether, USDC and synths for the demo accounts
+    synths: tuple[Synth, ...] = field(default=SYNTHS)
+
+
+def deploy(
+    rpc_url: str,
+    keys: Mapping[str, str],
+    out_path: Path,
+    options: Options = Options(),
+    progress: Progress = lambda _line: None,
+) -> Deployment:
+    """Deploys unless it is done. `keys`: name to private key, at least those of `scripts.keys.DEPLOY_ROLES`.
+
+    Raises Problem: bad wiring, a refused transaction, a node that is away.
+    """
+    chain = Chain(rpc_url)
+    found = existing(chain, out_path)
+    if found is not None:
+        progress(f"contracts are there already: {out_path}")
+        return found
+    if options.usdc is None and chain.chain_id not in DEVELOPMENT_CHAINS:
+        raise Problem("USDC_MISSING", f"chain {chain.chain_id} needs the address of its USDC", allowed="pass --usdc")
+
+    roles = role_addresses(keys)
+    first_block = chain.block_number() + 1
+    addresses = create_contracts(chain, keys["deployer"], roles, options, progress)
+    deployment = Deployment(chain.chain_id, first_block, addresses)
+    contracts = open_contracts(chain, deployment)
+    if options.demo:
+        give_ether(chain, keys)
+    prices = open_markets(contracts, keys, options, progress)
+    if options.demo:
+        progress("money for the demo accounts")
+        fund(contracts, keys, prices)
+
+    checked = check_wiring(contracts, roles, asdict(options))
+    progress(f"{checked} addresses, roles and settings read back from the chain")
+    write(out_path, deployment, roles)
+    return deployment
+
+
+def existing(chain: Chain, path: Path) -> Deployment | None:
+    """The deployment in the file, if the node has it."""
+    if not path.exists():
+        return None
+    deployment = load_deployment(path)
+    if deployment.chain_id != chain.chain_id:
+        raise Problem("DEPLOYMENT_INVALID", f"{path} is for chain {deployment.chain_id}, not {chain.chain_id}")
+    return deployment if all(chain.code(address) for address in deployment.contracts.values()) else None
+
+
+def role_addresses(keys: Mapping[str, str]) -> dict[str, bytes]:
+    """Who holds what. Fees go to ADMIN's account until there is a better place."""
+    roles = {name: address_of(keys[name]) for name in ("admin", "guardian", "core", "gateway", "reporter")}
+    return {**roles, "fee recipient": roles["admin"]}
+
+
+def create_contracts(
+    chain: Chain, deployer_key: str, roles: Mapping[str, bytes], options: Options, progress: Progress
+) -> dict[str, bytes]:
+    """Name to address. Raises Problem ADDRESS_WRONG when one landed elsewhere (the deployer key was used meanwhile)."""
+    artifacts = load_artifacts()
+    synth = artifacts["Synth"].init_code
+    deployer = address_of(deployer_key)
+    order = [name for name in (*CONTRACTS, "Blueprint") if name != "USDC" or options.usdc is None]
+    first = chain.nonce(deployer)
+    at = {name: create_address(deployer, first + index) for index, name in enumerate(order)}
+    if options.usdc is not None:
+        at["USDC"] = options.usdc
+
+    arguments = constructors(at, roles, options, keccak(synth))
+    for name in order:
+        progress(f"contract {name}")
+        code = blueprint_code(synth) if name == "Blueprint" else creation_code(artifacts, name, arguments.get(name, ()))
+        receipt = chain.send(deployer_key, None, code)
+        landed = bytes.fromhex(receipt["contractAddress"][2:])
+        if landed != at[name]:
+            raise Problem("ADDRESS_WRONG", f"{name} is at {to_checksum(landed)}", allowed=to_checksum(at[name]))
+    return {name: at[name] for name in CONTRACTS}
+
+
+def constructors(
+    at: Mapping[str, bytes], roles: Mapping[str, bytes], options: Options, synth_hash: bytes
+) -> dict[str, tuple[Any, ...]]:
+    """Constructor arguments by contract."""
+    four = (roles["admin"], roles["guardian"], roles["core"], roles["gateway"])
+    return {
+        "Vault": (
+            at["USDC"],
+            at["CXPT"],
+            at["Settlement"],
+            at["SynthFactory"],
+            at["SynthEngine"],
+            options.withdrawal_delay,
+        ),
+        "Settlement": (roles["core"], roles["admin"], at["Vault"], at["MarketRegistry"], roles["fee recipient"]),
+        "MarketRegistry": (at["Settlement"], at["Vault"], *four),
+        "SynthFactory": (at["Vault"], at["Blueprint"], synth_hash, *four),
+        "SynthEngine": (at["Vault"], at["Oracle"]),
+        "Oracle": (options.oracle_quorum, options.oracle_staleness, [roles["reporter"]], *four),
+        "CXPT": (at["Vault"],),
+    }
+
+
+def creation_code(artifacts: Mapping[str, Artifact], name: str, arguments: tuple[Any, ...]) -> bytes:
+    artifact = artifacts["MockUSDC" if name == "USDC" else name]
+    return artifact.init_code + constructor_arguments(artifact.abi, arguments)
+
+
+def blueprint_code(init_code: bytes) -> bytes:
+    """Init code that leaves an ERC-5202 blueprint: PUSH2 length, RETURNDATASIZE, DUP2, PUSH1 10, ..., RETURN."""
+    body = BLUEPRINT_PREAMBLE + init_code
+    return b"\x61" + len(body).to_bytes(2, "big") + bytes.fromhex("3d81600a3d39f3") + body
+
+
+def open_markets(
+    contracts: Mapping[str, Contract], keys: Mapping[str, str], options: Options, progress: Progress
+) -> dict[int, int]:
+    """Creates synths, lists and opens their markets, reports first prices. Returns price by asset number."""
+    prices = {}
+    for synth in options.synths:
+        progress(f"market {synth.listing.symbol}")
+        _, asset = create_synth(contracts, keys["gateway"], synth.name, synth.symbol)
+        market = list_market(contracts, keys["gateway"], asset, synth.listing)
+        activate_market(contracts, keys["admin"], market)
+        contracts["Oracle"].send(keys["reporter"], "report", asset, synth.price, contracts["Oracle"].chain.timestamp())
+        prices[asset] = synth.price
+    return prices
+
+
+def write(path: Path, deployment: Deployment, roles: Mapping[str, bytes]) -> None:
+    """Whole or not at all: a reader never sees half a file."""
+    content = {
+        "chainId": deployment.chain_id,
+        "deployedBlock": deployment.deployed_block,
+        "contracts": {name: to_checksum(address) for name, address in deployment.contracts.items()},
+        "roles": {name: to_checksum(address) for name, address in roles.items()},
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(content, indent=2) + "\n")
+    partial.replace(path)
