@@ -114,7 +114,6 @@ def _resolve(turn: Turn, symbol: str, sequence: int, block: int, skip_reason: in
     market.resolved[sequence] = fill
     turn.state.resolutions.append((block, symbol, sequence))
     turn.count_unsettled(fill, -1)
-    turn.state.drop_closed()
     if skip_reason is not None:
         _void(turn, fill, skip_reason)
 

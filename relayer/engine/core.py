@@ -49,6 +49,7 @@ class Engine:
 
     def apply(self, command: AnyCommand) -> list[AnyEvent]:
         """What the command caused, in order."""
+        self._state.drop_closed()
         turn = Turn(self._state, command.time_ms)
         turn.close_expired()
         match command:
@@ -98,6 +99,10 @@ class Engine:
     def markets(self) -> list[MarketView]:
         """In the order of listing."""
         return [market.view() for market in self._state.markets.values()]
+
+    def next_expiry(self) -> int | None:
+        """Unix seconds at which a command will next have an order to expire; None when none rests."""
+        return self._state.next_expiry()
 
     @property
     def outbox_position(self) -> tuple[int, int, int]:

@@ -102,10 +102,12 @@ class State:
         account.lanes[record.lane].is_open = False
         self.open_count -= 1
         self.closed.append(record)
-        self.drop_closed()
 
     def drop_closed(self) -> None:
-        """Forgets the oldest closed orders beyond the limit, but none that still has a fill on its way."""
+        """Forgets the oldest closed orders beyond the limit, but none that still has a fill on its way.
+
+        A command begins with it, so that whatever it closes can be asked for until the next one.
+        """
         while len(self.closed) > CLOSED_ORDERS_KEPT and not self.closed[0].unsettled:
             del self.orders[self.closed.popleft().digest]
 
@@ -124,6 +126,12 @@ class State:
             if record is not None and record.status == OPEN:
                 return record
         return None
+
+    def next_expiry(self) -> int | None:
+        """Unix seconds at which the next open order expires; None when none rests."""
+        while self._expiries and not self._is_open(self._expiries[0][2]):
+            heappop(self._expiries)
+        return self._expiries[0][0] if self._expiries else None
 
     def _is_open(self, digest: bytes) -> bool:
         record = self.orders.get(digest)
