@@ -1,0 +1,795 @@
+# pragma version 0.4.3
+"""
+@title Settlement
+@license MIT
+@notice The ledger of the exchange and the only way a matched order changes it.
+@dev Owns:     every account's cash and assets, order progress (lanes, epochs), each market's sequence, fees
+               and packed terms.
+     Promises: a fill happens only between two orders that their owners signed, at the maker's limit price,
+               inside the signed quantity, limit, fee cap and expiry, once, and in the order of the market's
+               sequence. A batch either applies as a whole or reverts; a fill that a trader can break on
+               their own (cancel, expiry, spent balance) is skipped with an event and moves nothing.
+     Never:    calls another contract (so nothing can re-enter), holds a token, reads a price.
+
+     Assets: 0 is USDC cash (1e-6), 1 is CXPT (1e-6), synths follow from 2 (1e-18).
+     Quantities are in lots, prices in ticks, and notional = quantity * price * quotePerLotTick exactly.
+
+     Reverts, all with one of these codes:
+       S:ZERO      constructor: an address is zero
+       S:ROLES     constructor: two roles that must differ are the same address
+       S:CORE      caller is not CORE
+       S:ADMIN     caller is not ADMIN
+       S:VAULT     caller is not the Vault
+       S:REGISTRY  caller is not the MarketRegistry
+       S:LENGTH    calldata is not a head and `entryCount` whole entries
+       S:ENTRY     entry has an unknown role or signature kind, or stray bits
+       S:MARKET    market is not listed, not ACTIVE, or not yet chosen in this batch
+       S:SEQ       market entry does not name the market's next sequence number
+       S:FLAGS     order has flags that mean nothing on spot
+       S:SIG       order was not signed by its account (high s and unrecoverable signatures included)
+       S:CURSOR    fill with an empty cursor; also two orders of one account
+       S:SIDE      maker and taker are on the same side
+       S:MAKER     maker is MARKET, IOC or FOK, which never rest
+       S:TAKER     taker is POST_ONLY
+       S:PRICE     limits do not cross
+       S:LOTS      fill is below the market's smallest fill
+       S:OVERFILL  fill exceeds what is left of an order
+       S:PACK      a number does not fit its packed field
+       S:ASSET     asset number is out of range
+       S:FUNDS     debit of more than the balance
+       S:LANE      lane number is out of range
+       S:EPOCH     account has used up its epochs
+       S:COUNT     voiding nothing
+       S:OPEN      market is listed already
+       S:TERMS     market word breaks a bound
+       S:STATUS    status change that the market's life does not have
+"""
+
+from contracts.interfaces import ISettlement
+from contracts.modules import order_hash
+from contracts.modules import packing
+
+implements: ISettlement
+
+
+# ------------------------------------------------------------------ types
+
+struct Cursor:
+    digest: bytes32  # the order's id
+    account: address  # zero: the cursor is empty
+    terms: uint256  # as in the entry
+    expiry: uint256  # unix seconds
+    word: uint256  # the account word as stored
+    lanes: uint256  # the lane word as stored; zero for lanes 0 and 1, which are in the account word
+    cash: uint256  # 1e-6 USDC, after the fills so far
+    base: uint256  # base asset, after the fills so far
+    filled: uint256  # lots, after the fills so far
+    live: bool  # not cancelled
+    moved: bool  # storage is behind this cursor
+
+
+struct Market:
+    hash: bytes32  # keccak of the symbol; zero: no market chosen yet
+    word: uint256  # as stored
+    sequence: uint256  # the next fill's number
+    fees: uint256  # 1e-6 USDC accrued
+
+
+# ------------------------------------------------------------------ constants
+
+MAX_ENTRIES: public(constant(uint256)) = 4096
+
+# Calldata of settleBatch: selector and entryCount, then the entries.
+HEAD_BYTES: constant(uint256) = 36
+ENTRY_BYTES: constant(uint256) = 128
+
+# who = account 160 | expiry 40 | fill 40 | role 8 | signature kind 8. The only kind is 0, ECDSA, so that the
+# top sixteen bits are the role.
+EXPIRY_SHIFT: constant(uint256) = 160
+FILL_SHIFT: constant(uint256) = 200
+ROLE_SHIFT: constant(uint256) = 240
+MAKER: constant(uint256) = 0
+TAKER: constant(uint256) = 1
+MARKET: constant(uint256) = 2
+MARKET_ENTRY: constant(uint256) = MARKET << ROLE_SHIFT
+
+# Fields of `terms`, see order_hash.
+PRICE_SHIFT: constant(uint256) = 16
+QUANTITY_SHIFT: constant(uint256) = 80
+SEQ_SHIFT: constant(uint256) = 120
+LANE_SHIFT: constant(uint256) = 144
+EPOCH_SHIFT: constant(uint256) = 168
+NONCE_SHIFT: constant(uint256) = 120
+SIDE_BIT: constant(uint256) = order_hash.IS_BUY << order_hash.FLAGS_SHIFT
+TYPE_BIT: constant(uint256) = order_hash.IS_MARKET << order_hash.FLAGS_SHIFT
+TIF_SHIFT: constant(uint256) = order_hash.FLAGS_SHIFT + order_hash.TIME_IN_FORCE_SHIFT
+
+# Words of the Fill and FillSkipped events.
+FILL_PRICE_SHIFT: constant(uint256) = 40
+FILL_SEQUENCE_SHIFT: constant(uint256) = 104
+FILL_MARKET_SHIFT: constant(uint256) = 144
+FILL_SIDE_SHIFT: constant(uint256) = 160
+MAKER_NONCE_SHIFT: constant(uint256) = 64
+TAKER_FEE_SHIFT: constant(uint256) = 128
+MAKER_FEE_SHIFT: constant(uint256) = 192
+
+# Why a fill was skipped.
+MAKER_CANCELLED: constant(uint256) = 1
+TAKER_CANCELLED: constant(uint256) = 2
+MAKER_EXPIRED: constant(uint256) = 3
+TAKER_EXPIRED: constant(uint256) = 4
+BUYER_BALANCE: constant(uint256) = 5
+SELLER_BALANCE: constant(uint256) = 6
+
+# Market status.
+PAUSED: constant(uint256) = 1
+ACTIVE: constant(uint256) = 2
+SETTLED: constant(uint256) = 4
+
+CASH: constant(uint256) = 0
+FIRST_SYNTH: constant(uint256) = 2
+ASSET_SHIFT: constant(uint256) = 160
+MAX_ASSET: constant(uint256) = 2**16 - 1
+MAX_LOT_EXPONENT: constant(uint256) = 18
+MAX_TOTAL_FEE_BPS: constant(uint256) = 50
+BPS: constant(uint256) = 10_000
+MAX_CANCELS: constant(uint256) = 64
+MASK_8: constant(uint256) = 2**8 - 1
+MASK_16: constant(uint256) = 2**16 - 1
+MASK_24: constant(uint256) = 2**24 - 1
+MASK_32: constant(uint256) = 2**32 - 1
+MASK_40: constant(uint256) = 2**40 - 1
+MASK_64: constant(uint256) = 2**64 - 1
+MASK_112: constant(uint256) = 2**112 - 1
+MASK_160: constant(uint256) = 2**160 - 1
+
+
+# ------------------------------------------------------------------ immutables
+
+CORE: public(immutable(address))
+ADMIN: public(immutable(address))
+VAULT: public(immutable(address))
+REGISTRY: public(immutable(address))
+FEE_RECIPIENT: public(immutable(address))
+
+
+# ------------------------------------------------------------------ storage
+
+# Layouts: see the packing module.
+accounts: HashMap[address, uint256]
+lanes: HashMap[uint256, uint256]  # (lane // 4) << 160 | account
+assets: HashMap[uint256, uint256]  # asset << 160 | account
+markets: HashMap[bytes32, uint256]
+
+
+# ------------------------------------------------------------------ events
+
+# Words as in cxdex/batch.py:
+#   terms   = quantity 40 | price 64 | sequence 40 | marketIndex 16 | takerIsBuyer 8
+#   charges = takerNonce 64 | makerNonce 64 | takerFee 64 | makerFee 64
+event Fill:
+    makerOrder: bytes32
+    takerOrder: bytes32
+    maker: address
+    taker: address
+    terms: uint256
+    charges: uint256
+
+
+event FillSkipped:
+    makerOrder: bytes32
+    takerOrder: bytes32
+    maker: address
+    taker: address
+    terms: uint256
+    reason: uint256
+
+
+event SequenceVoided:
+    market: indexed(bytes32)
+    firstSequence: uint256
+    count: uint256
+
+
+event NonceRaised:
+    account: indexed(address)
+    lane: uint256
+    seq: uint256
+
+
+event EpochRaised:
+    account: indexed(address)
+    epoch: uint256
+
+
+event FeesCollected:
+    market: indexed(bytes32)
+    recipient: indexed(address)
+    amount: uint256
+    balance: uint256
+
+
+# ------------------------------------------------------------------ constructor
+
+@deploy
+def __init__(core: address, admin: address, vault: address, registry: address, fee_recipient: address):
+    """
+    @notice Fixes who may do what, for ever.
+    @dev The Vault and the registry name this contract in their own constructors, so that two of the three
+         addresses are predicted by the deployer and need not hold code yet.
+    @param core Settles batches and voids sequence numbers.
+    @param admin Collects fees.
+    @param vault Credits and debits balances.
+    @param registry Opens markets and sets their status.
+    @param fee_recipient Account that collected fees are credited to.
+    """
+    for role: address in [core, admin, vault, registry, fee_recipient]:
+        assert role != empty(address), "S:ZERO"
+        assert role != self, "S:ROLES"
+    assert core != admin and vault != registry, "S:ROLES"
+    for contract: address in [vault, registry]:
+        assert contract not in [core, admin, fee_recipient], "S:ROLES"
+    assert fee_recipient != core, "S:ROLES"  # the hot key must not own the fees
+    CORE = core
+    ADMIN = admin
+    VAULT = vault
+    REGISTRY = registry
+    FEE_RECIPIENT = fee_recipient
+
+
+# ------------------------------------------------------------------ fills
+
+@external
+def settleBatch(entryCount: uint256):
+    """
+    @notice Applies matched fills in order. Caller: CORE.
+    @dev The entries follow the ABI argument in calldata, 128 bytes each, packed as in cxdex/batch.py. Two
+         cursors, one maker and one taker, walk them: an entry puts an order into its cursor and, if it names
+         a quantity, fills it against the other cursor. A cursor holds the account's balances, so that many
+         fills of one order write storage once.
+    @custom:invariant The two cursors never hold the same account: each would overwrite the other's balances.
+    @param entryCount Number of entries, at most MAX_ENTRIES.
+    """
+    assert msg.sender == CORE, "S:CORE"
+    assert entryCount <= MAX_ENTRIES, "S:LENGTH"
+    assert len(msg.data) == HEAD_BYTES + ENTRY_BYTES * entryCount, "S:LENGTH"
+
+    domain: bytes32 = order_hash._domain_separator()
+    market: Market = empty(Market)
+    maker: Cursor = empty(Cursor)
+    taker: Cursor = empty(Cursor)
+
+    for i: uint256 in range(entryCount, bound=MAX_ENTRIES):
+        who: uint256 = 0
+        terms: uint256 = 0
+        r: uint256 = 0
+        vs: uint256 = 0
+        who, terms, r, vs = abi_decode(
+            slice(msg.data, HEAD_BYTES + ENTRY_BYTES * i, ENTRY_BYTES), (uint256, uint256, uint256, uint256)
+        )
+        role: uint256 = who >> ROLE_SHIFT
+
+        if role == MARKET:
+            assert who == MARKET_ENTRY and vs == 0, "S:ENTRY"
+            self._flush(maker, market.word)
+            self._flush(taker, market.word)
+            self._flush_market(market)
+            maker = empty(Cursor)
+            taker = empty(Cursor)
+            market = self._load_market(convert(terms, bytes32), r)
+            continue
+
+        assert role <= TAKER, "S:ENTRY"
+        assert market.hash != empty(bytes32), "S:MARKET"
+        account: address = convert(who & MASK_160, address)
+        if role == MAKER or maker.account == account:
+            self._flush(maker, market.word)
+            maker = empty(Cursor)
+        if role == TAKER or taker.account == account:
+            self._flush(taker, market.word)
+            taker = empty(Cursor)
+        if role == MAKER:
+            maker = self._load_order(who, terms, r, vs, market.hash, market.word, domain)
+        else:
+            taker = self._load_order(who, terms, r, vs, market.hash, market.word, domain)
+
+        quantity: uint256 = who >> FILL_SHIFT & MASK_40
+        if quantity == 0:
+            continue
+
+        # -------- what only a faulty relayer can cause: the batch reverts
+        assert maker.account != empty(address) and taker.account != empty(address), "S:CURSOR"
+        self._require_match(maker.terms, taker.terms, quantity, market.word)
+
+        price: uint256 = maker.terms >> PRICE_SHIFT & MASK_64
+        taker_buys: bool = taker.terms & SIDE_BIT != 0
+        fill_terms: uint256 = (
+            quantity
+            | price << FILL_PRICE_SHIFT
+            | market.sequence << FILL_SEQUENCE_SHIFT
+            | (market.word >> packing.MARKET_INDEX_SHIFT & MASK_16) << FILL_MARKET_SHIFT
+            | convert(taker_buys, uint256) << FILL_SIDE_SHIFT
+        )
+        market.sequence += 1
+
+        # -------- what a trader can cause alone: the fill is skipped
+        reason: uint256 = 0
+        if not maker.live:
+            reason = MAKER_CANCELLED
+        elif not taker.live:
+            reason = TAKER_CANCELLED
+        elif maker.expiry <= block.timestamp:
+            reason = MAKER_EXPIRED
+        elif taker.expiry <= block.timestamp:
+            reason = TAKER_EXPIRED
+        else:
+            maker_filled: uint256 = maker.filled + quantity
+            taker_filled: uint256 = taker.filled + quantity
+            assert maker_filled <= maker.terms >> QUANTITY_SHIFT & MASK_40, "S:OVERFILL"
+            assert taker_filled <= taker.terms >> QUANTITY_SHIFT & MASK_40, "S:OVERFILL"
+
+            notional: uint256 = quantity * price * (market.word >> packing.QUOTE_SHIFT & MASK_32)
+            amount: uint256 = quantity * 10 ** (market.word >> packing.LOT_EXPONENT_SHIFT & MASK_8)
+            maker_fee: uint256 = self._fee(
+                notional, market.word >> packing.MAKER_FEE_SHIFT & MASK_16, maker.terms & MASK_16
+            )
+            taker_fee: uint256 = self._fee(
+                notional, market.word >> packing.TAKER_FEE_SHIFT & MASK_16, taker.terms & MASK_16
+            )
+            if taker_buys:
+                if taker.cash < notional + taker_fee:
+                    reason = BUYER_BALANCE
+                elif maker.base < amount:
+                    reason = SELLER_BALANCE
+                else:
+                    taker.cash -= notional + taker_fee
+                    maker.cash += notional - maker_fee
+                    maker.base -= amount
+                    taker.base += amount
+            else:
+                if maker.cash < notional + maker_fee:
+                    reason = BUYER_BALANCE
+                elif taker.base < amount:
+                    reason = SELLER_BALANCE
+                else:
+                    maker.cash -= notional + maker_fee
+                    taker.cash += notional - taker_fee
+                    taker.base -= amount
+                    maker.base += amount
+
+            if reason == 0:
+                maker.filled = maker_filled
+                taker.filled = taker_filled
+                maker.moved = True
+                taker.moved = True
+                market.fees += maker_fee + taker_fee
+                log Fill(
+                    makerOrder=maker.digest,
+                    takerOrder=taker.digest,
+                    maker=maker.account,
+                    taker=taker.account,
+                    terms=fill_terms,
+                    charges=(
+                        taker.terms >> NONCE_SHIFT & MASK_64
+                        | (maker.terms >> NONCE_SHIFT & MASK_64) << MAKER_NONCE_SHIFT
+                        | taker_fee << TAKER_FEE_SHIFT
+                        | maker_fee << MAKER_FEE_SHIFT
+                    ),
+                )
+        if reason != 0:
+            log FillSkipped(
+                makerOrder=maker.digest,
+                takerOrder=taker.digest,
+                maker=maker.account,
+                taker=taker.account,
+                terms=fill_terms,
+                reason=reason,
+            )
+
+    self._flush(maker, market.word)
+    self._flush(taker, market.word)
+    self._flush_market(market)
+
+
+@external
+def voidSequence(market: bytes32, count: uint256):
+    """
+    @notice Uses up the market's next sequence numbers without moving anything. Caller: CORE.
+    @dev For a fill that can never settle: it must not block the fills behind it. Nothing an order owner has
+         is touched, and the order stays fillable.
+    @param market keccak256 of the symbol.
+    @param count How many numbers, at least one.
+    """
+    assert msg.sender == CORE, "S:CORE"
+    assert count != 0, "S:COUNT"
+    word: uint256 = self._listed(market)
+    first: uint256 = word >> packing.SEQUENCE_SHIFT & MASK_40
+    assert count <= packing.MAX_SEQUENCE, "S:PACK"
+    self.markets[market] = packing._with_progress(word, first + count, word & packing.MAX_FEES)
+    log SequenceVoided(market=market, firstSequence=first, count=count)
+
+
+# ------------------------------------------------------------------ cancels
+
+@external
+def cancelOrders(nonces: DynArray[uint64, MAX_CANCELS]):
+    """
+    @notice Kills the caller's orders with these nonces, and every older order of the same lanes.
+    @dev A nonce of a past epoch is dead already and is passed over, so that it cannot kill a newer order of
+         its lane. Idempotent; nothing can revive a cancelled order.
+    @param nonces epoch 16 | lane 24 | seq 24 each, at most 64.
+    """
+    epoch: uint256 = self.accounts[msg.sender] >> packing.EPOCH_SHIFT & MASK_16
+    for packed: uint64 in nonces:
+        nonce: uint256 = convert(packed, uint256)
+        if nonce >> packing.NONCE_EPOCH_SHIFT >= epoch:
+            self._raise_lane(msg.sender, nonce >> packing.NONCE_LANE_SHIFT & MASK_24, nonce & MASK_24)
+
+
+@external
+def cancelAll():
+    """
+    @notice Kills every order the caller ever signed for the present epoch or an earlier one.
+    """
+    word: uint256 = self.accounts[msg.sender]
+    epoch: uint256 = (word >> packing.EPOCH_SHIFT & MASK_16) + 1
+    assert epoch <= packing.MAX_EPOCH, "S:EPOCH"
+    self.accounts[msg.sender] = packing._with_epoch(word, epoch)
+    log EpochRaised(account=msg.sender, epoch=epoch)
+
+
+# ------------------------------------------------------------------ fees
+
+@external
+def collectFees(market: bytes32):
+    """
+    @notice Moves the market's accrued fees into the fee recipient's cash. Caller: ADMIN.
+    @param market keccak256 of the symbol.
+    """
+    assert msg.sender == ADMIN, "S:ADMIN"
+    word: uint256 = self._listed(market)
+    amount: uint256 = word & packing.MAX_FEES
+    self.markets[market] = packing._with_progress(word, word >> packing.SEQUENCE_SHIFT & MASK_40, 0)
+    balance: uint256 = self._credit_cash(FEE_RECIPIENT, amount)
+    log FeesCollected(market=market, recipient=FEE_RECIPIENT, amount=amount, balance=balance)
+
+
+# ------------------------------------------------------------------ ledger, for the Vault
+
+@external
+def credit(account: address, asset: uint256, amount: uint256) -> uint256:
+    """
+    @notice Adds to a balance what the Vault has received. Caller: Vault, which emits the event.
+    @param account Owner of the balance.
+    @param asset Number of the asset; 0 is cash.
+    @param amount In the asset's units.
+    @return The balance after it.
+    """
+    assert msg.sender == VAULT, "S:VAULT"
+    if asset == CASH:
+        return self._credit_cash(account, amount)
+    key: uint256 = self._asset_key(account, asset)
+    balance: uint256 = self.assets[key] + amount
+    self.assets[key] = balance
+    return balance
+
+
+@external
+def debit(account: address, asset: uint256, amount: uint256) -> uint256:
+    """
+    @notice Takes from a balance what the Vault pays out or sets aside. Caller: Vault, which emits the event.
+    @param account Owner of the balance.
+    @param asset Number of the asset; 0 is cash.
+    @param amount In the asset's units, at most the balance.
+    @return The balance after it.
+    """
+    assert msg.sender == VAULT, "S:VAULT"
+    if asset == CASH:
+        word: uint256 = self.accounts[account]
+        cash: uint256 = word & MASK_112
+        assert amount <= cash, "S:FUNDS"
+        self.accounts[account] = packing._with_cash(word, cash - amount)
+        return cash - amount
+    key: uint256 = self._asset_key(account, asset)
+    balance: uint256 = self.assets[key]
+    assert amount <= balance, "S:FUNDS"
+    self.assets[key] = balance - amount
+    return balance - amount
+
+
+# ------------------------------------------------------------------ markets, for the registry
+
+@external
+def openMarket(market: bytes32, word: uint256):
+    """
+    @notice Stores a new market's terms, for ever. Caller: MarketRegistry, which emits the event.
+    @param market keccak256 of the symbol.
+    @param word Packed as in the packing module; PAUSED, with sequence and fees zero.
+    """
+    assert msg.sender == REGISTRY, "S:REGISTRY"
+    assert market != empty(bytes32) and self.markets[market] == 0, "S:OPEN"
+    assert word >> packing.STATUS_SHIFT == PAUSED, "S:TERMS"
+    assert word & (2**packing.QUOTE_SHIFT - 1) == 0, "S:TERMS"
+    assert word >> packing.QUOTE_SHIFT & MASK_32 != 0, "S:TERMS"
+    assert word >> packing.MIN_LOTS_SHIFT & MASK_24 != 0, "S:TERMS"
+    assert word >> packing.LOT_EXPONENT_SHIFT & MASK_8 <= MAX_LOT_EXPONENT, "S:TERMS"
+    assert word >> packing.BASE_ASSET_SHIFT & MASK_16 >= FIRST_SYNTH, "S:TERMS"
+    assert word >> packing.MARKET_INDEX_SHIFT & MASK_16 != 0, "S:TERMS"
+    fees: uint256 = (word >> packing.TAKER_FEE_SHIFT & MASK_16) + (word >> packing.MAKER_FEE_SHIFT & MASK_16)
+    assert fees <= MAX_TOTAL_FEE_BPS, "S:TERMS"
+    self.markets[market] = word
+
+
+@external
+def setMarketStatus(market: bytes32, status: uint256):
+    """
+    @notice Changes a market's status. Caller: MarketRegistry, which decides who may and emits the event.
+    @dev A market leaves only PAUSED and ACTIVE; the later states are terminal.
+    @param market keccak256 of the symbol.
+    @param status PAUSED 1, ACTIVE 2, DELISTED 3 or SETTLED 4.
+    """
+    assert msg.sender == REGISTRY, "S:REGISTRY"
+    word: uint256 = self._listed(market)
+    assert word >> packing.STATUS_SHIFT <= ACTIVE, "S:STATUS"
+    assert status >= PAUSED and status <= SETTLED, "S:STATUS"
+    self.markets[market] = packing._with_status(word, status)
+
+
+# ------------------------------------------------------------------ views
+
+@external
+@view
+def balanceOf(account: address, asset: uint256) -> uint256:
+    """
+    @notice An account's balance of one asset inside the exchange, in the asset's units.
+    """
+    if asset == CASH:
+        return self.accounts[account] & MASK_112
+    return self.assets[self._asset_key(account, asset)]
+
+
+@external
+@view
+def laneOf(account: address, lane: uint256) -> (uint256, uint256):
+    """
+    @notice A lane's lowest live seq, and the lots its orders with that seq have filled.
+    """
+    seq: uint256 = 0
+    filled: uint256 = 0
+    seq, filled = self._lane(account, lane)
+    return seq, filled
+
+
+@external
+@view
+def epochOf(account: address) -> uint256:
+    """
+    @notice The account's epoch; orders of any other epoch are dead.
+    """
+    return self.accounts[account] >> packing.EPOCH_SHIFT & MASK_16
+
+
+@external
+@view
+def marketWord(market: bytes32) -> uint256:
+    """
+    @notice A market's packed word as stored; zero when it is not listed.
+    """
+    return self.markets[market]
+
+
+@external
+@view
+def sequenceOf(market: bytes32) -> uint256:
+    """
+    @notice The number that the market's next fill will have.
+    """
+    return self.markets[market] >> packing.SEQUENCE_SHIFT & MASK_40
+
+
+@external
+@view
+def accruedFees(market: bytes32) -> uint256:
+    """
+    @notice Fees of the market not yet collected, in 1e-6 USDC.
+    """
+    return self.markets[market] & packing.MAX_FEES
+
+
+@external
+@view
+def DOMAIN_SEPARATOR() -> bytes32:
+    """
+    @notice The EIP-712 domain that orders are signed for: this contract on this chain.
+    """
+    return order_hash._domain_separator()
+
+
+# ------------------------------------------------------------------ internal: fills
+
+@internal
+@view
+def _load_market(market: bytes32, first_sequence: uint256) -> Market:
+    word: uint256 = self.markets[market]
+    assert word >> packing.STATUS_SHIFT == ACTIVE, "S:MARKET"
+    sequence: uint256 = word >> packing.SEQUENCE_SHIFT & MASK_40
+    assert first_sequence == sequence, "S:SEQ"
+    return Market(hash=market, word=word, sequence=sequence, fees=word & packing.MAX_FEES)
+
+
+@internal
+def _flush_market(market: Market):
+    if market.hash != empty(bytes32):
+        self.markets[market.hash] = packing._with_progress(market.word, market.sequence, market.fees)
+
+
+@internal
+@view
+def _load_order(
+    who: uint256, terms: uint256, r: uint256, vs: uint256, market: bytes32, market_word: uint256, domain: bytes32
+) -> Cursor:
+    """
+    @dev An order with its owner's balances and its progress. Reverts unless its account signed it. An order
+         is live if its epoch is the account's and its seq is the lane's (fills add up) or newer (it starts
+         at zero). The last seq is never live: it is what a cancel of the one before leaves behind.
+    """
+    account: address = convert(who & MASK_160, address)
+    expiry: uint256 = who >> EXPIRY_SHIFT & MASK_40
+    digest: bytes32 = order_hash._order_digest(account, expiry, terms, market, domain)
+    assert account != empty(address) and order_hash._signer(digest, r, vs) == account, "S:SIG"
+
+    word: uint256 = self.accounts[account]
+    lanes: uint256 = 0
+    lane: uint256 = terms >> LANE_SHIFT & MASK_24
+    stored: uint256 = 0
+    if lane < packing.LANES_IN_ACCOUNT:
+        stored = word >> packing._lane_shift(lane) & MASK_64
+    else:
+        lanes = self.lanes[self._lane_key(account, lane)]
+        stored = lanes >> packing._lane_shift(lane) & MASK_64
+
+    seq: uint256 = terms >> SEQ_SHIFT & MASK_24
+    stored_seq: uint256 = stored >> packing.SEQ_SHIFT
+    filled: uint256 = 0
+    if seq == stored_seq:
+        filled = stored & packing.MAX_FILLED
+    return Cursor(
+        digest=digest,
+        account=account,
+        terms=terms,
+        expiry=expiry,
+        word=word,
+        lanes=lanes,
+        cash=word & MASK_112,
+        base=self.assets[self._base_key(account, market_word)],
+        filled=filled,
+        live=(
+            seq >= stored_seq
+            and seq != packing.MAX_SEQ
+            and terms >> EPOCH_SHIFT & MASK_16 == word >> packing.EPOCH_SHIFT & MASK_16
+        ),
+        moved=False,
+    )
+
+
+@internal
+def _flush(cursor: Cursor, market_word: uint256):
+    """
+    @dev Writes each slot of the cursor's account once, if a fill moved it.
+    """
+    if not cursor.moved:
+        return
+    lane: uint256 = cursor.terms >> LANE_SHIFT & MASK_24
+    seq: uint256 = cursor.terms >> SEQ_SHIFT & MASK_24
+    offset: uint256 = packing._lane_shift(lane)
+    word: uint256 = packing._with_cash(cursor.word, cursor.cash)
+    if lane < packing.LANES_IN_ACCOUNT:
+        word = packing._with_lane(word, offset, seq, cursor.filled)
+    else:
+        self.lanes[self._lane_key(cursor.account, lane)] = packing._with_lane(cursor.lanes, offset, seq, cursor.filled)
+    self.accounts[cursor.account] = word
+    self.assets[self._base_key(cursor.account, market_word)] = cursor.base
+
+
+@internal
+@pure
+def _require_match(maker: uint256, taker: uint256, quantity: uint256, market_word: uint256):
+    """
+    @dev The two orders may trade this many lots with one another.
+    """
+    assert (maker ^ taker) & SIDE_BIT != 0, "S:SIDE"
+    maker_tif: uint256 = maker >> TIF_SHIFT & order_hash.TIME_IN_FORCE_MASK
+    assert maker & TYPE_BIT == 0, "S:MAKER"
+    assert maker_tif == order_hash.TIF_GTC or maker_tif == order_hash.TIF_POST_ONLY, "S:MAKER"
+    assert taker >> TIF_SHIFT & order_hash.TIME_IN_FORCE_MASK != order_hash.TIF_POST_ONLY, "S:TAKER"
+    maker_limit: uint256 = maker >> PRICE_SHIFT & MASK_64
+    taker_limit: uint256 = taker >> PRICE_SHIFT & MASK_64
+    if taker & SIDE_BIT != 0:
+        assert taker_limit >= maker_limit, "S:PRICE"
+    else:
+        assert taker_limit <= maker_limit, "S:PRICE"
+    assert quantity >= market_word >> packing.MIN_LOTS_SHIFT & MASK_24, "S:LOTS"
+
+
+@internal
+@pure
+def _fee(notional: uint256, fee_bps: uint256, max_fee_bps: uint256) -> uint256:
+    """
+    @dev The market's rate rounds up, the signed cap rounds down, and the cap wins.
+    """
+    fee: uint256 = (notional * fee_bps + BPS - 1) // BPS
+    cap: uint256 = notional * max_fee_bps // BPS
+    fee = min(fee, cap)
+    assert fee <= MASK_64, "S:PACK"
+    return fee
+
+
+# ------------------------------------------------------------------ internal: ledger
+
+@internal
+@view
+def _listed(market: bytes32) -> uint256:
+    word: uint256 = self.markets[market]
+    assert word != 0, "S:MARKET"
+    return word
+
+
+@internal
+def _credit_cash(account: address, amount: uint256) -> uint256:
+    word: uint256 = self.accounts[account]
+    assert amount <= packing.MAX_CASH, "S:PACK"
+    cash: uint256 = (word & MASK_112) + amount
+    self.accounts[account] = packing._with_cash(word, cash)
+    return cash
+
+
+@internal
+def _raise_lane(account: address, lane: uint256, seq: uint256):
+    """
+    @dev Orders of the lane up to and including `seq` are dead from here on.
+    """
+    stored_seq: uint256 = 0
+    filled: uint256 = 0
+    stored_seq, filled = self._lane(account, lane)
+    next_seq: uint256 = min(seq + 1, packing.MAX_SEQ)
+    if next_seq <= stored_seq:
+        return
+    offset: uint256 = packing._lane_shift(lane)
+    if lane < packing.LANES_IN_ACCOUNT:
+        self.accounts[account] = packing._with_lane(self.accounts[account], offset, next_seq, 0)
+    else:
+        key: uint256 = self._lane_key(account, lane)
+        self.lanes[key] = packing._with_lane(self.lanes[key], offset, next_seq, 0)
+    log NonceRaised(account=account, lane=lane, seq=next_seq)
+
+
+@internal
+@view
+def _lane(account: address, lane: uint256) -> (uint256, uint256):
+    assert lane <= packing.MAX_LANE, "S:LANE"
+    word: uint256 = 0
+    if lane < packing.LANES_IN_ACCOUNT:
+        word = self.accounts[account]
+    else:
+        word = self.lanes[self._lane_key(account, lane)]
+    stored: uint256 = word >> packing._lane_shift(lane) & MASK_64
+    return stored >> packing.SEQ_SHIFT, stored & packing.MAX_FILLED
+
+
+@internal
+@pure
+def _lane_key(account: address, lane: uint256) -> uint256:
+    return lane // packing.LANES_PER_SLOT << ASSET_SHIFT | convert(account, uint256)
+
+
+@internal
+@pure
+def _asset_key(account: address, asset: uint256) -> uint256:
+    assert asset <= MAX_ASSET, "S:ASSET"  # a larger number would lose its top bits and name another slot
+    return asset << ASSET_SHIFT | convert(account, uint256)
+
+
+@internal
+@pure
+def _base_key(account: address, market_word: uint256) -> uint256:
+    return (market_word >> packing.BASE_ASSET_SHIFT & MASK_16) << ASSET_SHIFT | convert(account, uint256)

@@ -1,0 +1,110 @@
+# pragma version 0.4.3
+"""
+@title Packed words of the ledger
+@license MIT
+@notice Where each number lives inside a storage word, and the only code that puts it there.
+@dev Owns:     the layout of account words, lane words and market words (lowest bits first).
+     Promises: a writer asserts its bounds and leaves every other field of the word alone.
+     Never:    reads or writes storage.
+
+     account = cash 112 | epoch 16 | lane0 64 | lane1 64                         cash in 1e-6 USDC
+     lanes   = lane 64 | lane 64 | lane 64 | lane 64                             lane number // 4 is the slot
+     lane    = filled 40 | seq 24                                                filled in lots
+     market  = accruedFees 80 | sequence 40 | quotePerLotTick 32 | minLots 24 | lotExponent 8 | baseAsset 16
+             | marketIndex 16 | takerFeeBps 16 | makerFeeBps 16 | status 8
+     nonce   = seq 24 | lane 24 | epoch 16
+"""
+
+MASK_8: constant(uint256) = 2**8 - 1
+MASK_16: constant(uint256) = 2**16 - 1
+MASK_24: constant(uint256) = 2**24 - 1
+MASK_32: constant(uint256) = 2**32 - 1
+MASK_40: constant(uint256) = 2**40 - 1
+MASK_64: constant(uint256) = 2**64 - 1
+MASK_80: constant(uint256) = 2**80 - 1
+MASK_112: constant(uint256) = 2**112 - 1
+
+MAX_CASH: constant(uint256) = MASK_112
+MAX_EPOCH: constant(uint256) = MASK_16
+MAX_LANE: constant(uint256) = MASK_24
+MAX_SEQ: constant(uint256) = MASK_24
+MAX_FILLED: constant(uint256) = MASK_40
+MAX_FEES: constant(uint256) = MASK_80
+MAX_SEQUENCE: constant(uint256) = MASK_40
+
+# account word
+EPOCH_SHIFT: constant(uint256) = 112
+FIRST_LANE_SHIFT: constant(uint256) = 128
+LANE_BITS: constant(uint256) = 64
+LANES_IN_ACCOUNT: constant(uint256) = 2
+LANES_PER_SLOT: constant(uint256) = 4
+
+# lane
+SEQ_SHIFT: constant(uint256) = 40
+
+# nonce
+NONCE_LANE_SHIFT: constant(uint256) = 24
+NONCE_EPOCH_SHIFT: constant(uint256) = 48
+
+# market word
+SEQUENCE_SHIFT: constant(uint256) = 80
+QUOTE_SHIFT: constant(uint256) = 120
+MIN_LOTS_SHIFT: constant(uint256) = 152
+LOT_EXPONENT_SHIFT: constant(uint256) = 176
+BASE_ASSET_SHIFT: constant(uint256) = 184
+MARKET_INDEX_SHIFT: constant(uint256) = 200
+TAKER_FEE_SHIFT: constant(uint256) = 216
+MAKER_FEE_SHIFT: constant(uint256) = 232
+STATUS_SHIFT: constant(uint256) = 248
+
+
+@internal
+@pure
+def _with_cash(account: uint256, cash: uint256) -> uint256:
+    assert cash <= MAX_CASH, "S:PACK"
+    return account >> EPOCH_SHIFT << EPOCH_SHIFT | cash
+
+
+@internal
+@pure
+def _with_epoch(account: uint256, epoch: uint256) -> uint256:
+    assert epoch <= MAX_EPOCH, "S:PACK"
+    return account & ~(MASK_16 << EPOCH_SHIFT) | epoch << EPOCH_SHIFT
+
+
+@internal
+@pure
+def _with_lane(word: uint256, offset: uint256, seq: uint256, filled: uint256) -> uint256:
+    """
+    @dev `offset` is where the lane begins in an account word or in a lane word, see `_lane_shift`.
+    """
+    assert seq <= MAX_SEQ and filled <= MAX_FILLED, "S:PACK"
+    return word & ~(MASK_64 << offset) | (seq << SEQ_SHIFT | filled) << offset
+
+
+@internal
+@pure
+def _lane_shift(lane: uint256) -> uint256:
+    """
+    @dev Lanes 0 and 1 live in the account word; the others four to a slot, at lane % 4.
+    """
+    if lane < LANES_IN_ACCOUNT:
+        return FIRST_LANE_SHIFT + lane * LANE_BITS
+    return lane % LANES_PER_SLOT * LANE_BITS
+
+
+@internal
+@pure
+def _with_progress(market: uint256, sequence: uint256, fees: uint256) -> uint256:
+    """
+    @dev The market word with another sequence and other accrued fees; its terms and status stay.
+    """
+    assert sequence <= MAX_SEQUENCE and fees <= MAX_FEES, "S:PACK"
+    return market >> QUOTE_SHIFT << QUOTE_SHIFT | sequence << SEQUENCE_SHIFT | fees
+
+
+@internal
+@pure
+def _with_status(market: uint256, status: uint256) -> uint256:
+    assert status <= MASK_8, "S:PACK"
+    return market & (2**STATUS_SHIFT - 1) | status << STATUS_SHIFT
