@@ -24,7 +24,10 @@ def main(argv: list[str]) -> int:
         print(f"{wrong}\n{usage}", end="", file=sys.stderr)
         return 2
     module = import_module(COMMANDS[argv[0]][0])
-    return int(module.main(argv[1:]) or 0)
+    try:
+        return int(module.main(argv[1:]) or 0)
+    except KeyboardInterrupt:
+        return 130
 
 
 if __name__ == "__main__":

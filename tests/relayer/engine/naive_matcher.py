@@ -1,0 +1,120 @@
+"""The rules of matching, as slowly and as plainly as they can be said: one list, searched from the start each time.
+
+Written from the rules alone and on purpose unlike `relayer.engine.book`, so that an error in one shows in the other.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+
+
+@dataclass
+class Resting:
+    id: object
+    account: object
+    side: str  # buy or sell
+    price: int
+    quantity: int
+
+
+class NaiveMatcher:
+    def __init__(self) -> None:
+        self.resting: list[Resting] = []  # in order of arrival
+        self.used: set[object] = set()
+
+    def find(self, order_id: object) -> Resting | None:
+        return next((order for order in self.resting if order.id == order_id), None)
+
+    def place(self, order_id, account, side, quantity, price, tif, stp) -> list[tuple]:
+        """price None: a market order. stp NONE: may trade with itself."""
+        if order_id in self.used or quantity <= 0 or (price is not None and price <= 0):
+            return [("rejected", order_id)]
+        taker = Resting(order_id, account, side, price, quantity)
+        if tif == "POST_ONLY" and self._best(taker) is not None:
+            return [("rejected", order_id)]
+        if tif == "FOK":
+            rehearsal = copy.deepcopy(self)
+            events = rehearsal._trade(copy.copy(taker), stp, rests=False)
+            if sum(event[4] for event in events if event[0] == "trade") != quantity:
+                return [("rejected", order_id)]
+        self.used.add(order_id)
+        return [
+            ("accepted", order_id),
+            *self._trade(taker, stp, rests=price is not None and tif in ("GTC", "POST_ONLY")),
+        ]
+
+    def cancel(self, order_id: object) -> list[tuple]:
+        order = self.find(order_id)
+        if order is None:
+            return [("rejected", order_id)]
+        self.resting.remove(order)
+        return [("canceled", order_id, order.quantity)]
+
+    def reduce(self, order_id: object, quantity: int) -> list[tuple]:
+        order = self.find(order_id)
+        if order is None or not 0 < quantity < order.quantity:
+            return [("rejected", order_id)]
+        order.quantity = quantity
+        return [("reduced", order_id, quantity)]
+
+    def replace(self, order_id: object, price: int, quantity: int, stp: str) -> list[tuple]:
+        order = self.find(order_id)
+        if order is None or quantity <= 0 or price <= 0:
+            return [("rejected", order_id)]
+        replaced = ("replaced", order_id, price, quantity)
+        if price == order.price and quantity <= order.quantity:
+            order.quantity = quantity
+            return [replaced]
+        self.resting.remove(order)
+        return [replaced, *self._trade(Resting(order_id, order.account, order.side, price, quantity), stp, rests=True)]
+
+    def book(self) -> list[tuple]:
+        bids = sorted((o for o in self.resting if o.side == "buy"), key=lambda o: -o.price)
+        asks = sorted((o for o in self.resting if o.side == "sell"), key=lambda o: o.price)
+        return [(o.side, o.price, o.id, o.quantity) for o in (*bids, *asks)]
+
+    def _best(self, taker: Resting) -> Resting | None:
+        best = None
+        for order in self.resting:
+            if order.side == taker.side:
+                continue
+            if taker.price is not None:
+                if taker.side == "buy" and order.price > taker.price:
+                    continue
+                if taker.side == "sell" and order.price < taker.price:
+                    continue
+            if best is None or (order.price < best.price if taker.side == "buy" else order.price > best.price):
+                best = order
+        return best
+
+    def _trade(self, taker: Resting, stp: str, rests: bool) -> list[tuple]:
+        events = []
+        while taker.quantity:
+            maker = self._best(taker)
+            if maker is None:
+                break
+            own = maker.account == taker.account and stp != "NONE"
+            if own and stp == "CANCEL_TAKER":
+                return [*events, ("stp", taker.id, maker.id, stp, 0), ("canceled", taker.id, taker.quantity)]
+            if own and stp in ("CANCEL_MAKER", "CANCEL_BOTH"):
+                self.resting.remove(maker)
+                events += [("stp", taker.id, maker.id, stp, 0), ("canceled", maker.id, maker.quantity)]
+                if stp == "CANCEL_BOTH":
+                    return [*events, ("canceled", taker.id, taker.quantity)]
+                continue
+            quantity = min(maker.quantity, taker.quantity)
+            maker.quantity -= quantity
+            taker.quantity -= quantity
+            if own:
+                events.append(("stp", taker.id, maker.id, stp, quantity))
+            else:
+                events.append(("trade", taker.id, maker.id, maker.price, quantity))
+            if not maker.quantity:
+                self.resting.remove(maker)
+        if taker.quantity:
+            if rests:
+                self.resting.append(taker)
+            else:
+                events.append(("canceled", taker.id, taker.quantity))
+        return events
