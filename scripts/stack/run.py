@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cxdex.problem import Problem
 from scripts.stack.layout import Layout, StackError, require_free_port
 from scripts.stack.node import node_process, responds, rpc_call
 from scripts.stack.processes import Child, python
@@ -48,7 +49,7 @@ class Stack:
             require_free_port(layout.api_port, "Pass another one: `make up API_PORT=8001`.")
             self._add(node_process(layout))
             progress("contracts")
-            self.deploy()
+            self.deploy(progress)
             for title, child in service_processes(layout):
                 progress(title)
                 self._add(child)
@@ -60,11 +61,16 @@ class Stack:
             self.stop()
             raise
 
-    def deploy(self) -> None:
+    def deploy(self, progress: Progress) -> None:
         # Imported here: the compiler takes seconds to load, and a resumed exchange does not need it.
-        from scripts.deploy import deploy
+        from scripts.exchange import Options, deploy
 
-        deploy(self.layout)
+        layout = self.layout
+        options = Options(demo=True, withdrawal_delay=layout.withdrawal_delay)
+        try:
+            deploy(layout.rpc_url, layout.keys, layout.deployment, options, progress)
+        except Problem as problem:
+            raise StackError(f"the contracts could not be deployed: {problem}") from problem
 
     def stop(self) -> None:
         for child in reversed(self.children):
