@@ -6,8 +6,10 @@ each into a journaled command. A reorg does not delete messages: it appends the 
 Outbox table (written by the indexer only; read with plain SQL by the relayer):
   outbox(seq INTEGER PRIMARY KEY, block INTEGER, log_index INTEGER, reverted BOOLEAN, payload TEXT)
   payload is `encode_fact(fact)`: JSON, because amounts may exceed 64 bits (bytes are base64).
-  (block, log_index) orders facts; a reader ignores a fact at or before the
-  position it has already applied, and a revert after it, so a rebuilt outbox is harmless.
+  (block, log_index) orders facts and is unique among those that stand: `log_index` is the log's index times
+  POSITIONS_PER_LOG plus the fact's place in its event (voiding ten numbers is one event and ten facts). A reader
+  ignores a fact at or before the position it has already applied, and a revert after it, so a rebuilt outbox is
+  harmless.
 
 Amounts are unsigned: 1e-6 USDC for asset 0 and 1 (CXPT), 1e-18 units for synths. Accounts and digests are bytes.
 """
@@ -15,6 +17,8 @@ Amounts are unsigned: 1e-6 USDC for asset 0 and 1 (CXPT), 1e-18 units for synths
 from __future__ import annotations
 
 import msgspec
+
+POSITIONS_PER_LOG = 2**20
 
 
 class Fact(msgspec.Struct, frozen=True, tag=True, array_like=True):

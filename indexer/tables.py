@@ -64,6 +64,7 @@ class Checkpoint(SQLModel, table=True):
     timestamp: int = Field(sa_column=Column(Big, nullable=False))
     emitted_block: int = Field(sa_column=Column(Big, nullable=False))
     head: int = Field(sa_column=Column(Big, nullable=False))  # the node's head when this was written
+    undo_floor: int = Field(sa_column=Column(Big, nullable=False))  # the lowest block that `undo` can go back to
     chain_id: int = Field(sa_column=Column(Big, nullable=False))
     settlement: bytes = Field(sa_column=Column(LargeBinary(20), nullable=False))
     projection_version: int
