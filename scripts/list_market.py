@@ -1,6 +1,5 @@
 r"""Creates a synth and lists a market on it.
 
-\b
     python -m scripts.list_market --rpc URL --deployment FILE --keys FOLDER --symbol sSOL-USDC \
         --synth "Synthetic Solana:sSOL" --lot-exponent 16 --quote-per-lot-tick 100 --activate
 
@@ -24,7 +23,7 @@ from scripts.markets import Listing, activate_market, create_synth, list_market
 from scripts.wiring import open_contracts
 
 
-@click.command(help=__doc__)
+@click.command(help="Creates a synth if it is new, and lists a market on it. The terms are for ever.")
 @click.option("--rpc", required=True, help="The node's URL.")
 @click.option("--deployment", type=Path, required=True, help="deployment.json of the exchange.")
 @click.option("--keys", type=Path, required=True, help="Folder with gateway.key and admin.key.")

@@ -1,0 +1,74 @@
+"""An EVM inside the test's process, behind the door that `scripts.chain.Contract` knocks at.
+
+Promises: `send` either changes state and returns its logs, or raises Refused with the contract's error code.
+Never:    checks signatures of transactions: a sender is an address, not a key.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pyrevm
+from eth_abi.abi import decode
+
+from cxdex.eip712 import to_checksum
+
+CHAIN_ID = 31337
+START = 1_800_000_000
+ERROR_SELECTOR = "0x08c379a0"
+
+
+class Refused(Exception):
+    """A call reverted. `code` is the contract's error string, empty when it gave none."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code or "no reason given")
+        self.code = code
+
+
+class Evm:
+    def __init__(self) -> None:
+        self._evm = pyrevm.EVM(spec_id="PRAGUE", env=pyrevm.Env(cfg=pyrevm.CfgEnv(chain_id=CHAIN_ID)))
+        self.chain_id = CHAIN_ID
+        self.now = START
+        self.advance(0)
+
+    def advance(self, seconds: int) -> None:
+        self.now += seconds
+        self._evm.set_block_env(pyrevm.BlockEnv(timestamp=self.now, number=1 + (self.now - START) // 12))
+
+    def call(self, to: bytes, data: bytes) -> bytes:
+        return self._run(bytes(20), to, data, is_static=True)
+
+    def send(self, sender: bytes, to: bytes, data: bytes) -> list[Any]:
+        self._run(sender, to, data, is_static=False)
+        return list(self._evm.result.logs)
+
+    def create(self, sender: bytes, code: bytes) -> bytes:
+        try:
+            created: str = self._evm.deploy(to_checksum(sender), code)
+        except RuntimeError as error:
+            raise Refused(_reason(str(error))) from None
+        return bytes.fromhex(created[2:])
+
+    def code(self, address: bytes) -> bytes:
+        return bytes(self._evm.get_code(to_checksum(address)) or b"").rstrip(b"\0")
+
+    def nonce(self, address: bytes) -> int:
+        nonce: int = self._evm.basic(to_checksum(address)).nonce
+        return nonce
+
+    def _run(self, sender: bytes, to: bytes, data: bytes, *, is_static: bool) -> bytes:
+        self._evm.reset_transient_storage()
+        try:
+            return bytes(self._evm.message_call(to_checksum(sender), to_checksum(to), data, is_static=is_static))
+        except RuntimeError as error:
+            raise Refused(_reason(str(error))) from None
+
+
+def _reason(text: str) -> str:
+    _, found, output = text.partition("output: ")
+    if found and output.startswith(ERROR_SELECTOR):
+        reason: str = decode(["string"], bytes.fromhex(output[10:].rstrip(" }")))[0]
+        return reason
+    return ""
