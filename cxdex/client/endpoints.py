@@ -1,0 +1,143 @@
+"""Every endpoint as a pure pair: how the request is built, and how the answer is read.
+
+Never: does I/O, keeps state or decides about retries.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import msgspec
+
+from cxdex.client.errors import ApiProblem, Unreachable
+from cxdex.client.steps import Answer, Call
+from cxdex.eip712 import order_message, to_checksum
+from cxdex.market import MarketTerms
+from cxdex.order import SignedOrder
+from cxdex.units import format_price, format_quantity, format_usdc
+
+T = TypeVar("T")
+
+_json = msgspec.json.Encoder()
+
+
+def read(answer: Answer, kind: type[T]) -> T:
+    """The typed answer. Raises ApiProblem for a refusal, Unreachable for what this exchange would not say."""
+    if answer.status >= 400:
+        raise _problem(answer)
+    try:
+        return msgspec.json.decode(answer.body, type=kind)
+    except msgspec.DecodeError as error:
+        raise Unreachable(f"the answer is not one of this exchange: {error}") from None
+
+
+def status() -> Call:
+    return Call("GET", "/status")
+
+
+def markets() -> Call:
+    return Call("GET", "/markets")
+
+
+def book(market: str, depth: int | None) -> Call:
+    return Call("GET", f"/book/{market}", _query(depth=depth))
+
+
+def trades(market: str, limit: int, cursor: str | None) -> Call:
+    return Call("GET", f"/trades/{market}", _query(limit=limit, cursor=cursor))
+
+
+def login(account: bytes, expires_at: int, signature: bytes) -> Call:
+    body = {"account": to_checksum(account), "expiresAt": str(expires_at), "signature": _hex(signature)}
+    return Call("POST", "/auth/login", body=_json.encode(body))
+
+
+def place(terms: MarketTerms, signed: SignedOrder, chain_id: int, client_order_id: str | None) -> Call:
+    return Call("POST", "/orders", body=_json.encode(signed_order_json(terms, signed, chain_id, client_order_id)))
+
+
+def place_batch(entries: list[dict[str, Any]]) -> Call:
+    """`entries` are `signed_order_json`."""
+    return Call("POST", "/orders/batch", body=_json.encode({"orders": entries}))
+
+
+def validate(entry: dict[str, Any]) -> Call:
+    return Call("POST", "/orders/validate", body=_json.encode(entry))
+
+
+def order(order_id: str) -> Call:
+    return Call("GET", f"/orders/{order_id}")
+
+
+def orders(market: str | None, order_status: str | None, limit: int, cursor: str | None) -> Call:
+    return Call(
+        "GET", "/orders", _query(market=market, status=order_status, limit=limit, cursor=cursor), needs_login=True
+    )
+
+
+def cancel(order_id: str) -> Call:
+    return Call("DELETE", f"/orders/{order_id}", needs_login=True)
+
+
+def cancel_all(market: str | None) -> Call:
+    return Call("DELETE", "/orders", _query(market=market), needs_login=True)
+
+
+def cancel_signed(account: bytes, nonces: list[int], deadline: int, signature: bytes) -> Call:
+    body = {
+        "account": to_checksum(account),
+        "nonces": [str(nonce) for nonce in nonces],
+        "deadline": str(deadline),
+        "signature": _hex(signature),
+    }
+    return Call("POST", "/orders/cancel", body=_json.encode(body))
+
+
+def nonces(account: bytes, count: int) -> Call:
+    return Call("GET", f"/accounts/{to_checksum(account)}/nonce", _query(count=count))
+
+
+def balances(account: bytes) -> Call:
+    return Call("GET", f"/accounts/{to_checksum(account)}/balances", needs_login=True)
+
+
+def fills(account: bytes, limit: int, cursor: str | None) -> Call:
+    path = f"/accounts/{to_checksum(account)}/fills"
+    return Call("GET", path, _query(limit=limit, cursor=cursor))
+
+
+def withdrawals(account: bytes, limit: int, cursor: str | None) -> Call:
+    path = f"/accounts/{to_checksum(account)}/withdrawals"
+    return Call("GET", path, _query(limit=limit, cursor=cursor))
+
+
+def signed_order_json(
+    terms: MarketTerms, signed: SignedOrder, chain_id: int, client_order_id: str | None
+) -> dict[str, Any]:
+    """The body of POST /orders: decimals are strings."""
+    fields = order_message(signed.order)
+    fields["quantity"] = format_quantity(terms, signed.order.quantity)
+    fields["limitPrice"] = format_price(terms, signed.order.limit_price)
+    fields["maxCollateral"] = format_usdc(signed.order.max_collateral)
+    entry: dict[str, Any] = {"order": fields, "signature": _hex(signed.signature), "chainId": chain_id}
+    if client_order_id is not None:
+        entry["clientOrderId"] = client_order_id
+    return entry
+
+
+def _query(**values: str | int | None) -> dict[str, str]:
+    return {name: str(value) for name, value in values.items() if value is not None}
+
+
+def _hex(data: bytes) -> str:
+    return "0x" + data.hex()
+
+
+def _problem(answer: Answer) -> ApiProblem | Unreachable:
+    try:
+        members = msgspec.json.decode(answer.body, type=dict[str, Any])
+    except msgspec.DecodeError:
+        members = {}
+    if "code" in members:
+        return ApiProblem(answer.status, members)
+    return Unreachable(f"HTTP {answer.status} from something that is not this exchange")

@@ -1,0 +1,219 @@
+"""Answers of the API as typed values. Amounts are decimal strings, as the exchange sent them; times unix milliseconds.
+
+Unknown members are ignored, so that an older client works with a newer exchange.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from cxdex.market import MarketKind, MarketTerms
+
+SETTLED = ("mined", "final")
+
+
+class Reply(msgspec.Struct, frozen=True, rename="camel"):
+    """Base of all answers."""
+
+
+class DomainInfo(Reply, frozen=True):
+    name: str
+    version: str
+    chain_id: int
+    verifying_contract: str
+
+
+class Status(Reply, frozen=True):
+    """Which chain and contracts this exchange settles on. `contracts`: name to address."""
+
+    chain_id: int
+    contracts: dict[str, str]
+    domain: DomainInfo
+
+
+class Market(Reply, frozen=True):
+    """A listing: its terms never change, its status can. lot_size in the base asset, tick_size in USDC."""
+
+    symbol: str
+    index: int
+    kind: str
+    status: str
+    base_asset: int
+    base_symbol: str
+    lot_size: str
+    tick_size: str
+    min_quantity: str
+    lot_exponent: int
+    quote_per_lot_tick: str
+    min_lots: str
+    maker_fee_bps: int
+    taker_fee_bps: int
+    next_sequence: str = "0"
+    settled_sequence: str = "0"
+
+    @property
+    def terms(self) -> MarketTerms:
+        return MarketTerms(
+            symbol=self.symbol,
+            index=self.index,
+            kind=MarketKind[self.kind],
+            base_asset=self.base_asset,
+            base_symbol=self.base_symbol,
+            lot_exponent=self.lot_exponent,
+            quote_per_lot_tick=int(self.quote_per_lot_tick),
+            min_lots=int(self.min_lots),
+            maker_fee_bps=self.maker_fee_bps,
+            taker_fee_bps=self.taker_fee_bps,
+        )
+
+
+class Book(Reply, frozen=True):
+    """Levels as (price, quantity), best first, as of `seq` of the feed's `epoch`."""
+
+    bids: list[tuple[str, str]]
+    asks: list[tuple[str, str]]
+    epoch: str = ""
+    seq: int = 0
+
+
+class Settlement(Reply, frozen=True):
+    """How far a fill is: matched, submitted, mined, final; or skipped, which undoes it."""
+
+    status: str
+    transaction: str | None = None
+    block: int | None = None
+    batch: int | None = None
+    reason: str | None = None
+
+
+class PlacedFill(Reply, frozen=True):
+    """A fill that an order met when it was placed."""
+
+    match_id: str
+    sequence: str
+    price: str
+    quantity: str
+    role: str
+    fee: str
+    time: int
+
+
+class Order(Reply, frozen=True):
+    """An order as the exchange has it. `version` rises with every change: the higher copy is the newer one."""
+
+    id: str
+    account: str
+    market: str
+    side: str
+    order_type: str
+    time_in_force: str
+    quantity: str
+    limit_price: str
+    max_fee_bps: str
+    expiry: str
+    nonce: str
+    status: str
+    filled: str
+    remaining: str
+    version: int
+    reason: str | None = None
+    client_order_id: str | None = None
+    created_at: int = 0
+    updated_at: int = 0
+    fills: list[PlacedFill] = []
+
+    @property
+    def is_open(self) -> bool:
+        return self.status == "OPEN"
+
+
+class Fill(Reply, frozen=True):
+    """One account's side of a match. `fee` in USDC."""
+
+    match_id: str
+    market: str
+    sequence: str
+    order_id: str
+    side: str
+    role: str
+    price: str
+    quantity: str
+    notional: str
+    fee: str
+    time: int
+    settlement: Settlement
+
+    @property
+    def is_settled(self) -> bool:
+        return self.settlement.status in SETTLED
+
+
+class Trade(Reply, frozen=True):
+    """A match on the public tape."""
+
+    match_id: str
+    market: str
+    price: str
+    quantity: str
+    taker_side: str
+    time: int
+    settlement: Settlement | None = None
+
+
+class Balance(Reply, frozen=True):
+    """total counts matched but unsettled fills; available = total - reserved; settled is what the contract holds."""
+
+    asset: int
+    symbol: str
+    total: str
+    reserved: str
+    available: str
+    settled: str | None = None
+
+
+class Withdrawal(Reply, frozen=True):
+    """A withdrawal as the chain has it. claimable_at: unix milliseconds."""
+
+    id: str
+    symbol: str
+    amount: str
+    as_cxpt: bool
+    status: str
+    claimable_at: int
+
+
+class Page(Reply, frozen=True):
+    """A page of anything; `next` is the cursor of the page after, None at the end."""
+
+    data: msgspec.Raw
+    next: str | None = None
+
+
+class NonceList(Reply, frozen=True):
+    nonces: list[str]
+
+
+class Login(Reply, frozen=True):
+    token: str
+
+
+class BatchEntry(Reply, frozen=True):
+    """Exactly one of the two is set."""
+
+    order: Order | None = None
+    problem: dict[str, Any] | None = None
+
+
+class BatchReply(Reply, frozen=True):
+    results: list[BatchEntry]
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What became of one order of a batch. `outcome`: accepted, rejected or unknown; `id` is set in every case."""
+
+    outcome: str
+    id: str
+    order: Order | None = None
+    problem: dict[str, Any] | None = None

@@ -1,0 +1,147 @@
+"""What one client knows for a while: contracts, markets, token, nonces. And the flow of one request.
+
+Owns:     the caches, sign-in, and retries of reads.
+Promises: terms and addresses are asked for once; a token that has expired is renewed without the caller noticing.
+Never:    does I/O: everything that waits is yielded as a step.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import TypeVar
+
+import msgspec
+
+from cxdex.client import endpoints
+from cxdex.client.errors import ApiProblem, Unreachable
+from cxdex.client.nonces import NoncePool
+from cxdex.client.replies import Login, Market, NonceList, Page, Status
+from cxdex.client.steps import Call, Flow, Pause
+from cxdex.eip712 import Domain
+from cxdex.market import MarketTerms
+from cxdex.problem import Problem
+from cxdex.wallet import Wallet
+
+T = TypeVar("T")
+
+READ_ATTEMPTS = 4
+FIRST_PAUSE_SECONDS = 0.2
+LOGIN_SECONDS = 3_600
+LOGIN_MARGIN_SECONDS = 60
+
+
+class Session:
+    def __init__(self, wallet: Wallet | None) -> None:
+        self._wallet = wallet
+        self._status: Status | None = None
+        self._markets: dict[str, Market] = {}
+        self._token: str | None = None
+        self._token_until = 0
+        self.nonces = NoncePool()
+
+    @property
+    def wallet(self) -> Wallet:
+        """Raises Problem WALLET_MISSING for a client that was made to read only."""
+        if self._wallet is None:
+            raise Problem(
+                "WALLET_MISSING",
+                "this needs a wallet",
+                allowed='Exchange(url, LocalWallet("0x..."))',
+            )
+        return self._wallet
+
+    @property
+    def account(self) -> bytes:
+        return self.wallet.account
+
+    def request(self, call: Call, kind: type[T]) -> Flow[T]:
+        """One request, signed in when it needs it. Reads are tried again; nothing else is."""
+        attempts = READ_ATTEMPTS if call.method == "GET" else 1
+        for attempt in range(1, attempts + 1):
+            try:
+                return (yield from self._request_once(call, kind))
+            except (Unreachable, ApiProblem) as problem:
+                retryable = isinstance(problem, Unreachable) or problem.retryable
+                if not retryable or attempt == attempts:
+                    raise
+            yield Pause(FIRST_PAUSE_SECONDS * 2 ** (attempt - 1))
+        raise AssertionError("unreachable")
+
+    def pages(self, call: Call, kind: type[T], count: int | None) -> Flow[list[T]]:
+        """The newest `count` rows, or all of them, over as many pages as it takes."""
+        rows: list[T] = []
+        query = dict(call.query)
+        while True:
+            page: Page = yield from self.request(replace(call, query=query), Page)
+            rows += msgspec.json.decode(page.data, type=list[kind])  # type: ignore[valid-type]
+            if page.next is None or (count is not None and len(rows) >= count):
+                return rows if count is None else rows[:count]
+            query["cursor"] = page.next
+
+    def status(self) -> Flow[Status]:
+        if self._status is None:
+            self._status = yield from self.request(endpoints.status(), Status)
+        return self._status
+
+    def domain(self) -> Flow[Domain]:
+        status = yield from self.status()
+        return Domain(status.domain.chain_id, bytes.fromhex(status.domain.verifying_contract[2:]))
+
+    def markets(self) -> Flow[list[Market]]:
+        """Fresh from the exchange: their status may have changed."""
+        page: Page = yield from self.request(endpoints.markets(), Page)
+        listed = msgspec.json.decode(page.data, type=list[Market])
+        self._markets = {market.symbol: market for market in listed}
+        return listed
+
+    def terms(self, symbol: str) -> Flow[MarketTerms]:
+        """Raises Problem MARKET_UNKNOWN naming the markets there are."""
+        if symbol not in self._markets:
+            yield from self.markets()
+        if symbol not in self._markets:
+            raise Problem(
+                "MARKET_UNKNOWN",
+                "no such market is listed",
+                field="market",
+                given=symbol,
+                allowed=", ".join(sorted(self._markets)) or "no market is listed yet",
+            )
+        return self._markets[symbol].terms
+
+    def take_nonces(self, count: int) -> Flow[list[int]]:
+        taken = self.nonces.take(count, time.monotonic())
+        if taken is not None:
+            return taken
+        asked_at = time.monotonic()
+        call = endpoints.nonces(self.account, self.nonces.block(count, asked_at))
+        reply: NonceList = yield from self.request(call, NonceList)
+        self.nonces.refill([int(nonce) for nonce in reply.nonces], asked_at)
+        taken = self.nonces.take(count, time.monotonic())
+        if taken is None:
+            raise Unreachable(f"the exchange gave too few nonces, or too late: {count} were asked for")
+        return taken
+
+    def token(self) -> Flow[str]:
+        """A bearer token with some life left in it."""
+        if self._token is None or time.time() > self._token_until - LOGIN_MARGIN_SECONDS:
+            domain = yield from self.domain()
+            expires_at = int(time.time()) + LOGIN_SECONDS
+            signature = self.wallet.sign_login(domain, expires_at)
+            answer = yield endpoints.login(self.account, expires_at, signature)
+            self._token = endpoints.read(answer, Login).token
+            self._token_until = expires_at
+        return self._token
+
+    def _request_once(self, call: Call, kind: type[T]) -> Flow[T]:
+        if not call.needs_login:
+            return endpoints.read((yield call), kind)
+        token = yield from self.token()
+        try:
+            return endpoints.read((yield replace(call, token=token)), kind)
+        except ApiProblem as problem:
+            if problem.status != 401:
+                raise
+        self._token = None  # refused: the exchange may have got a new secret
+        token = yield from self.token()
+        return endpoints.read((yield replace(call, token=token)), kind)

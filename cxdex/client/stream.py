@@ -1,0 +1,138 @@
+"""`Feed`: the WebSocket, kept alive. Reconnects, resumes where it stopped, and notices what is missing.
+
+    async with AsyncExchange(url) as exchange:
+        feed = Feed(exchange)
+        await feed.subscribe("book", "sBTC-USDC")
+        async for message in feed:
+            print(feed.book("sBTC-USDC").bids[:5])
+
+Promises: every message once and in order, or a `reset` and a snapshot. A book that is shown has no gap and its
+          last checksum was right. Silence longer than three heartbeats is a broken connection.
+Never:    shows a book between a gap and the snapshot that heals it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import WebSocketException
+
+from cxdex.client.async_exchange import AsyncExchange
+from cxdex.client.errors import ApiProblem, Unreachable
+from cxdex.client.local_book import LocalBook
+from cxdex.client.subscription import Envelope, Gap, Subscription
+
+PRIVATE_CHANNELS = ("orders", "balances")
+SILENCE_SECONDS = 15.0
+FIRST_PAUSE_SECONDS = 0.2
+LONGEST_PAUSE_SECONDS = 5.0
+MAX_MESSAGE_BYTES = 8 * 1024 * 1024
+
+log = logging.getLogger("cxdex.feed")
+
+
+class Feed:
+    """One connection, any number of subscriptions. For one reader: iterate it in one task."""
+
+    def __init__(self, exchange: AsyncExchange, *, silence_seconds: float = SILENCE_SECONDS) -> None:
+        self._exchange = exchange
+        self._silence = silence_seconds
+        self._subscriptions: dict[tuple[str, str | None], Subscription] = {}
+        self._socket: ClientConnection | None = None
+        self.reconnects = 0
+        self.gaps = 0
+
+    async def subscribe(self, channel: str, key: str | None = None) -> None:
+        """channel: book, trades, markets (key: the market), orders, balances (the wallet's own; no key)."""
+        subscription = Subscription(channel, key)
+        self._subscriptions[channel, key] = subscription
+        if self._socket is not None:
+            await self._introduce(self._socket, [subscription])
+
+    def book(self, market: str) -> LocalBook | None:
+        """The book as of the last message, or None while it is not known to be right."""
+        subscription = self._subscriptions.get(("book", market))
+        return subscription.book if subscription is not None and subscription.synced else None
+
+    async def __aiter__(self) -> AsyncIterator[Envelope]:
+        pause = FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                async with connect(self._exchange.feed_url, max_size=MAX_MESSAGE_BYTES) as socket:
+                    self._socket = socket
+                    await self._introduce(socket, list(self._subscriptions.values()))
+                    while True:
+                        async with asyncio.timeout(self._silence):
+                            text = await socket.recv()
+                        pause = FIRST_PAUSE_SECONDS
+                        message = await self._take(socket, text)
+                        if message is not None:
+                            yield message
+            except (OSError, TimeoutError, WebSocketException, Unreachable) as error:
+                log.warning("feed lost (%s); again in %.1f s", str(error) or type(error).__name__, pause)
+            finally:
+                self._socket = None
+            self.reconnects += 1
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+
+    async def _introduce(self, socket: ClientConnection, subscriptions: list[Subscription]) -> None:
+        if any(subscription.channel in PRIVATE_CHANNELS for subscription in subscriptions):
+            await _send(socket, {"op": "auth", "token": await self._exchange.login()})
+        for subscription in subscriptions:
+            await self._ask(socket, subscription)
+
+    async def _ask(self, socket: ClientConnection, subscription: Subscription) -> None:
+        request: dict[str, Any] = {"op": "subscribe", "ch": subscription.channel}
+        if subscription.key is not None:
+            request["key"] = subscription.key
+        if subscription.resume is not None:
+            request["resume"] = subscription.resume
+        await _send(socket, request)
+
+    async def _take(self, socket: ClientConnection, text: str | bytes) -> Envelope | None:
+        """The message when it is news for the reader. Raises ApiProblem for a refusal, e.g. of a subscription."""
+        decoded = msgspec.json.decode(text)
+        if "ch" in decoded and "op" not in decoded:
+            message = msgspec.convert(decoded, Envelope)
+            subscription = self._find(message.ch, message.key)
+            if subscription is None:
+                return None
+            try:
+                return message if subscription.accept(message) else None
+            except Gap as gap:
+                await self._heal(socket, subscription, gap)
+            return None
+        if decoded.get("op") == "heartbeat":
+            await self._hear(socket, decoded)
+        elif decoded.get("op") == "error" and not decoded.get("retryable"):
+            raise ApiProblem(int(decoded.get("status", 400)), decoded)
+        return None
+
+    async def _hear(self, socket: ClientConnection, heartbeat: dict[str, Any]) -> None:
+        for channel in heartbeat["channels"]:
+            subscription = self._find(channel["ch"], channel["key"])
+            try:
+                if subscription is not None:
+                    subscription.hear(heartbeat.get("epoch"), channel["seq"])
+            except Gap as gap:
+                await self._heal(socket, subscription, gap)
+
+    async def _heal(self, socket: ClientConnection, subscription: Subscription | None, gap: Gap) -> None:
+        self.gaps += 1
+        log.warning("%s; asking for a snapshot", gap)
+        if subscription is not None:
+            await self._ask(socket, subscription)
+
+    def _find(self, channel: str, key: str) -> Subscription | None:
+        own = self._subscriptions.get((channel, None)) if channel in PRIVATE_CHANNELS else None
+        return self._subscriptions.get((channel, key)) or own
+
+
+async def _send(socket: ClientConnection, message: dict[str, Any]) -> None:
+    await socket.send(msgspec.json.encode(message).decode())

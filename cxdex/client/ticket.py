@@ -1,0 +1,72 @@
+"""What a person asks for, before it is an order: decimal amounts, sensible defaults, no nonce yet.
+
+Promises: `to_order` gives exactly what will be signed, or a problem that names the field and the nearest
+          allowed values. It never rounds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypedDict
+
+from cxdex.client.amounts import Amount, to_decimal_text
+from cxdex.market import MarketTerms
+from cxdex.order import Order, OrderType, SelfTrade, Side, TimeInForce
+from cxdex.units import parse_price, parse_quantity
+
+RESTING_SECONDS = 28 * 86_400
+IMMEDIATE_SECONDS = 86_400  # an order that fills at once must still be alive when its fill reaches the chain
+
+
+class OrderTerms(TypedDict, total=False):
+    """What may be said about an order beside market, quantity and price; see `Ticket`."""
+
+    time_in_force: str
+    max_fee_bps: int
+    expires_in: int
+    self_trade: str
+    client_order_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """quantity in the base asset, price in USDC per whole base unit; both refuse floats.
+
+    order_type      LIMIT, or MARKET: never rests, and `price` is the worst price it accepts
+    time_in_force   GTC, IOC, FOK, POST_ONLY; default GTC, and IOC for a MARKET order
+    max_fee_bps     default: the market's present fee, so that nobody can charge more
+    expires_in      seconds; default 28 days, one day for IOC and FOK
+    """
+
+    market: str
+    side: str
+    quantity: Amount
+    price: Amount
+    order_type: str = "LIMIT"
+    time_in_force: str | None = None
+    max_fee_bps: int | None = None
+    expires_in: int | None = None
+    self_trade: str = "CANCEL_TAKER"
+    client_order_id: str | None = None
+
+    def to_order(self, terms: MarketTerms, account: bytes, nonce: int, now: int) -> Order:
+        """`now`: unix seconds. Raises OrderProblem."""
+        order_type = OrderType(OrderType.parse(self.order_type.upper(), "orderType"))
+        word = self.time_in_force or ("IOC" if order_type is OrderType.MARKET else "GTC")
+        time_in_force = TimeInForce(TimeInForce.parse(word.upper(), "timeInForce"))
+        resting = time_in_force in (TimeInForce.GTC, TimeInForce.POST_ONLY)
+        lifetime = self.expires_in if self.expires_in is not None else RESTING_SECONDS if resting else IMMEDIATE_SECONDS
+        fee = self.max_fee_bps if self.max_fee_bps is not None else max(terms.maker_fee_bps, terms.taker_fee_bps)
+        return Order(
+            account=account,
+            market=terms.symbol,
+            side=Side(Side.parse(self.side.upper(), "side")),
+            order_type=order_type,
+            time_in_force=time_in_force,
+            quantity=parse_quantity(terms, to_decimal_text(self.quantity, "quantity")),
+            limit_price=parse_price(terms, to_decimal_text(self.price, "price")),
+            max_fee_bps=fee,
+            expiry=now + lifetime,
+            nonce=nonce,
+            self_trade=SelfTrade(SelfTrade.parse(self.self_trade.upper(), "selfTrade")),
+        )

@@ -1,0 +1,219 @@
+"""Placing and cancelling: what happens between "buy" and a known outcome.
+
+Promises: an order is signed once and its id is known before it is sent. When no answer comes, the very same
+          order is sent again, which is harmless, because the id is what the exchange knows it by. Only a refusal
+          that names the nonce, and only when nothing was left open before it, is answered with a new nonce.
+Never:    reports a time-out as a refusal: after the last attempt it is OutcomeUnknown, with the id.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from cxdex.client import endpoints
+from cxdex.client.errors import ApiProblem, OutcomeUnknown, Unreachable
+from cxdex.client.replies import Balance, BatchEntry, BatchReply, Fill, Order, Outcome, Page
+from cxdex.client.session import Session
+from cxdex.client.steps import Flow, Pause
+from cxdex.client.ticket import Ticket
+from cxdex.market import MarketTerms
+from cxdex.order import SignedOrder
+from cxdex.problem import Problem
+
+NONCE_REFUSALS = ("ORDER_NONCE_USED", "ORDER_NONCE_LANE_BUSY", "ORDER_EPOCH_STALE")
+PLACE_ATTEMPTS = 5
+FIRST_PAUSE_SECONDS = 0.2
+CANCEL_SECONDS = 60
+MAX_BATCH = 50
+SETTLE_PAUSE_SECONDS = 0.25
+RECENT_FILLS = 500
+
+
+def sign_ticket(session: Session, ticket: Ticket) -> Flow[tuple[MarketTerms, SignedOrder]]:
+    """Signed with a fresh nonce, not sent."""
+    terms = yield from session.terms(ticket.market)
+    domain = yield from session.domain()
+    ticket.to_order(terms, session.account, 0, int(time.time()))  # a mistake must not cost a nonce
+    (nonce,) = yield from session.take_nonces(1)
+    order = ticket.to_order(terms, session.account, nonce, int(time.time()))
+    return terms, session.wallet.sign_order(domain, order)
+
+
+def place(session: Session, ticket: Ticket) -> Flow[Order]:
+    """Raises OrderProblem before sending, ApiProblem when refused, OutcomeUnknown when nobody can say."""
+    terms, signed = yield from sign_ticket(session, ticket)
+    try:
+        return (yield from submit(session, terms, signed, ticket.client_order_id))
+    except ApiProblem as problem:
+        if problem.code not in NONCE_REFUSALS or problem.after_silence:
+            raise
+    session.nonces.forget()
+    terms, signed = yield from sign_ticket(session, ticket)
+    return (yield from submit(session, terms, signed, ticket.client_order_id))
+
+
+def submit(session: Session, terms: MarketTerms, signed: SignedOrder, client_order_id: str | None) -> Flow[Order]:
+    """Sends one signed order until its outcome is known, or gives up with OutcomeUnknown."""
+    status = yield from session.status()
+    call = endpoints.place(terms, signed, status.chain_id, client_order_id)
+    silence = ""
+    for attempt in range(PLACE_ATTEMPTS):
+        if attempt:
+            yield Pause(FIRST_PAUSE_SECONDS * 2 ** (attempt - 1))
+        try:
+            return endpoints.read((yield call), Order)
+        except Unreachable as problem:
+            silence = problem.detail
+        except ApiProblem as problem:
+            if problem.leaves_outcome_open:
+                silence = problem.detail
+            elif problem.status == 429:
+                silence = silence or "too many requests"
+            else:
+                problem.after_silence = bool(silence)
+                raise
+    raise OutcomeUnknown("0x" + signed.digest.hex(), silence)
+
+
+def sign(session: Session, ticket: Ticket) -> Flow[SignedOrder]:
+    _, signed = yield from sign_ticket(session, ticket)
+    return signed
+
+
+def submit_signed(session: Session, signed: SignedOrder, client_order_id: str | None) -> Flow[Order]:
+    terms = yield from session.terms(signed.order.market)
+    return (yield from submit(session, terms, signed, client_order_id))
+
+
+def validate(session: Session, ticket: Ticket) -> Flow[dict[str, Any]]:
+    """Signed with a fresh nonce and checked by the exchange, not placed."""
+    terms, signed = yield from sign_ticket(session, ticket)
+    status = yield from session.status()
+    entry = endpoints.signed_order_json(terms, signed, status.chain_id, ticket.client_order_id)
+    return (yield from session.request(endpoints.validate(entry), dict[str, Any]))
+
+
+def place_many(session: Session, tickets: Sequence[Ticket]) -> Flow[list[Outcome]]:
+    """one outcome a ticket, in order; a refused one does not stop its neighbours. Raises OrderProblem before sending."""
+    outcomes: list[Outcome] = []
+    for start in range(0, len(tickets), MAX_BATCH):
+        outcomes += yield from _place_batch(session, tickets[start : start + MAX_BATCH])
+    return outcomes
+
+
+def _place_batch(session: Session, tickets: Sequence[Ticket]) -> Flow[list[Outcome]]:
+    status = yield from session.status()
+    domain = yield from session.domain()
+    now = int(time.time())
+    terms = []
+    for ticket in tickets:
+        terms.append((yield from session.terms(ticket.market)))
+        ticket.to_order(terms[-1], session.account, 0, now)
+    nonces = yield from session.take_nonces(len(tickets))
+    signed = [
+        session.wallet.sign_order(domain, ticket.to_order(t, session.account, nonce, now))
+        for ticket, t, nonce in zip(tickets, terms, nonces, strict=True)
+    ]
+    entries = [
+        endpoints.signed_order_json(t, s, status.chain_id, ticket.client_order_id)
+        for ticket, t, s in zip(tickets, terms, signed, strict=True)
+    ]
+    results = yield from _send_batch(entries)
+    outcomes = [_outcome("0x" + s.digest.hex(), result) for s, result in zip(signed, results, strict=True)]
+    if any(o.problem is not None and o.problem.get("code") in NONCE_REFUSALS for o in outcomes):
+        session.nonces.forget()
+    return outcomes
+
+
+def _send_batch(entries: list[dict[str, Any]]) -> Flow[list[BatchEntry | None]]:
+    """None for each order when nobody can say."""
+    call = endpoints.place_batch(entries)
+    for attempt in range(PLACE_ATTEMPTS):
+        if attempt:
+            yield Pause(FIRST_PAUSE_SECONDS * 2 ** (attempt - 1))
+        try:
+            reply = endpoints.read((yield call), BatchReply)
+        except Unreachable:
+            continue
+        except ApiProblem as problem:
+            if problem.leaves_outcome_open or problem.status == 429:
+                continue
+            raise
+        if len(reply.results) == len(entries):
+            return list(reply.results)
+    return [None] * len(entries)
+
+
+def _outcome(order_id: str, result: BatchEntry | None) -> Outcome:
+    if result is None:
+        return Outcome("unknown", order_id)
+    if result.order is not None:
+        return Outcome("accepted", order_id, order=result.order)
+    problem = result.problem or {}
+    open_still = int(problem.get("status", 422)) >= 500
+    return Outcome("unknown" if open_still else "rejected", order_id, problem=problem)
+
+
+def cancel_many(session: Session, orders: Sequence[Order]) -> Flow[int]:
+    """Cancels by one signature a batch, without signing in. Returns how many were open and are cancelled now."""
+    domain = yield from session.domain()
+    cancelled = 0
+    for start in range(0, len(orders), MAX_BATCH):
+        nonces = [int(order.nonce) for order in orders[start : start + MAX_BATCH]]
+        deadline = int(time.time()) + CANCEL_SECONDS
+        signature = session.wallet.sign_cancel(domain, nonces, deadline)
+        call = endpoints.cancel_signed(session.account, nonces, deadline, signature)
+        reply: BatchReply = yield from session.request(call, BatchReply)
+        cancelled += sum(entry.order is not None for entry in reply.results)
+    return cancelled
+
+
+def cancel_all(session: Session, market: str | None) -> Flow[int]:
+    reply: BatchReply = yield from session.request(endpoints.cancel_all(market), BatchReply)
+    return sum(entry.order is not None for entry in reply.results)
+
+
+def balances(session: Session) -> Flow[list[Balance]]:
+    page: Page = yield from session.request(endpoints.balances(session.account), Page)
+    return msgspec.json.decode(page.data, type=list[Balance])
+
+
+def wait_until_settled(session: Session, what: Order | Fill, within: float) -> Flow[list[Fill]]:
+    """The fills of an order (or the one fill), once all are mined. `within` in seconds.
+
+    Raises Problem FILL_SKIPPED when the chain passed one over, ORDER_HAS_NO_FILL for an order that closed
+    without a trade, and SETTLEMENT_TIMEOUT.
+    """
+    deadline = time.monotonic() + within
+    seen = "no fill yet"
+    while True:
+        fills = yield from _fills_of(session, what)
+        skipped = next((fill for fill in fills if fill.settlement.status == "skipped"), None)
+        if skipped is not None:
+            raise Problem("FILL_SKIPPED", f"the chain passed over fill {skipped.match_id}: {skipped.settlement.reason}")
+        listed = sum((Decimal(fill.quantity) for fill in fills), Decimal(0))
+        complete = isinstance(what, Fill) or listed >= Decimal(what.filled)  # the listing may lag behind the match
+        if fills and complete and all(fill.is_settled for fill in fills):
+            return fills
+        if fills:
+            seen = ", ".join(sorted({fill.settlement.status for fill in fills}))
+        elif isinstance(what, Order):
+            order: Order = yield from session.request(endpoints.order(what.id), Order)
+            if not order.is_open and not Decimal(order.filled):
+                raise Problem("ORDER_HAS_NO_FILL", f"the order is {order.status} ({order.reason}) without a fill")
+        if time.monotonic() > deadline:
+            raise Problem("SETTLEMENT_TIMEOUT", f"not settled after {within:g} s ({seen}); it may still be")
+        yield Pause(SETTLE_PAUSE_SECONDS)
+
+
+def _fills_of(session: Session, what: Order | Fill) -> Flow[list[Fill]]:
+    # The newest fills of the account hold the order's, because it was placed a moment ago.
+    recent = yield from session.pages(endpoints.fills(session.account, RECENT_FILLS, None), Fill, RECENT_FILLS)
+    if isinstance(what, Fill):
+        return [f for f in recent if f.match_id == what.match_id and f.role == what.role]
+    return [f for f in recent if f.order_id == what.id]

@@ -1,0 +1,111 @@
+"""A wallet in this process: a private key that signs orders, cancels, sign-ins and transactions.
+
+Promises: the key leaves this object only as signatures; it is in no repr, log or error message.
+Never:    talks to a network.
+
+A hardware or remote signer can stand in for it: see `Wallet`.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+from eth_account import Account
+
+from cxdex.eip712 import Domain, cancel_orders_digest, login_digest, order_digest, to_checksum
+from cxdex.order import Order, SignedOrder
+from cxdex.problem import Problem
+from cxdex.signature import CURVE_ORDER, address_of, sign_digest
+
+
+class Wallet(Protocol):
+    """What the client needs of a signer."""
+
+    @property
+    def account(self) -> bytes: ...
+
+    def sign_order(self, domain: Domain, order: Order) -> SignedOrder: ...
+
+    def sign_cancel(self, domain: Domain, nonces: list[int], deadline: int) -> bytes: ...
+
+    def sign_login(self, domain: Domain, expires_at: int) -> bytes: ...
+
+    def sign_transaction(self, transaction: dict[str, Any]) -> bytes: ...
+
+
+class LocalWallet:
+    """``LocalWallet("0x…64 hex digits…")``, or `from_file` for a key file or an encrypted keystore."""
+
+    __slots__ = ("_key", "account")
+
+    def __init__(self, private_key: str | bytes) -> None:
+        """Raises Problem KEY_INVALID."""
+        self._key = _read_key(private_key)
+        self.account = address_of(self._key)
+
+    @classmethod
+    def from_file(cls, path: Path | str, password: str | None = None) -> Self:
+        """A file with a hex key, or a JSON keystore (version 3). Raises Problem KEY_MISSING or KEY_INVALID."""
+        try:
+            text = Path(path).read_text().strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise Problem("KEY_MISSING", f"cannot read the key file {path}: {error}") from None
+        if not text.startswith("{"):
+            return cls(text)
+        if password is None:
+            raise Problem(
+                "KEY_PASSWORD_MISSING",
+                f"{path} is an encrypted keystore and needs its password",
+                allowed="CXDEX_KEYSTORE_PASSWORD, or type it at the prompt",
+            )
+        try:
+            return cls(bytes(Account.decrypt(json.loads(text), password)))
+        except (ValueError, KeyError, TypeError, NotImplementedError):
+            raise Problem("KEY_INVALID", f"{path}: the password is wrong, or the keystore is damaged") from None
+
+    @property
+    def address(self) -> str:
+        """EIP-55 checksummed."""
+        return to_checksum(self.account)
+
+    def sign_order(self, domain: Domain, order: Order) -> SignedOrder:
+        """The signed order; its digest is its id, known before anything is sent."""
+        if order.account != self.account:
+            raise Problem(
+                "SIGNATURE_MISMATCH",
+                "the order belongs to another account than this wallet",
+                field="account",
+                given=to_checksum(order.account),
+                allowed=self.address,
+            )
+        digest = order_digest(domain, order)
+        return SignedOrder(order, sign_digest(self._key, digest), digest)
+
+    def sign_cancel(self, domain: Domain, nonces: list[int], deadline: int) -> bytes:
+        return sign_digest(self._key, cancel_orders_digest(domain, self.account, nonces, deadline))
+
+    def sign_login(self, domain: Domain, expires_at: int) -> bytes:
+        return sign_digest(self._key, login_digest(domain, self.account, expires_at))
+
+    def sign_transaction(self, transaction: dict[str, Any]) -> bytes:
+        """Raw bytes of an EIP-1559 transaction, ready for eth_sendRawTransaction."""
+        return bytes(Account.sign_transaction(transaction, self._key).raw_transaction)
+
+    def __repr__(self) -> str:
+        return f"LocalWallet({self.address})"
+
+
+def _read_key(private_key: str | bytes) -> bytes:
+    key = b""
+    if isinstance(private_key, bytes):
+        key = private_key
+    else:
+        with suppress(ValueError):
+            key = bytes.fromhex(private_key.strip().removeprefix("0x"))
+    if len(key) != 32 or not 0 < int.from_bytes(key, "big") < CURVE_ORDER:
+        # Never echo what was given: it may be most of a real key.
+        raise Problem("KEY_INVALID", "this is not a private key", allowed="0x and 64 hexadecimal digits")
+    return key
