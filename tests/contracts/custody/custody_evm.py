@@ -6,6 +6,8 @@ Never:    checks signatures of transactions: a sender is an address, not a key.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pyrevm
@@ -41,7 +43,8 @@ class Evm:
         return self._run(bytes(20), to, data, is_static=True)
 
     def send(self, sender: bytes, to: bytes, data: bytes) -> list[Any]:
-        self._run(sender, to, data, is_static=False)
+        with self._as_wallet(sender):
+            self._run(sender, to, data, is_static=False)
         return list(self._evm.result.logs)
 
     def create(self, sender: bytes, code: bytes) -> bytes:
@@ -57,6 +60,20 @@ class Evm:
     def nonce(self, address: bytes) -> int:
         nonce: int = self._evm.basic(to_checksum(address)).nonce
         return nonce
+
+    @contextmanager
+    def _as_wallet(self, sender: bytes) -> Iterator[None]:
+        """Contracts cannot send transactions (EIP-3607): one that plays the sender lays its code aside meanwhile."""
+        if not self.code(sender):
+            yield
+            return
+        address = to_checksum(sender)
+        before = self._evm.basic(address)
+        self._evm.insert_account_info(address, pyrevm.AccountInfo(nonce=before.nonce))
+        try:
+            yield
+        finally:
+            self._evm.insert_account_info(address, before)
 
     def _run(self, sender: bytes, to: bytes, data: bytes, *, is_static: bool) -> bytes:
         self._evm.reset_transient_storage()

@@ -1,0 +1,125 @@
+"""Every privileged function, and everybody who may not call it."""
+
+from __future__ import annotations
+
+import pytest
+from custody_world import ADDRESSES, ADMIN, ALICE, CORE, GATEWAY, GUARDIAN, ONE_SYNTH, SBTC, USDC, World
+
+from cxdex.eip712 import market_hash
+
+MARKET = market_hash("sBTC-USDC")
+PEOPLE = ("admin", "guardian", "core", "gateway", "reporter", "deployer", "alice")
+
+# contract, function, arguments, error code, who may: a person's or a contract's name
+PRIVILEGED = (
+    ("Vault", "registerSynth", (ALICE,), "V:FACTORY", "SynthFactory"),
+    ("Vault", "lockCollateral", (ALICE, 1), "V:ENGINE", "SynthEngine"),
+    ("Vault", "releaseCollateral", (ALICE, 1), "V:ENGINE", "SynthEngine"),
+    ("Vault", "mintSynth", (SBTC, ALICE, 1), "V:ENGINE", "SynthEngine"),
+    ("Vault", "burnSynth", (SBTC, ALICE, 1), "V:ENGINE", "SynthEngine"),
+    ("Settlement", "credit", (ALICE, USDC, 1), "S:VAULT", "Vault"),
+    ("Settlement", "debit", (ALICE, USDC, 1), "S:VAULT", "Vault"),
+    ("Settlement", "openMarket", (bytes(32), 1), "S:REGISTRY", "MarketRegistry"),
+    ("Settlement", "setMarketStatus", (MARKET, 1), "S:REGISTRY", "MarketRegistry"),
+    ("Settlement", "settleBatch", (0,), "S:CORE", "core"),
+    ("Settlement", "voidSequence", (MARKET, 1), "S:CORE", "core"),
+    ("Settlement", "collectFees", (MARKET,), "S:ADMIN", "admin"),
+    ("MarketRegistry", "listMarket", ("X-USDC", 0, SBTC, 14, 10, 1, 25, 25), "R:GATEWAY", "gateway"),
+    ("SynthFactory", "createSynth", ("Synthetic X", "sX"), "R:GATEWAY", "gateway"),
+    ("Oracle", "setReporter", (ALICE, True), "R:ADMIN", "admin"),
+    ("Oracle", "report", (SBTC, 1, 0), "O:REPORTER", "reporter"),
+    ("CXPT", "mint", (ALICE, 1), "C:VAULT", "Vault"),
+    ("CXPT", "burn", (ALICE, 1), "C:VAULT", "Vault"),
+)
+SYNTH_PRIVILEGED = (("mint", (1,)), ("burn", (1,)))
+
+
+@pytest.mark.parametrize(("contract", "function", "arguments", "code", "holder"), PRIVILEGED)
+def test_only_the_holder_of_the_role_may(
+    funded: World, refuses, contract: str, function: str, arguments: tuple, code: str, holder: str
+) -> None:
+    callers = {**{name: ADDRESSES[name] for name in PEOPLE}, **funded.addresses}
+    for name, caller in callers.items():
+        if name not in (holder, contract):
+            with refuses(code):
+                funded.contracts[contract].send(caller, function, *arguments)
+
+
+@pytest.mark.parametrize(("function", "arguments"), SYNTH_PRIVILEGED)
+def test_attack_66_only_the_vault_mints_and_burns_synths(funded: World, refuses, function: str, arguments) -> None:
+    callers = {**{name: ADDRESSES[name] for name in PEOPLE}, **funded.addresses}
+    for name, caller in callers.items():
+        if name != "Vault":
+            with refuses("T:VAULT"):
+                funded.synths[SBTC].send(caller, function, *arguments)
+
+
+def test_the_vault_cannot_burn_synths_in_a_wallet(funded: World, refuses) -> None:
+    synth = funded.synths[SBTC]
+    synth.send(funded.vault.address, "mint", ONE_SYNTH)
+    synth.send(funded.vault.address, "transfer", ALICE, ONE_SYNTH)
+    with refuses("T:BALANCE"):
+        synth.send(funded.vault.address, "burn", ONE_SYNTH)
+
+
+def test_the_table_names_every_function_that_is_not_for_everybody(funded: World) -> None:
+    """A new function must be put either into the table or here."""
+    for_everybody = {
+        "Vault": {
+            "deposit", "depositWithPermit", "depositAsset", "requestWithdraw", "cancelWithdraw", "claimWithdraw",
+            "redeemCxpt",
+        },
+        "Settlement": {"cancelOrders", "cancelAll"},
+        "MarketRegistry": {"setStatus"},  # its own table: test_market_registry
+        "SynthFactory": set(),
+        "SynthEngine": {"mint", "burn", "addCollateral", "withdrawCollateral"},
+        "Oracle": set(),
+        "CXPT": {"approve", "transfer", "transferFrom"},  # test_cxpt
+    }  # fmt: skip
+    for contract, everybody in for_everybody.items():
+        listed = {function for name, function, *_ in PRIVILEGED if name == contract}
+        writing = {
+            entry["name"]
+            for entry in funded.artifacts[contract].abi
+            if entry["type"] == "function" and entry["stateMutability"] not in ("view", "pure")
+        }
+        assert writing == everybody | listed, contract
+
+
+@pytest.mark.parametrize("contract", ["MarketRegistry", "SynthFactory", "Oracle"])
+def test_attack_65_two_roles_on_one_key_or_none_on_a_role_cannot_be_deployed(
+    world: World, refuses, contract: str
+) -> None:
+    head: dict[str, tuple] = {
+        "MarketRegistry": (world.settlement.address, world.vault.address),
+        "SynthFactory": (world.vault.address, ALICE, bytes(32)),
+        "Oracle": (1, 60, []),
+    }
+    keys = [ADMIN, GUARDIAN, CORE, GATEWAY]
+    world.create(contract, *head[contract], *keys)
+    for first in range(4):
+        with refuses("R:ZERO"):
+            world.create(contract, *head[contract], *[bytes(20) if i == first else k for i, k in enumerate(keys)])
+        for second in range(first):
+            same = [keys[second] if i == first else k for i, k in enumerate(keys)]
+            with refuses("R:SAME"):
+                world.create(contract, *head[contract], *same)
+
+
+@pytest.mark.parametrize(
+    ("contract", "arguments", "code"),
+    [
+        ("Vault", (ALICE, ALICE, ALICE, ALICE, bytes(20), 0), "V:ZERO"),
+        ("Vault", (bytes(20), ALICE, ALICE, ALICE, ALICE, 0), "V:ZERO"),
+        ("CXPT", (bytes(20),), "C:VAULT"),
+        ("SynthEngine", (bytes(20), ALICE), "E:ZERO"),
+        ("SynthEngine", (ALICE, bytes(20)), "E:ZERO"),
+        ("MarketRegistry", (bytes(20), ALICE, ADMIN, GUARDIAN, CORE, GATEWAY), "M:ZERO"),
+        ("SynthFactory", (ALICE, bytes(20), bytes(32), ADMIN, GUARDIAN, CORE, GATEWAY), "F:ZERO"),
+    ],
+)
+def test_a_contract_without_its_partners_cannot_be_deployed(
+    world: World, refuses, contract: str, arguments: tuple, code: str
+) -> None:
+    with refuses(code):
+        world.create(contract, *arguments)
