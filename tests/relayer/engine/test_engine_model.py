@@ -1,0 +1,331 @@
+"""Random flows through the engine, against a naive exchange: the naive matcher with balances kept beside it.
+
+After every command: the same trades, books and balances; reserved equals what the open orders need; nobody spends
+what they do not have; the book is not crossed. At the end: a replay and a restored snapshot agree to the hash.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from random import Random
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from naive_matcher import NaiveMatcher
+from trading_desk import ALICE, ASSETS, BOB, BTC, CAROL, ETH, Desk, of_type
+
+from cxdex.facts import Credited, Debited, FillSettled, FillSkipped
+from cxdex.order import OrderType, SelfTrade, Side, TimeInForce
+from relayer.engine.core import Engine
+from relayer.engine.events import BalanceChanged, LevelChanged, OrderAccepted, OrderClosed, OrderRejected, Traded
+
+LISTINGS = {listing.symbol: listing for listing in (BTC, ETH)}
+ACCOUNTS = (ALICE, BOB, CAROL)
+USDC, BASE = 60_000, 400 * 10**14
+
+TIMES_IN_FORCE = ["GTC", "GTC", "GTC", "POST_ONLY", "IOC", "FOK", "MARKET"]
+
+
+def random_action(rng: Random) -> tuple:
+    """Mostly orders around a narrow price, so that most flows trade; every other command now and then."""
+    who = rng.randrange(3)
+    kind = rng.choices(
+        ["place", "cancel", "cancel all", "wait", "credit", "debit", "settle", "skip"],
+        [60, 8, 1, 4, 4, 5, 6, 5],
+    )[0]
+    match kind:
+        case "place":
+            market = rng.choice([BTC.symbol, BTC.symbol, ETH.symbol])
+            lots = 5 * rng.randint(1, 12) if rng.random() < 0.9 else rng.randint(1, 60)
+            terms = (market, rng.choice(list(Side)), lots, rng.randint(97, 103), rng.choice(TIMES_IN_FORCE))
+            return (
+                kind,
+                who,
+                *terms,
+                rng.choice(list(SelfTrade)),
+                rng.choice([0, 10, 50, 10_000]),
+                rng.randint(1, 900),
+            )
+        case "cancel":
+            return kind, rng.randint(0, 60)
+        case "cancel all":
+            return kind, who, rng.choice([None, BTC.symbol])
+        case "wait":
+            return kind, rng.randint(1, 120)
+        case "credit" | "debit":
+            return kind, who, rng.choice(ASSETS), rng.randint(1, 30_000)
+        case "settle":
+            return kind, rng.randint(0, 3)
+        case _:
+            return kind, rng.randint(1, 6)
+
+
+def random_flow(seed: int, length: int, without: Collection[str] = ()) -> list[tuple]:
+    rng = Random(seed)
+    actions = [random_action(rng) for _ in range(length)]
+    return [action for action in actions if action[0] not in without]
+
+
+# Seeds rather than lists of drawn actions: hypothesis favours simple values, and simple orders hardly ever meet.
+flows = st.builds(random_flow, st.integers(0, 2**32), st.integers(0, 80))
+
+
+@dataclass
+class Known:
+    """What the naive exchange remembers of an accepted order."""
+
+    account: bytes
+    market: str
+    side: Side
+    price: int
+    fee_bps: int
+    expiry: int
+
+
+class NaiveExchange:
+    def __init__(self) -> None:
+        self.books = {symbol: NaiveMatcher() for symbol in LISTINGS}
+        self.orders: dict[bytes, Known] = {}  # in order of acceptance
+        self.totals = {(who, asset): BASE if asset else USDC for who in ACCOUNTS for asset in ASSETS}
+        self.pending: list[tuple] = []  # unsettled fills: (market, sequence, moves, maker id, taker id)
+        self.sequences = dict.fromkeys(LISTINGS, 0)
+
+    def needs(self, order: Known, lots: int) -> tuple[int, int]:
+        listing = LISTINGS[order.market]
+        if order.side is Side.SELL:
+            return listing.base_asset, lots * 10**listing.lot_exponent
+        notional = lots * order.price * listing.quote_per_lot_tick
+        return 0, notional + notional * order.fee_bps // 10_000
+
+    def resting(self, digest: bytes):
+        return self.books[self.orders[digest].market].find(digest)
+
+    def reserved(self, who: bytes, asset: int) -> int:
+        wanted = 0
+        for digest, order in self.orders.items():
+            found = self.resting(digest)
+            if found is not None and order.account == who:
+                held_asset, amount = self.needs(order, found.quantity)
+                wanted += amount if held_asset == asset else 0
+        return wanted
+
+    def place(self, digest: bytes, order: Known, lots: int, tif: str, stp: str) -> list[tuple] | str:
+        listing = LISTINGS[order.market]
+        if lots < listing.min_lots:
+            return "ORDER_TOO_SMALL"
+        if lots % listing.min_lots:
+            return "ORDER_LOT_INVALID"
+        asset, amount = self.needs(order, lots)
+        if self.totals[order.account, asset] - self.reserved(order.account, asset) < amount:
+            return "BALANCE_INSUFFICIENT"
+        side = "buy" if order.side is Side.BUY else "sell"
+        events = self.books[order.market].place(digest, order.account, side, lots, order.price, tif, stp)
+        if events[0][0] == "rejected":
+            return "ORDER_POST_ONLY_WOULD_TRADE" if tif == "POST_ONLY" else "ORDER_FOK_UNFILLABLE"
+        self.orders[digest] = order
+        trades = [event[1:] for event in events if event[0] == "trade"]
+        for taker_id, maker_id, price, quantity in trades:
+            self._settle_now(taker_id, maker_id, price, quantity)
+        return trades
+
+    def _settle_now(self, taker_id: bytes, maker_id: bytes, price: int, quantity: int) -> None:
+        taker, maker = self.orders[taker_id], self.orders[maker_id]
+        listing = LISTINGS[taker.market]
+        notional = quantity * price * listing.quote_per_lot_tick
+        base = quantity * 10**listing.lot_exponent
+        moves = []
+        for order, bps in ((maker, listing.maker_fee_bps), (taker, listing.taker_fee_bps)):
+            fee = min((notional * bps + 9_999) // 10_000, notional * order.fee_bps // 10_000)
+            sign = 1 if order.side is Side.BUY else -1
+            moves += [(order.account, 0, -sign * notional - fee), (order.account, listing.base_asset, sign * base)]
+        self._move(moves, 1)
+        self.pending.append((taker.market, self.sequences[taker.market], moves, maker_id, taker_id))
+        self.sequences[taker.market] += 1
+
+    def _move(self, moves: list[tuple], sign: int) -> None:
+        for who, asset, amount in moves:
+            self.totals[who, asset] += sign * amount
+
+    def skip_first(self, reason: int) -> None:
+        _, _, moves, maker_id, taker_id = self.pending.pop(0)
+        self._move(moves, -1)
+        blamed = {1: maker_id, 2: taker_id, 3: maker_id, 4: taker_id}.get(reason)
+        if blamed is not None:
+            self.cancel(blamed)
+        for who in ACCOUNTS:
+            for asset in ASSETS:
+                self.cover(who, asset)
+
+    def cancel(self, digest: bytes) -> None:
+        self.books[self.orders[digest].market].cancel(digest)
+
+    def cover(self, who: bytes, asset: int) -> None:
+        for digest, order in reversed(self.orders.items()):
+            found = self.resting(digest)
+            if self.reserved(who, asset) <= self.totals[who, asset]:
+                return
+            if found is not None and order.account == who and self.needs(order, 1)[0] == asset:
+                self.cancel(digest)
+
+    def expire(self, now: int) -> None:
+        for digest, order in self.orders.items():
+            if order.expiry <= now:
+                self.cancel(digest)
+
+
+class Flow:
+    """Drives the desk and the naive exchange together."""
+
+    def __init__(self) -> None:
+        self.desk = Desk(usdc=USDC, base=BASE)
+        self.naive = NaiveExchange()
+        self.external = {asset: 3 * (BASE if asset else USDC) for asset in ASSETS}
+
+    def step(self, action: tuple) -> None:
+        getattr(self, action[0].replace(" ", "_"))(*action[1:])
+        self.check()
+
+    def place(self, who, market, side, lots, price, tif, stp, fee_bps, lifetime) -> None:
+        account, desk = ACCOUNTS[who], self.desk
+        expiry = desk.now_ms // 1000 + lifetime
+        order_type = OrderType.MARKET if tif == "MARKET" else OrderType.LIMIT
+        tif = "IOC" if tif == "MARKET" else tif
+        digest, events = desk.send(
+            desk.order(
+                account, side, lots, price, market=market, order_type=order_type, time_in_force=TimeInForce[tif],
+                self_trade=stp, max_fee_bps=fee_bps, expiry=expiry,
+            )
+        )  # fmt: skip
+        known = Known(account, market, side, price, fee_bps, expiry)
+        expected = self.naive.place(digest, known, lots, tif, stp.name)
+        refused = [event.code for event in of_type(events, OrderRejected)]
+        if isinstance(expected, str):
+            assert refused == [expected]
+            assert not of_type(events, OrderAccepted, Traded)
+            return
+        assert refused == []
+        trades = of_type(events, Traded)
+        assert [(t.taker_digest, t.maker_digest, t.price, t.quantity) for t in trades] == expected
+        assert all(trade.quantity % LISTINGS[market].min_lots == 0 for trade in trades)
+
+    def cancel(self, number: int) -> None:
+        digest = number.to_bytes(32, "big")
+        account = self.desk.orders[digest].account if digest in self.desk.orders else ALICE
+        was_open = digest in self.naive.orders and self.naive.resting(digest) is not None
+        closed = of_type(self.desk.cancel(account, digest, digest), OrderClosed)
+        assert [event.digest for event in closed] == [digest] * was_open
+        assert self.desk.cancel(b"x" * 20, digest) == []
+        if was_open:
+            self.naive.cancel(digest)
+
+    def cancel_all(self, who: int, market: str | None) -> None:
+        self.desk.cancel_all(ACCOUNTS[who], market)
+        for digest, order in self.naive.orders.items():
+            if order.account == ACCOUNTS[who] and market in (None, order.market):
+                self.naive.cancel(digest)
+
+    def wait(self, seconds: int) -> None:
+        self.desk.now_ms += 1000 * seconds
+        self.desk.expire()
+        self.naive.expire(self.desk.now_ms // 1000)
+
+    def credit(self, who: int, asset: int, amount: int, sign: int = 1) -> None:
+        amount *= 10**12 if asset else 1
+        fact = Credited if sign > 0 else Debited
+        self.desk.fact(fact(ACCOUNTS[who], asset, amount))
+        self.naive.totals[ACCOUNTS[who], asset] += sign * amount
+        self.external[asset] += sign * amount
+        self.naive.cover(ACCOUNTS[who], asset)
+
+    def debit(self, who: int, asset: int, amount: int) -> None:
+        """The chain never lets an account withdraw more than it has; the engine may know of less."""
+        available = max(0, self.naive.totals[ACCOUNTS[who], asset]) // (10**12 if asset else 1)
+        if available:
+            self.credit(who, asset, min(amount, available), -1)
+
+    def settle(self, count: int) -> None:
+        for _ in range(min(count, len(self.naive.pending))):
+            market, sequence, *_ = self.naive.pending.pop(0)
+            assert self.desk.fact(FillSettled(market, sequence)) == []
+
+    def skip(self, reason: int) -> None:
+        if self.naive.pending:
+            market, sequence, *_ = self.naive.pending[0]
+            self.desk.fact(FillSkipped(market, sequence, reason))
+            self.naive.skip_first(reason)
+
+    def check(self) -> None:
+        engine, naive = self.desk.engine, self.naive
+        for who in ACCOUNTS:
+            expected = {asset: (naive.totals[who, asset], naive.reserved(who, asset)) for asset in ASSETS}
+            assert engine.balances(who) == expected
+            resting = {
+                digest for digest, order in naive.orders.items() if order.account == who and naive.resting(digest)
+            }
+            assert {view.digest for view in engine.open_orders(who)} == resting
+        for symbol, book in naive.books.items():
+            bids, asks = engine.levels(symbol, 100)
+            assert not (bids and asks) or bids[0][0] < asks[0][0]
+            levels: dict[tuple[str, int], int] = {}
+            for side, price, _, quantity in book.book():
+                levels[side, price] = levels.get((side, price), 0) + quantity
+            assert [("buy", *level) for level in bids] + [("sell", *level) for level in asks] == [
+                (*key, quantity) for key, quantity in levels.items()
+            ]
+        self.check_events()
+
+    def check_events(self) -> None:
+        """Level and balance events carry final values, each once."""
+        engine, events = self.desk.engine, self.desk.events[-1]
+        for event in of_type(events, BalanceChanged):
+            assert (event.total, event.reserved) == engine.balances(event.account)[event.asset]
+        levels = of_type(events, LevelChanged)
+        for event in levels:
+            side = dict(engine.levels(event.market, 100)[0 if event.is_bid else 1])
+            assert side.get(event.price, 0) == event.quantity
+        assert len({(event.market, event.is_bid, event.price) for event in levels}) == len(levels)
+
+    def check_history(self) -> None:
+        """Gapless numbers; money changes only by facts and fees."""
+        trades = [trade for events in self.desk.events for trade in of_type(events, Traded)]
+        assert [trade.match_id for trade in trades] == list(range(1, len(trades) + 1))
+        for symbol in LISTINGS:
+            sequences = [trade.sequence for trade in trades if trade.market == symbol]
+            assert sequences == list(range(len(sequences)))
+        voided = {
+            event.match_id for events in self.desk.events for event in events if type(event).__name__ == "FillVoided"
+        }
+        fees = sum(trade.maker_fee + trade.taker_fee for trade in trades if trade.match_id not in voided)
+        for asset in ASSETS:
+            held = sum(self.desk.engine.balances(who)[asset][0] for who in ACCOUNTS)
+            assert held == self.external[asset] - (fees if asset == 0 else 0)
+
+
+@settings(max_examples=300, deadline=None, derandomize=True)
+@given(flows, st.integers(0, 80))
+def test_every_flow_agrees_with_the_naive_exchange(flow: list[tuple], cut: int) -> None:
+    both = Flow()
+    for action in flow:
+        both.step(action)
+    both.check_history()
+
+    replayed, resumed = Engine(), Engine()
+    for number, (command, events) in enumerate(zip(both.desk.commands, both.desk.events, strict=True)):
+        assert replayed.apply(command) == events
+        if number == cut:
+            resumed = Engine.restore(resumed.snapshot())
+        assert resumed.apply(command) == events
+    hashes = {engine.state_hash() for engine in (both.desk.engine, replayed, resumed)}
+    assert len(hashes) == 1
+    assert Engine.restore(replayed.snapshot()).state_hash() in hashes
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(st.integers(0, 2**32))
+def test_trading_alone_never_overdraws_anyone(seed: int) -> None:
+    both = Flow()
+    for action in random_flow(seed, 60, without={"credit", "debit", "skip"}):
+        both.step(action)
+        for who in ACCOUNTS:
+            assert all(0 <= reserved <= total for total, reserved in both.desk.engine.balances(who).values())
