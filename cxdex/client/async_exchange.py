@@ -6,10 +6,9 @@ async with AsyncExchange("http://127.0.0.1:8000", LocalWallet("0x...")) as excha
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Any, Self, TypeVar, Unpack
+from typing import Any, Self, Unpack
 
 import httpx
 
@@ -17,6 +16,7 @@ from cxdex.client import custody, endpoints, trading, transport
 from cxdex.client.amounts import Amount
 from cxdex.client.chain import Transaction
 from cxdex.client.custody import WithdrawalRequest
+from cxdex.client.driver import AsyncDriver
 from cxdex.client.replies import (
     Balance,
     Book,
@@ -29,12 +29,10 @@ from cxdex.client.replies import (
     Withdrawal,
 )
 from cxdex.client.session import Session
-from cxdex.client.steps import Answer, Call, Flow, NodeCall, Pause, Step
 from cxdex.client.ticket import OrderTerms, Ticket
 from cxdex.order import SignedOrder
 from cxdex.wallet import Wallet
 
-T = TypeVar("T")
 MAX_PAGE = 500
 
 
@@ -50,18 +48,16 @@ class AsyncExchange:
         timeout: float = transport.TIMEOUT_SECONDS,
         http_transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        self._rpc_url = rpc_url
-        self._base = transport.api_base(api)
-        self._http = httpx.AsyncClient(timeout=timeout, transport=http_transport)
+        self._driver = AsyncDriver(api, rpc_url, timeout, http_transport)
         self._session = Session(wallet)
 
     @property
     def feed_url(self) -> str:
         """Where `Feed` connects to."""
-        return "ws" + self._base.removeprefix("http") + "/ws"
+        return "ws" + self._driver.base.removeprefix("http") + "/ws"
 
     async def close(self) -> None:
-        await self._http.aclose()
+        await self._driver.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -75,17 +71,19 @@ class AsyncExchange:
 
     async def status(self) -> Status:
         """Chain id, contracts and signing domain of this exchange."""
-        return await self._run(self._session.status())
+        return await self._driver.run(self._session.status())
 
     async def markets(self) -> list[Market]:
-        return await self._run(self._session.markets())
+        return await self._driver.run(self._session.markets())
 
     async def book(self, market: str, depth: int | None = None) -> Book:
-        return await self._run(self._session.request(endpoints.book(market, depth), Book))
+        return await self._driver.run(self._session.request(endpoints.book(market, depth), Book))
 
     async def trades(self, market: str, count: int = 100) -> list[Trade]:
         """The newest matches, newest first."""
-        return await self._run(self._session.pages(endpoints.trades(market, min(count, MAX_PAGE), None), Trade, count))
+        return await self._driver.run(
+            self._session.pages(endpoints.trades(market, min(count, MAX_PAGE), None), Trade, count)
+        )
 
     # Orders -----------------------------------------------------------------------------------------------
 
@@ -113,110 +111,81 @@ class AsyncExchange:
         return await self.place(Ticket(market, "SELL", quantity, worst_price, "MARKET", **terms))
 
     async def place(self, ticket: Ticket) -> Order:
-        return await self._run(trading.place(self._session, ticket))
+        return await self._driver.run(trading.place(self._session, ticket))
 
     async def place_many(self, tickets: Sequence[Ticket]) -> list[Outcome]:
         """One outcome a ticket, in order: accepted, rejected or unknown."""
-        return await self._run(trading.place_many(self._session, tickets))
+        return await self._driver.run(trading.place_many(self._session, tickets))
 
     async def validate(self, ticket: Ticket) -> dict[str, Any]:
         """Asks the exchange what it makes of this order, without placing it: digest, typed data, what it would lock."""
-        return await self._run(trading.validate(self._session, ticket))
+        return await self._driver.run(trading.validate(self._session, ticket))
 
     async def sign(self, ticket: Ticket) -> SignedOrder:
         """The signed order, not sent. Send it with `submit`, as often as you like: it is one order."""
-        return await self._run(trading.sign(self._session, ticket))
+        return await self._driver.run(trading.sign(self._session, ticket))
 
     async def submit(self, signed: SignedOrder, client_order_id: str | None = None) -> Order:
-        return await self._run(trading.submit_signed(self._session, signed, client_order_id))
+        return await self._driver.run(trading.submit_signed(self._session, signed, client_order_id))
 
     async def cancel(self, order: str | Order) -> Order:
         order_id = order.id if isinstance(order, Order) else order
-        return await self._run(self._session.request(endpoints.cancel(order_id), Order))
+        return await self._driver.run(self._session.request(endpoints.cancel(order_id), Order))
 
     async def cancel_all(self, market: str | None = None) -> int:
         """Cancels every open order, of one market or of all. Returns how many."""
-        return await self._run(trading.cancel_all(self._session, market))
+        return await self._driver.run(trading.cancel_all(self._session, market))
 
     async def cancel_many(self, orders: Sequence[Order]) -> int:
         """Cancels these by one signature a batch, without signing in. Returns how many were still open."""
-        return await self._run(trading.cancel_many(self._session, orders))
+        return await self._driver.run(trading.cancel_many(self._session, orders))
 
     async def order(self, order_id: str) -> Order:
-        return await self._run(self._session.request(endpoints.order(order_id), Order))
+        return await self._driver.run(self._session.request(endpoints.order(order_id), Order))
 
     async def orders(
         self, market: str | None = None, status: str | None = "OPEN", count: int | None = None
     ) -> list[Order]:
         """Newest first; `status` None means all that ever were."""
         call = endpoints.orders(market, status, MAX_PAGE, None)
-        return await self._run(self._session.pages(call, Order, count))
+        return await self._driver.run(self._session.pages(call, Order, count))
 
     async def fills(self, count: int | None = 100) -> list[Fill]:
         """This account's fills, newest first; `count` None means all."""
         call = endpoints.fills(self._session.account, MAX_PAGE if count is None else min(count, MAX_PAGE), None)
-        return await self._run(self._session.pages(call, Fill, count))
+        return await self._driver.run(self._session.pages(call, Fill, count))
 
     async def wait_until_settled(self, what: Order | Fill, within: float = 120.0) -> list[Fill]:
         """The fills of an order, or the one fill, once the chain has them. `within` in seconds.
 
         Raises Problem FILL_SKIPPED, ORDER_HAS_NO_FILL or SETTLEMENT_TIMEOUT.
         """
-        return await self._run(trading.wait_until_settled(self._session, what, within))
+        return await self._driver.run(trading.wait_until_settled(self._session, what, within))
 
     async def next_nonces(self, count: int = 1) -> list[int]:
         """Nonces for orders that you sign elsewhere; leased for ten seconds."""
-        return await self._run(self._session.take_nonces(count))
+        return await self._driver.run(self._session.take_nonces(count))
 
     async def login(self) -> str:
         """A bearer token for private reads and the private feed. Calls that need one sign in by themselves."""
-        return await self._run(self._session.token())
+        return await self._driver.run(self._session.token())
 
     # Money ------------------------------------------------------------------------------------------------
 
     async def balances(self) -> list[Balance]:
-        return await self._run(trading.balances(self._session))
+        return await self._driver.run(trading.balances(self._session))
 
     async def deposit(self, amount: Amount, asset: str = "USDC") -> Transaction:
         """Approves (exactly this) and deposits. Needs `rpc_url`."""
-        return await self._run(custody.deposit(self._session, amount, asset))
+        return await self._driver.run(custody.deposit(self._session, amount, asset))
 
     async def withdraw(self, amount: Amount, asset: str = "USDC", *, as_cxpt: bool = False) -> WithdrawalRequest:
         """Requests a withdrawal on chain; `claim` it after the delay. Needs `rpc_url`, not the exchange."""
-        return await self._run(custody.withdraw(self._session, amount, asset, as_cxpt))
+        return await self._driver.run(custody.withdraw(self._session, amount, asset, as_cxpt))
 
     async def claim(self, withdrawal: int | str | WithdrawalRequest) -> Transaction:
-        return await self._run(custody.claim(self._session, withdrawal))
+        return await self._driver.run(custody.claim(self._session, withdrawal))
 
     async def withdrawals(self, count: int | None = None) -> list[Withdrawal]:
         call = endpoints.withdrawals(self._session.account, MAX_PAGE, None)
-        return await self._run(self._session.pages(call, Withdrawal, count))
-
-    # The driver -------------------------------------------------------------------------------------------
-
-    async def _run(self, flow: Flow[T]) -> T:
-        try:
-            step = next(flow)
-            while True:
-                try:
-                    result = await self._carry_out(step)
-                except Exception as error:
-                    step = flow.throw(error)
-                else:
-                    step = flow.send(result)
-        except StopIteration as done:
-            value: T = done.value
-            return value
-
-    async def _carry_out(self, step: Step) -> Answer | dict[str, Any] | None:
-        match step:
-            case Pause(seconds):
-                await asyncio.sleep(seconds)
-                return None
-            case NodeCall():
-                url, body = transport.node_request(self._rpc_url, step)
-                with transport.node_failures(url):
-                    return transport.read_node(await self._http.post(url, json=body))
-            case Call():
-                with transport.api_failures(self._base):
-                    return transport.read_api(await self._http.request(**transport.api_request(self._base, step)))
+        return await self._driver.run(self._session.pages(call, Withdrawal, count))

@@ -53,10 +53,16 @@ def encode_call(contract: str, function: str, *arguments: Any) -> str:
 
 def view(contract: str, address: str, function: str, *arguments: Any) -> Flow[Any]:
     """The one value that a view returns."""
+    values = yield from view_all(contract, address, function, *arguments)
+    return values[0]
+
+
+def view_all(contract: str, address: str, function: str, *arguments: Any) -> Flow[tuple[Any, ...]]:
+    """All values that a view returns."""
     call = {"to": address, "data": encode_call(contract, function, *arguments)}
     result = yield from node("eth_call", call, "latest")
     types = [item["type"] for item in _function(contract, function)["outputs"]]
-    return decode(types, bytes.fromhex(result[2:]))[0]
+    return decode(types, bytes.fromhex(result[2:]))
 
 
 def send(wallet: Wallet, chain_id: int, to: str, data: str) -> Flow[Transaction]:

@@ -6,10 +6,9 @@ with Exchange("http://127.0.0.1:8000", LocalWallet("0x...")) as exchange:
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from types import TracebackType
-from typing import Any, Self, TypeVar, Unpack
+from typing import Any, Self, Unpack
 
 import httpx
 
@@ -17,6 +16,7 @@ from cxdex.client import custody, endpoints, trading, transport
 from cxdex.client.amounts import Amount
 from cxdex.client.chain import Transaction
 from cxdex.client.custody import WithdrawalRequest
+from cxdex.client.driver import Driver
 from cxdex.client.replies import (
     Balance,
     Book,
@@ -29,12 +29,10 @@ from cxdex.client.replies import (
     Withdrawal,
 )
 from cxdex.client.session import Session
-from cxdex.client.steps import Answer, Call, Flow, NodeCall, Pause, Step
 from cxdex.client.ticket import OrderTerms, Ticket
 from cxdex.order import SignedOrder
 from cxdex.wallet import Wallet
 
-T = TypeVar("T")
 MAX_PAGE = 500
 
 
@@ -53,13 +51,11 @@ class Exchange:
         timeout: float = transport.TIMEOUT_SECONDS,
         http_transport: httpx.BaseTransport | None = None,
     ) -> None:
-        self._rpc_url = rpc_url
-        self._base = transport.api_base(api)
-        self._http = httpx.Client(timeout=timeout, transport=http_transport)
+        self._driver = Driver(api, rpc_url, timeout, http_transport)
         self._session = Session(wallet)
 
     def close(self) -> None:
-        self._http.close()
+        self._driver.close()
 
     def __enter__(self) -> Self:
         return self
@@ -73,17 +69,18 @@ class Exchange:
 
     def status(self) -> Status:
         """Chain id, contracts and signing domain of this exchange."""
-        return self._run(self._session.status())
+        return self._driver.run(self._session.status())
 
     def markets(self) -> list[Market]:
-        return self._run(self._session.markets())
+        return self._driver.run(self._session.markets())
 
     def book(self, market: str, depth: int | None = None) -> Book:
-        return self._run(self._session.request(endpoints.book(market, depth), Book))
+        return self._driver.run(self._session.request(endpoints.book(market, depth), Book))
 
     def trades(self, market: str, count: int = 100) -> list[Trade]:
         """The newest matches, newest first."""
-        return self._run(self._session.pages(endpoints.trades(market, min(count, MAX_PAGE), None), Trade, count))
+        call = endpoints.trades(market, min(count, MAX_PAGE), None)
+        return self._driver.run(self._session.pages(call, Trade, count))
 
     # Orders -----------------------------------------------------------------------------------------------
 
@@ -107,108 +104,79 @@ class Exchange:
         return self.place(Ticket(market, "SELL", quantity, worst_price, "MARKET", **terms))
 
     def place(self, ticket: Ticket) -> Order:
-        return self._run(trading.place(self._session, ticket))
+        return self._driver.run(trading.place(self._session, ticket))
 
     def place_many(self, tickets: Sequence[Ticket]) -> list[Outcome]:
         """One outcome a ticket, in order: accepted, rejected or unknown."""
-        return self._run(trading.place_many(self._session, tickets))
+        return self._driver.run(trading.place_many(self._session, tickets))
 
     def validate(self, ticket: Ticket) -> dict[str, Any]:
         """Asks the exchange what it makes of this order, without placing it: digest, typed data, what it would lock."""
-        return self._run(trading.validate(self._session, ticket))
+        return self._driver.run(trading.validate(self._session, ticket))
 
     def sign(self, ticket: Ticket) -> SignedOrder:
         """The signed order, not sent. Send it with `submit`, as often as you like: it is one order."""
-        return self._run(trading.sign(self._session, ticket))
+        return self._driver.run(trading.sign(self._session, ticket))
 
     def submit(self, signed: SignedOrder, client_order_id: str | None = None) -> Order:
-        return self._run(trading.submit_signed(self._session, signed, client_order_id))
+        return self._driver.run(trading.submit_signed(self._session, signed, client_order_id))
 
     def cancel(self, order: str | Order) -> Order:
         order_id = order.id if isinstance(order, Order) else order
-        return self._run(self._session.request(endpoints.cancel(order_id), Order))
+        return self._driver.run(self._session.request(endpoints.cancel(order_id), Order))
 
     def cancel_all(self, market: str | None = None) -> int:
         """Cancels every open order, of one market or of all. Returns how many."""
-        return self._run(trading.cancel_all(self._session, market))
+        return self._driver.run(trading.cancel_all(self._session, market))
 
     def cancel_many(self, orders: Sequence[Order]) -> int:
         """Cancels these by one signature a batch, without signing in. Returns how many were still open."""
-        return self._run(trading.cancel_many(self._session, orders))
+        return self._driver.run(trading.cancel_many(self._session, orders))
 
     def order(self, order_id: str) -> Order:
-        return self._run(self._session.request(endpoints.order(order_id), Order))
+        return self._driver.run(self._session.request(endpoints.order(order_id), Order))
 
     def orders(self, market: str | None = None, status: str | None = "OPEN", count: int | None = None) -> list[Order]:
         """Newest first; `status` None means all that ever were."""
         call = endpoints.orders(market, status, MAX_PAGE, None)
-        return self._run(self._session.pages(call, Order, count))
+        return self._driver.run(self._session.pages(call, Order, count))
 
     def fills(self, count: int | None = 100) -> list[Fill]:
         """This account's fills, newest first; `count` None means all."""
         call = endpoints.fills(self._session.account, MAX_PAGE if count is None else min(count, MAX_PAGE), None)
-        return self._run(self._session.pages(call, Fill, count))
+        return self._driver.run(self._session.pages(call, Fill, count))
 
     def wait_until_settled(self, what: Order | Fill, within: float = 120.0) -> list[Fill]:
         """The fills of an order, or the one fill, once the chain has them. `within` in seconds.
 
         Raises Problem FILL_SKIPPED, ORDER_HAS_NO_FILL or SETTLEMENT_TIMEOUT.
         """
-        return self._run(trading.wait_until_settled(self._session, what, within))
+        return self._driver.run(trading.wait_until_settled(self._session, what, within))
 
     def next_nonces(self, count: int = 1) -> list[int]:
         """Nonces for orders that you sign elsewhere; leased for ten seconds."""
-        return self._run(self._session.take_nonces(count))
+        return self._driver.run(self._session.take_nonces(count))
 
     def login(self) -> str:
         """A bearer token for private reads and the private feed. Calls that need one sign in by themselves."""
-        return self._run(self._session.token())
+        return self._driver.run(self._session.token())
 
     # Money ------------------------------------------------------------------------------------------------
 
     def balances(self) -> list[Balance]:
-        return self._run(trading.balances(self._session))
+        return self._driver.run(trading.balances(self._session))
 
     def deposit(self, amount: Amount, asset: str = "USDC") -> Transaction:
         """Approves (exactly this) and deposits. Needs `rpc_url`."""
-        return self._run(custody.deposit(self._session, amount, asset))
+        return self._driver.run(custody.deposit(self._session, amount, asset))
 
     def withdraw(self, amount: Amount, asset: str = "USDC", *, as_cxpt: bool = False) -> WithdrawalRequest:
         """Requests a withdrawal on chain; `claim` it after the delay. Needs `rpc_url`, not the exchange."""
-        return self._run(custody.withdraw(self._session, amount, asset, as_cxpt))
+        return self._driver.run(custody.withdraw(self._session, amount, asset, as_cxpt))
 
     def claim(self, withdrawal: int | str | WithdrawalRequest) -> Transaction:
-        return self._run(custody.claim(self._session, withdrawal))
+        return self._driver.run(custody.claim(self._session, withdrawal))
 
     def withdrawals(self, count: int | None = None) -> list[Withdrawal]:
         call = endpoints.withdrawals(self._session.account, MAX_PAGE, None)
-        return self._run(self._session.pages(call, Withdrawal, count))
-
-    # The driver -------------------------------------------------------------------------------------------
-
-    def _run(self, flow: Flow[T]) -> T:
-        try:
-            step = next(flow)
-            while True:
-                try:
-                    result = self._carry_out(step)
-                except Exception as error:
-                    step = flow.throw(error)
-                else:
-                    step = flow.send(result)
-        except StopIteration as done:
-            value: T = done.value
-            return value
-
-    def _carry_out(self, step: Step) -> Answer | dict[str, Any] | None:
-        match step:
-            case Pause(seconds):
-                time.sleep(seconds)
-                return None
-            case NodeCall():
-                url, body = transport.node_request(self._rpc_url, step)
-                with transport.node_failures(url):
-                    return transport.read_node(self._http.post(url, json=body))
-            case Call():
-                with transport.api_failures(self._base):
-                    return transport.read_api(self._http.request(**transport.api_request(self._base, step)))
+        return self._driver.run(self._session.pages(call, Withdrawal, count))

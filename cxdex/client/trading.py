@@ -99,7 +99,7 @@ def validate(session: Session, ticket: Ticket) -> Flow[dict[str, Any]]:
 
 
 def place_many(session: Session, tickets: Sequence[Ticket]) -> Flow[list[Outcome]]:
-    """one outcome a ticket, in order; a refused one does not stop its neighbours. Raises OrderProblem before sending."""
+    """One outcome a ticket, in order; one refusal stops no other. Raises OrderProblem before sending."""
     outcomes: list[Outcome] = []
     for start in range(0, len(tickets), MAX_BATCH):
         outcomes += yield from _place_batch(session, tickets[start : start + MAX_BATCH])
