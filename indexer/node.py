@@ -44,21 +44,21 @@ class _WireError(msgspec.Struct):
     code: int = 0
 
 
-class _WireHeader(msgspec.Struct):
+class _WireHeader(msgspec.Struct, rename="camel"):
     number: str
     hash: str
-    parentHash: str
+    parent_hash: str
     timestamp: str
 
 
-class _WireLog(msgspec.Struct, gc=False):
+class _WireLog(msgspec.Struct, rename="camel", gc=False):
     address: str
     topics: list[str]
     data: str
-    blockNumber: str
-    blockHash: str
-    transactionHash: str
-    logIndex: str
+    block_number: str
+    block_hash: str
+    transaction_hash: str
+    log_index: str
 
 
 class _HeaderAnswer(msgspec.Struct):
@@ -142,7 +142,7 @@ class Node:
             else Header(
                 int(wire.number, 16),
                 bytes.fromhex(wire.hash[2:]),
-                bytes.fromhex(wire.parentHash[2:]),
+                bytes.fromhex(wire.parent_hash[2:]),
                 int(wire.timestamp, 16),
             )
             for wire in (answer.result for answer in answers)
@@ -205,14 +205,14 @@ def _logs(answer: _LogsAnswer) -> list[tuple[Log, bytes]]:
     return [
         (
             Log(
-                int(wire.blockNumber, 16),
-                int(wire.logIndex, 16),
+                int(wire.block_number, 16),
+                int(wire.log_index, 16),
                 unhex(wire.address[2:]),
                 b"".join([unhex(topic[2:]) for topic in wire.topics]),
                 unhex(wire.data[2:]),
-                unhex(wire.transactionHash[2:]),
+                unhex(wire.transaction_hash[2:]),
             ),
-            unhex(wire.blockHash[2:]),
+            unhex(wire.block_hash[2:]),
         )
         for wire in answer.result
     ]
