@@ -1,0 +1,89 @@
+"""`python -m api`: serves the API until SIGTERM or SIGINT. Prints `ready` when it listens."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import socket
+import sys
+from pathlib import Path
+
+import uvicorn
+
+from api.app import create_app
+from api.context import Settings
+from cxdex.deployment import load_deployment
+from cxdex.problem import Problem
+
+EXIT_USAGE = 2
+SHUTDOWN_SECONDS = 5
+MAX_SOCKET_MESSAGE = 64 * 1024
+
+
+def main() -> int:
+    arguments = _parse()
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    try:
+        listener = _listen(arguments.host, arguments.port)
+        state = Path(arguments.state)
+        deployment = load_deployment(arguments.deployment or state / "deployment.json")
+        database = arguments.database or f"sqlite:///{state / 'exchange.db'}"
+        app = create_app(Settings(state, database, arguments.rpc, deployment))
+    except Problem as problem:
+        remedy = f" ({problem.allowed})" if problem.allowed else ""
+        print(f"api: {problem.detail}{remedy}", file=sys.stderr)
+        return EXIT_USAGE
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        ws_max_size=MAX_SOCKET_MESSAGE,
+        ws_per_message_deflate=False,  # compressing every message for every subscriber costs more than it saves
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+    )
+    _Server(config).run(sockets=[listener])
+    return 0
+
+
+class _Server(uvicorn.Server):
+    """Says `ready` once it accepts connections."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            print("ready", flush=True)
+
+
+def _parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m api", description="The HTTP and WebSocket API of the exchange.")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8000)
+    parser.add_argument("--state", default=os.environ.get("CXDEX_STATE", ".state"), help="folder of this exchange")
+    parser.add_argument(
+        "--database", default=os.environ.get("CXDEX_DATABASE_URL"), help="default: exchange.db in --state"
+    )
+    parser.add_argument("--rpc", default=os.environ.get("CXDEX_RPC_URL", "http://127.0.0.1:8545"), help="Ethereum node")
+    parser.add_argument("--deployment", type=Path, help="default: deployment.json in --state")
+    return parser.parse_args()
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """A bound socket. Raises Problem PORT_UNAVAILABLE."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind, protocol)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+    except (OSError, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise Problem(
+            "PORT_UNAVAILABLE", f"cannot listen on {host}:{port}: {reason}", allowed="choose another one with --port"
+        ) from None
+    return listener
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,124 @@
+"""The application: middleware around routes, and the two tasks that live as long as it does."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import Response
+from starlette.routing import WebSocketRoute
+
+from api.auth import Authenticator, load_secret
+from api.context import Context, Settings
+from api.database import Database
+from api.feed import FeedHub
+from api.feed_reader import FeedReader
+from api.markets import MarketDirectory
+from api.middleware import BodyLimitMiddleware, ProblemMiddleware
+from api.node import Node
+from api.openapi import install_openapi
+from api.order_entry import ROUTES as ORDER_ENTRY
+from api.problems import problem_response, validation_problem
+from api.routes import accounts, auth, markets, orders, pages, settlements, status, vault
+from api.streams import beat, serve_socket
+from cxdex.problem import Problem
+from relayer.client import EngineClient
+from relayer.wire import SOCKET_NAME
+
+VERSION = "1.0.0"
+DAY_SECONDS = 86_400
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The whole API over these settings. Nothing is connected before the app starts."""
+    context = _make_context(settings)
+    app = FastAPI(
+        title="Cxmpute DEX",
+        version=VERSION,
+        lifespan=partial(_lifespan, context),
+        middleware=[
+            Middleware(
+                CORSMiddleware,
+                allow_origins=["*"],  # wallet pages live anywhere; tokens travel in a header, never in a cookie
+                allow_methods=["GET", "POST", "DELETE"],
+                allow_headers=["authorization", "content-type"],
+                expose_headers=["retry-after"],
+                max_age=DAY_SECONDS,
+            ),
+            Middleware(ProblemMiddleware),
+            Middleware(BodyLimitMiddleware),
+        ],
+    )
+    app.state.context = context
+    app.router.routes.extend(ORDER_ENTRY)
+    app.router.routes.append(WebSocketRoute("/v1/ws", serve_socket))
+    app.include_router(pages.router)
+    for module in (status, markets, orders, accounts, settlements, vault, auth):
+        app.include_router(module.router, prefix="/v1")
+    app.add_exception_handler(Problem, _on_problem)
+    app.add_exception_handler(RequestValidationError, _on_invalid)
+    app.add_exception_handler(HTTPException, _on_http_error)
+    install_openapi(app)
+    return app
+
+
+def _make_context(settings: Settings) -> Context:
+    deployment = settings.deployment
+    return Context(
+        deployment=deployment,
+        domain=deployment.domain,
+        authenticator=Authenticator(load_secret(settings.state), deployment.domain),
+        engine=EngineClient(settings.state / SOCKET_NAME),
+        hub=FeedHub(),
+        markets=MarketDirectory(),
+        database=Database(settings.database_url),
+        node=Node(settings.rpc_url),
+    )
+
+
+@asynccontextmanager
+async def _lifespan(context: Context, _app: FastAPI) -> AsyncIterator[None]:
+    reader = FeedReader(context.engine, context.hub, context.markets, context.database)
+    tasks = (
+        asyncio.create_task(reader.run()),
+        asyncio.create_task(beat(context.connections)),
+    )
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        context.node.close()
+        context.database.close()
+
+
+async def _on_problem(_request: Request, problem: Exception) -> Response:
+    assert isinstance(problem, Problem)
+    return problem_response(problem)
+
+
+async def _on_invalid(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    return problem_response(validation_problem(error.errors()))
+
+
+async def _on_http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    if error.status_code == 405:
+        allowed = (error.headers or {}).get("Allow")
+        return problem_response(
+            Problem(
+                "METHOD_NOT_ALLOWED", "this address does not take that method", given=request.method, allowed=allowed
+            )
+        )
+    if error.status_code == 404:
+        return problem_response(Problem("NOT_FOUND", "there is nothing at this address", given=request.url.path))
+    return problem_response(Problem("BODY_MALFORMED", str(error.detail)))

@@ -1,0 +1,115 @@
+"""Who is asking: a wallet signs a Login once, and gets a bearer token for at most a day.
+
+Owns:     the Login check, the token (HS256), and the secret file that signs tokens.
+Promises: a token proves control of one account, on this deployment only, until it expires. It permits reading
+          private data and cancelling: every new order still needs its own signature.
+Never:    stores sessions: any API process that has the same secret file accepts the same token.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import time
+from pathlib import Path
+from typing import Any
+
+import jwt
+
+from cxdex.eip712 import LOGIN_STATEMENT, LOGIN_TYPE, Domain, login_digest, to_checksum, typed_data
+from cxdex.problem import Problem
+from cxdex.signature import recover
+
+SECRET_NAME = "api.secret"  # noqa: S105 - the file's name, not the secret
+SECRET_BYTES = 32
+MAX_LOGIN_SECONDS = 86_400
+CLOCK_SKEW_SECONDS = 60
+_ALGORITHM = "HS256"
+
+
+class Authenticator:
+    """Turns a signed Login into a token, and a token back into its account."""
+
+    def __init__(self, secret: bytes, domain: Domain) -> None:
+        self._secret = secret
+        self._domain = domain
+        self._audience = f"{domain.chain_id}:{to_checksum(domain.verifying_contract)}"
+
+    def login(self, account: bytes, expires_at: int, signature: bytes) -> str:
+        """A token that lives until `expires_at` (unix seconds). Raises AUTH_INVALID or SIGNATURE_*."""
+        check_login(self._domain, account, expires_at, signature)
+        claims = {"sub": "0x" + account.hex(), "exp": expires_at, "iat": int(time.time()), "aud": self._audience}
+        return jwt.encode(claims, self._secret, _ALGORITHM)
+
+    def session_of(self, token: str) -> tuple[bytes, int]:
+        """(account, expiry in unix seconds) that the token speaks for. Raises AUTH_INVALID."""
+        try:
+            claims = jwt.decode(
+                token,
+                self._secret,
+                [_ALGORITHM],
+                audience=self._audience,
+                options={"require": ["exp", "sub", "aud"]},
+            )
+            return bytes.fromhex(claims["sub"][2:]), int(claims["exp"])
+        except jwt.ExpiredSignatureError:
+            raise Problem("AUTH_INVALID", "the token has expired; sign in again") from None
+        except (jwt.InvalidTokenError, ValueError):
+            raise Problem("AUTH_INVALID", "this is not a token of this exchange") from None
+
+    def account_of_header(self, header: str | None) -> bytes:
+        """The account of an `Authorization` header. Raises AUTH_REQUIRED or AUTH_INVALID."""
+        if not header:
+            raise Problem("AUTH_REQUIRED", "this needs a bearer token", allowed="Authorization: Bearer <token>")
+        scheme, _, token = header.partition(" ")
+        if scheme.lower() != "bearer" or not token:
+            raise Problem(
+                "AUTH_INVALID",
+                "the Authorization header is not a bearer token",
+                allowed="Authorization: Bearer <token>",
+            )
+        return self.session_of(token.strip())[0]
+
+
+def check_login(domain: Domain, account: bytes, expires_at: int, signature: bytes) -> None:
+    """Raises AUTH_INVALID when the time is wrong or another key signed, SIGNATURE_MALFORMED when none can have."""
+    now = int(time.time())
+    if not now < expires_at <= now + MAX_LOGIN_SECONDS + CLOCK_SKEW_SECONDS:
+        raise Problem(
+            "AUTH_INVALID",
+            "expiresAt must lie in the next 24 hours",
+            field="expiresAt",
+            given=str(expires_at),
+            allowed=f"after {now}, at most {now + MAX_LOGIN_SECONDS}",
+        )
+    if recover(login_digest(domain, account, expires_at), signature) != account:
+        raise Problem("AUTH_INVALID", "the login was not signed by the account", field="signature")
+
+
+def login_typed_data(domain: Domain, account: bytes, expires_at: int) -> dict[str, Any]:
+    """What the wallet signs to log in."""
+    message = {"account": to_checksum(account), "statement": LOGIN_STATEMENT, "expiresAt": str(expires_at)}
+    return typed_data(domain, LOGIN_TYPE, message)
+
+
+def load_secret(state: Path) -> bytes:
+    """The token secret of this state directory, created on first use with mode 0600.
+
+    Two API processes that start together agree: the file appears whole, by a hard link, for the first of them.
+    """
+    path = state / SECRET_NAME
+    if not path.exists():
+        state.mkdir(parents=True, exist_ok=True)
+        draft = state / f".{SECRET_NAME}.{os.getpid()}"
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(secrets.token_bytes(SECRET_BYTES))
+                file.flush()
+                os.fsync(file.fileno())
+            with contextlib.suppress(FileExistsError):  # another process was first
+                path.hardlink_to(draft)
+        finally:
+            draft.unlink()
+    return path.read_bytes()

@@ -1,0 +1,55 @@
+"""What every route shares: made once when the app starts, never changed afterwards."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from starlette.requests import Request
+
+from api.auth import Authenticator
+from api.database import Database
+from api.feed import FeedHub
+from api.markets import MarketDirectory
+from api.node import Node
+from cxdex.deployment import Deployment
+from cxdex.eip712 import Domain
+from relayer.client import EngineClient
+
+if TYPE_CHECKING:
+    from api.streams import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Where the other parts are. `state`: the folder with the engine's socket and our secret file."""
+
+    state: Path
+    database_url: str
+    rpc_url: str
+    deployment: Deployment
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    deployment: Deployment
+    domain: Domain
+    authenticator: Authenticator
+    engine: EngineClient
+    hub: FeedHub
+    markets: MarketDirectory
+    database: Database
+    node: Node
+    connections: set[Connection] = field(default_factory=set)
+
+
+def context_of(request: Request) -> Context:
+    """The dependency through which a route reaches everything else."""
+    context: Context = request.app.state.context
+    return context
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -1,0 +1,183 @@
+"""The OpenAPI document: what FastAPI derives, the order-entry routes by hand, and the problem replies of all.
+
+Promises: every operation shows an example of its body and the shape of its refusals.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from api.problems import CODES, MEDIA_TYPE
+from api.schemas.account import OrderStateWithFills
+from api.schemas.base import ProblemShape
+from api.schemas.orders import (
+    BatchReply,
+    BatchRequest,
+    CancelReply,
+    CancelRequest,
+    PlaceRequest,
+    ValidateReply,
+    ValidateRequest,
+)
+
+DESCRIPTION = """
+A hybrid order-book exchange: orders are signed in the wallet, matched here, and settled and checked on chain.
+
+Amounts and prices are decimal strings, times unix milliseconds. An order's id is its EIP-712 digest, so the client
+knows it before sending, and sending twice returns the same order. Errors are `application/problem+json` with a stable
+`code`: see [/docs/errors](/docs/errors). Live data is on the WebSocket `/v1/ws`.
+"""
+
+EXAMPLE_ORDER = {
+    "account": "0x70997970C51812dc3A010C7d01b50e0d17dc79C8",
+    "market": "sBTC-USDC",
+    "side": "BUY",
+    "orderType": "LIMIT",
+    "timeInForce": "GTC",
+    "quantity": "0.5",
+    "limitPrice": "60000.1",
+    "maxFeeBps": "50",
+    "maxCollateral": "0",
+    "selfTrade": "CANCEL_TAKER",
+    "reduceOnly": False,
+    "expiry": "1790000000",
+    "nonce": "1",
+}
+EXAMPLE_SIGNED = {
+    "order": EXAMPLE_ORDER,
+    "signature": "0x" + "11" * 64 + "1b",
+    "chainId": 31337,
+    "clientOrderId": "mine-1",
+}
+_EXAMPLE_DRAFT = {name: EXAMPLE_ORDER[name] for name in ("account", "market", "side", "quantity", "limitPrice")}
+_EXAMPLE_CANCEL = {
+    "account": EXAMPLE_ORDER["account"],
+    "nonces": ["1"],
+    "deadline": "1790000000",
+    "signature": EXAMPLE_SIGNED["signature"],
+}
+
+_ORDER_ENTRY: dict[str, tuple[str, str, str, type[BaseModel], Any, type[BaseModel]]] = {
+    "/v1/orders": (
+        "place_order",
+        "Place an order",
+        "Answered after the order is on disk. Sending it again returns its present state.",
+        PlaceRequest,
+        EXAMPLE_SIGNED,
+        OrderStateWithFills,
+    ),
+    "/v1/orders/batch": (
+        "place_orders",
+        "Place up to 50 orders",
+        "Each is answered on its own, in order: `order` or `problem`.",
+        BatchRequest,
+        {"orders": [EXAMPLE_SIGNED]},
+        BatchReply,
+    ),
+    "/v1/orders/validate": (
+        "validate_order",
+        "Check an order without placing it",
+        "Fills in what is left out, and returns the digest and the EIP-712 JSON to sign (`cast wallet sign --data`, "
+        "eth_signTypedData_v4). With a `signature` that is checked too. Balance and book are checked when placing.",
+        ValidateRequest,
+        {"order": _EXAMPLE_DRAFT},
+        ValidateReply,
+    ),
+    "/v1/orders/cancel": (
+        "cancel_by_signature",
+        "Cancel orders by signature",
+        "A signed EIP-712 CancelOrders(account, nonces, deadline); no sign-in is needed.",
+        CancelRequest,
+        _EXAMPLE_CANCEL,
+        CancelReply,
+    ),
+}
+
+
+def install_openapi(app: FastAPI) -> None:
+    """Makes `/openapi.json` complete."""
+
+    def build() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _document(app)
+        return app.openapi_schema
+
+    app.openapi = build  # type: ignore[method-assign]
+
+
+def _document(app: FastAPI) -> dict[str, Any]:
+    document = get_openapi(title=app.title, version=app.version, description=DESCRIPTION, routes=app.routes)
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    models: list[type[BaseModel]] = [ProblemShape]
+    for _, _, _, request, _, reply in _ORDER_ENTRY.values():
+        models += [request, reply]
+    _, definitions = models_json_schema(
+        [(model, "validation") for model in models], ref_template="#/components/schemas/{model}"
+    )
+    schemas.update(definitions["$defs"])
+    for path, entry in _ORDER_ENTRY.items():
+        document["paths"].setdefault(path, {})["post"] = _operation(*entry)
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            _add_problems(operation)
+    schemas.pop("HTTPValidationError", None)
+    schemas.pop("ValidationError", None)
+    _add_security(document)
+    return document
+
+
+def _operation(name: str, summary: str, text: str, request: Any, example: Any, reply: Any) -> dict[str, Any]:
+    return {
+        "tags": ["orders"],
+        "operationId": name,
+        "summary": summary,
+        "description": text,
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": _ref(request), "example": example}},
+        },
+        "responses": {"200": {"description": "Done", "content": {"application/json": {"schema": _ref(reply)}}}},
+    }
+
+
+def _add_problems(operation: dict[str, Any]) -> None:
+    responses = operation["responses"]
+    responses.pop("422", None)
+    content = {MEDIA_TYPE: {"schema": _ref(ProblemShape), "example": _example_problem("ORDER_TICK_INVALID")}}
+    responses["4XX"] = {"description": "Refused; `code` says why", "content": content}
+    away = {MEDIA_TYPE: {"schema": _ref(ProblemShape), "example": _example_problem("ENGINE_UNAVAILABLE")}}
+    responses["5XX"] = {"description": "A part of the exchange is away; try again", "content": away}
+
+
+def _add_security(document: dict[str, Any]) -> None:
+    """The Authorization header of FastAPI's view becomes a bearer scheme, which tools know."""
+    document["components"]["securitySchemes"] = {"bearer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"}}
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            parameters = operation.get("parameters", [])
+            kept = [parameter for parameter in parameters if parameter["name"] != "authorization"]
+            if len(kept) != len(parameters):
+                operation["parameters"] = kept
+                operation["security"] = [{"bearer": []}]
+
+
+def _example_problem(code: str) -> dict[str, Any]:
+    entry = CODES[code]
+    return {
+        "type": f"/docs/errors#{code}",
+        "title": entry.title,
+        "status": entry.status,
+        "detail": entry.meaning,
+        "code": code,
+        "retryable": entry.retryable,
+        "traceId": "5f0c9e8a7b6d4c3e",
+    }
+
+
+def _ref(model: Any) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{model.__name__}"}

@@ -1,0 +1,154 @@
+"""Every refusal as `application/problem+json` (RFC 9457): one table of codes, one way to render them.
+
+Owns:     the map code -> HTTP status, title, retryable, meaning; the problem document; its media type.
+Promises: a code never changes its meaning; an unexpected error shows a trace id and nothing else.
+Never:    decides whether a request is right.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+from starlette.responses import Response
+
+from cxdex.problem import Problem
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER_SECONDS = 1
+GIVEN_LIMIT = 200
+
+_json = msgspec.json.Encoder()
+
+
+class CodeEntry(NamedTuple):
+    """status: HTTP status. retryable: the same request may succeed later, unchanged."""
+
+    status: int
+    title: str
+    retryable: bool
+    meaning: str
+
+
+def _entry(status: int, title: str, meaning: str, *, retryable: bool = False) -> CodeEntry:
+    return CodeEntry(status, title, retryable, meaning)
+
+
+CODES: Mapping[str, CodeEntry] = {
+    "BODY_MALFORMED": _entry(400, "Malformed body", "The body is not JSON, or not the JSON object that is expected."),
+    "BODY_TOO_LARGE": _entry(413, "Body too large", "The body is larger than 256 KiB; send orders in batches of 50."),
+    "FIELD_MISSING": _entry(400, "Field missing", "A required field is absent."),
+    "FIELD_UNKNOWN": _entry(400, "Unknown field", "A field that this exchange does not know; it would be ignored."),
+    "FIELD_INVALID": _entry(400, "Invalid value", "A field, path part or query parameter has an impossible value."),
+    "NUMBER_NOT_STRING": _entry(400, "Number instead of string", "Amounts are decimal strings; numbers lose digits."),
+    "DECIMAL_INVALID": _entry(400, "Invalid decimal", "Not a plain decimal, or more decimal places than allowed."),
+    "NOT_FOUND": _entry(404, "Not found", "There is nothing at this address."),
+    "METHOD_NOT_ALLOWED": _entry(405, "Method not allowed", "The address exists, but not with this method."),
+    "RATE_LIMITED": _entry(429, "Too many requests", "Slow down and try again.", retryable=True),
+    "AUTH_REQUIRED": _entry(401, "Sign-in required", "Send a bearer token from POST /v1/auth/login."),
+    "AUTH_INVALID": _entry(401, "Sign-in not valid", "The token or login is wrong, expired, or another account's."),
+    "SIGNATURE_MALFORMED": _entry(400, "Malformed signature", "A signature is 0x and 130 hex digits: r, s (low), v."),
+    "SIGNATURE_MISMATCH": _entry(
+        422,
+        "Signature of another key or message",
+        "The signature was not made by the account over these bytes. Compare digest, domain and message with yours.",
+    ),
+    "ORDER_WRONG_CHAIN": _entry(422, "Wrong chain", "The order was signed for another chain than this exchange's."),
+    "ORDER_FIELD_INVALID": _entry(400, "Invalid order field", "A field of the order is outside what it can hold."),
+    "ORDER_LOT_INVALID": _entry(422, "Not a whole number of lots", "The quantity is not a multiple of the lot size."),
+    "ORDER_TICK_INVALID": _entry(422, "Not a whole number of ticks", "The price is not a multiple of the tick size."),
+    "ORDER_TOO_SMALL": _entry(422, "Order too small", "The quantity is below the market's minimum."),
+    "ORDER_EXPIRED": _entry(422, "Order expired", "The expiry is in the past."),
+    "ORDER_NONCE_USED": _entry(
+        409, "Nonce used", "Another order has used this nonce; `allowed` has the next free one."
+    ),
+    "ORDER_NONCE_LANE_BUSY": _entry(
+        409, "Nonce lane busy", "An order that is open or not yet settled holds this lane; `allowed` has a free nonce."
+    ),
+    "ORDER_EPOCH_STALE": _entry(409, "Nonce epoch stale", "The account cancelled all its older orders on chain."),
+    "ORDER_POST_ONLY_WOULD_TRADE": _entry(422, "Would trade", "A POST_ONLY order would have met a resting order."),
+    "ORDER_FOK_UNFILLABLE": _entry(422, "Cannot be filled whole", "A FOK order finds too little in the book now."),
+    "ORDER_REDUCE_ONLY_UNSUPPORTED": _entry(422, "Reduce-only not supported", "Spot markets have no positions."),
+    "ORDER_MINT_UNSUPPORTED": _entry(422, "Minting not supported", "maxCollateral has to be 0 for now."),
+    "ORDER_UNKNOWN": _entry(404, "Unknown order", "No order with this id (or nonce) was accepted."),
+    "ORDER_NOT_OPEN": _entry(409, "Order not open", "The order is already filled, cancelled or expired."),
+    "MARKET_UNKNOWN": _entry(404, "Unknown market", "No market with this symbol is listed."),
+    "MARKET_NOT_ACTIVE": _entry(422, "Market not active", "The market is paused or delisted.", retryable=True),
+    "BALANCE_INSUFFICIENT": _entry(422, "Balance insufficient", "The order needs more than is available."),
+    "ENGINE_UNAVAILABLE": _entry(503, "Engine unavailable", "The matching engine is restarting.", retryable=True),
+    "NODE_UNAVAILABLE": _entry(503, "Node unavailable", "The Ethereum node does not answer.", retryable=True),
+    "INTERNAL": _entry(500, "Internal error", "A fault of ours; quote the traceId when you report it.", retryable=True),
+}
+UNLISTED = _entry(422, "Refused", "The request was refused.")
+
+
+class DetailedProblem(Problem):
+    """A problem with members of its own beside the standard ones, e.g. the digest that we computed."""
+
+    def __init__(self, code: str, detail: str, members: Mapping[str, Any], **rest: str | None) -> None:
+        super().__init__(code, detail, **rest)
+        self.members = members
+
+
+def problem_document(problem: Problem, trace_id: str | None = None) -> dict[str, Any]:
+    """The problem+json object. Absent members are left out."""
+    entry = CODES.get(problem.code, UNLISTED)
+    document: dict[str, Any] = {
+        "type": f"/docs/errors#{problem.code}",
+        "title": entry.title,
+        "status": entry.status,
+        "detail": problem.detail,
+        "code": problem.code,
+        "retryable": entry.retryable,
+    }
+    for name in ("field", "given", "allowed"):
+        value = getattr(problem, name)
+        if value is not None:
+            document[name] = printable(value)
+    if isinstance(problem, DetailedProblem):
+        document.update(problem.members)
+    document["traceId"] = trace_id or new_trace_id()
+    return document
+
+
+def problem_response(problem: Problem, trace_id: str | None = None) -> Response:
+    """The problem as an HTTP response with the status of its code."""
+    document = problem_document(problem, trace_id)
+    headers = {}
+    if document["status"] in (429, 503):
+        headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    elif document["status"] == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    elif document["status"] == 413:
+        headers["Connection"] = "close"  # the rest of the body is still on its way; nobody will read it
+    return Response(_json.encode(document), document["status"], headers, MEDIA_TYPE)
+
+
+def new_trace_id() -> str:
+    return secrets.token_hex(8)
+
+
+def printable(text: str) -> str:
+    """Bounded text that encodes as UTF-8 whatever the sender wrote."""
+    shown = text if len(text) <= GIVEN_LIMIT else text[:GIVEN_LIMIT] + "…"
+    return shown.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def validation_problem(errors: Sequence[Mapping[str, Any]]) -> Problem:
+    """The first of pydantic's complaints about a request, in our words."""
+    error = errors[0]
+    kind = str(error["type"])
+    field = ".".join(str(part) for part in error["loc"] if part not in ("body", "query", "path", "header"))
+    given = error.get("input")
+    if kind == "missing":
+        return Problem("FIELD_MISSING", f"{field} is missing", field=field)
+    if kind == "extra_forbidden":
+        return Problem("FIELD_UNKNOWN", f"{field} is not known here", field=field[:80], given=field[:80])
+    if kind == "string_type" and isinstance(given, int | float) and not isinstance(given, bool):
+        return Problem(
+            "NUMBER_NOT_STRING", f"{field} must be a string: JSON numbers lose digits", field=field, given=str(given)
+        )
+    shown = given if isinstance(given, str) else type(given).__name__
+    return Problem("FIELD_INVALID", str(error["msg"]), field=field, given=shown)

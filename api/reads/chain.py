@@ -1,0 +1,42 @@
+"""How far the indexer is, and the stamp `asOf` that every indexed reply carries so that a reorg is visible."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from sqlalchemy import func, select
+
+from api.database import Database, table
+from indexer.tables import Checkpoint, Undo
+
+_checkpoint = table(Checkpoint)
+_undo = table(Undo)
+
+
+class ChainPosition(NamedTuple):
+    """The indexer's head. `finalized`: the newest block whose effects can no longer be rolled back."""
+
+    block: int
+    block_hash: bytes
+    finalized: int
+    head: int
+    timestamp: int
+
+    def to_json(self) -> dict[str, Any]:
+        return {"block": self.block, "blockHash": "0x" + self.block_hash.hex(), "finalized": self.finalized}
+
+
+def chain_position(database: Database) -> ChainPosition | None:
+    """None while the indexer has not committed anything."""
+    row = database.first(select(_checkpoint))
+    if row is None:
+        return None
+    undoable = database.first(select(func.min(_undo.c.block)))
+    oldest = undoable[0] if undoable else None
+    finalized = row.block if oldest is None else oldest - 1
+    return ChainPosition(row.block, row.hash, finalized, row.head, row.timestamp)
+
+
+def as_of(database: Database) -> dict[str, Any] | None:
+    position = chain_position(database)
+    return position.to_json() if position else None

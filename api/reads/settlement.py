@@ -1,0 +1,92 @@
+"""Where each match is on its way to the chain: matched, submitted, mined, final or skipped.
+
+The relayer says what it matched and sent; only the chain, through the indexer, says what settled.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Row, and_, or_, select
+
+from api.database import Database, table
+from api.reads.chain import chain_position
+from cxdex.batch import SkipReason
+from indexer.tables import SettledFill
+from relayer.tables import BatchRow
+
+_fill = table(SettledFill)
+_batch = table(BatchRow)
+_VOIDED = 7  # SettledFill.reason when the number was passed over by voidSequence
+
+
+def settlements_of(database: Database, trades: Sequence[Row[Any]]) -> list[dict[str, Any]]:
+    """For each trade row: {"status", "transaction", "block", "batch", "reason"}, in the order given."""
+    if not trades:
+        return []
+    fills = _fills_of(database, trades)
+    batches = _batches_of(database, trades)
+    position = chain_position(database)
+    finalized = position.finalized if position else -1
+    return [
+        _settlement(trade, fills.get((trade.market, trade.sequence)), _batch_of(trade, batches), finalized)
+        for trade in trades
+    ]
+
+
+def _settlement(trade: Row[Any], fill: Row[Any] | None, batch: Row[Any] | None, finalized: int) -> dict[str, Any]:
+    status, reason, block = "matched", None, None
+    transaction: bytes | None = None
+    if fill is not None:
+        status = "final" if fill.block <= finalized else "mined"
+        transaction, block = fill.tx_hash, fill.block
+        if fill.reason is not None:
+            status, reason = "skipped", _reason_word(fill.reason)
+    elif trade.voided:
+        status = "skipped"
+    elif batch is not None and batch.status != "PREPARED":
+        status = "submitted" if batch.status == "SENT" else "mined"
+        transaction, block = batch.tx_hash, batch.block
+    return {
+        "status": status,
+        "transaction": "0x" + transaction.hex() if transaction else None,
+        "block": block,
+        "batch": batch.id if batch is not None else None,
+        "reason": reason,
+    }
+
+
+def _fills_of(database: Database, trades: Sequence[Row[Any]]) -> dict[tuple[str, int], Row[Any]]:
+    sequences: dict[str, list[int]] = defaultdict(list)
+    for trade in trades:
+        sequences[trade.market].append(trade.sequence)
+    wanted = (
+        and_(_fill.c.market == market, _fill.c.sequence.in_(numbers)) for market, numbers in sorted(sequences.items())
+    )
+    columns = (_fill.c.market, _fill.c.sequence, _fill.c.block, _fill.c.tx_hash, _fill.c.reason)
+    return {(row.market, row.sequence): row for row in database.rows(select(*columns).where(or_(*wanted)))}
+
+
+def _batches_of(database: Database, trades: Sequence[Row[Any]]) -> Sequence[Row[Any]]:
+    """The batches that may hold these matches, newest first, without those that failed."""
+    numbers = [trade.match_id for trade in trades]
+    overlapping = and_(_batch.c.first_match_id <= max(numbers), _batch.c.last_match_id >= min(numbers))
+    columns = (
+        _batch.c.id,
+        _batch.c.status,
+        _batch.c.tx_hash,
+        _batch.c.block,
+        _batch.c.first_match_id,
+        _batch.c.last_match_id,
+    )
+    return database.rows(select(*columns).where(overlapping, _batch.c.status != "FAILED").order_by(_batch.c.id.desc()))
+
+
+def _batch_of(trade: Row[Any], batches: Sequence[Row[Any]]) -> Row[Any] | None:
+    return next((b for b in batches if b.first_match_id <= trade.match_id <= b.last_match_id), None)
+
+
+def _reason_word(reason: int) -> str:
+    return "VOIDED" if reason == _VOIDED else SkipReason(reason).name

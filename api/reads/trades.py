@@ -1,0 +1,98 @@
+"""Matches: the public tape of a market, and the fills of one account."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Row, or_, select
+
+from api.cursors import decode_cursor, next_cursor
+from api.database import Database, table
+from api.order_json import TermsLookup
+from api.reads.settlement import settlements_of
+from cxdex.batch import trade_id
+from cxdex.units import format_price, format_quantity, format_usdc
+from relayer.tables import TradeRow
+
+_trade = table(TradeRow)
+
+
+def list_trades(
+    database: Database, terms_of: TermsLookup, market: str, limit: int, cursor: str | None
+) -> tuple[list[dict[str, Any]], str | None]:
+    """(newest first, cursor of the next page). Orders are named, accounts are not."""
+    kind = f"trades {market}"
+    rows, following = _page(database, select(_trade).where(_trade.c.market == market), kind, limit, cursor)
+    return [
+        {**_match(row, terms_of), "settlement": settlement}
+        for row, settlement in zip(rows, settlements_of(database, rows), strict=True)
+    ], following
+
+
+def list_fills(
+    database: Database, terms_of: TermsLookup, account: bytes, limit: int, cursor: str | None
+) -> tuple[list[dict[str, Any]], str | None]:
+    """The account's side of its matches, newest first."""
+    mine = or_(_trade.c.maker == account, _trade.c.taker == account)
+    rows, following = _page(database, select(_trade).where(mine), f"fills {account.hex()}", limit, cursor)
+    return [
+        {**_side_of(row, account, terms_of), "settlement": settlement}
+        for row, settlement in zip(rows, settlements_of(database, rows), strict=True)
+    ], following
+
+
+def trades_between(
+    database: Database, terms_of: TermsLookup, first_match_id: int, last_match_id: int, limit: int
+) -> list[dict[str, Any]]:
+    """The matches of one batch, in the order in which it settles them."""
+    chosen = select(_trade).where(_trade.c.match_id.between(first_match_id, last_match_id))
+    rows = database.rows(chosen.order_by(_trade.c.match_id).limit(limit))
+    return [
+        {**_match(row, terms_of), "settlement": settlement}
+        for row, settlement in zip(rows, settlements_of(database, rows), strict=True)
+    ]
+
+
+def _page(
+    database: Database, statement: Any, kind: str, limit: int, cursor: str | None
+) -> tuple[Sequence[Row[Any]], str | None]:
+    after = decode_cursor(kind, cursor)
+    if after is not None:
+        statement = statement.where(_trade.c.match_id < after)
+    rows = database.rows(statement.order_by(_trade.c.match_id.desc()).limit(limit + 1))
+    return rows[:limit], next_cursor(kind, [row.match_id for row in rows], limit)
+
+
+def _match(row: Row[Any], terms_of: TermsLookup) -> dict[str, Any]:
+    terms = terms_of(row.market)
+    return {
+        "matchId": str(row.match_id),
+        "tradeId": "0x" + _trade_id(row).hex(),
+        "market": row.market,
+        "sequence": str(row.sequence),
+        "price": format_price(terms, row.price),
+        "quantity": format_quantity(terms, row.quantity),
+        "notional": format_usdc(terms.notional(row.quantity, row.price)),
+        "takerSide": "BUY" if row.taker_is_buyer else "SELL",
+        "time": row.time_ms,
+        "makerOrder": "0x" + row.maker_digest.hex(),
+        "takerOrder": "0x" + row.taker_digest.hex(),
+    }
+
+
+def _trade_id(row: Row[Any]) -> bytes:
+    buy, sell = (row.taker_digest, row.maker_digest) if row.taker_is_buyer else (row.maker_digest, row.taker_digest)
+    return trade_id(row.market, buy, sell, row.sequence, row.price, row.quantity)
+
+
+def _side_of(row: Row[Any], account: bytes, terms_of: TermsLookup) -> dict[str, Any]:
+    is_maker = row.maker == account
+    buys = row.taker_is_buyer != is_maker
+    return {
+        **_match(row, terms_of),
+        "orderId": "0x" + (row.maker_digest if is_maker else row.taker_digest).hex(),
+        "side": "BUY" if buys else "SELL",
+        "role": "MAKER" if is_maker else "TAKER",
+        "fee": format_usdc(row.maker_fee if is_maker else row.taker_fee),
+    }

@@ -1,0 +1,51 @@
+"""Balances, fills, withdrawals and nonces of an account."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+
+from api.balances import balances_to_json
+from api.reads.accounts import list_withdrawals, settled_balances
+from api.reads.chain import as_of
+from api.reads.trades import list_fills
+from api.routes.inputs import LIMIT_DEFAULT, Account, Cursor, Limit, OwnAccount, Shared
+from api.schemas.account import BalanceList, FillPage, NonceList, WithdrawalPage
+
+router = APIRouter(prefix="/accounts/{account}", tags=["accounts"])
+MAX_NONCES = 50
+
+
+@router.get("/balances", response_model=BalanceList)
+async def get_balances(context: Shared, account: OwnAccount) -> dict[str, Any]:
+    """The engine's count beside the contract's. They differ by the fills that have not settled yet."""
+    reply = await context.engine.account(account)
+    settled = await asyncio.to_thread(settled_balances, context.database, account)
+    stamp = await asyncio.to_thread(as_of, context.database)
+    return {"data": balances_to_json(context.markets, reply.balances, settled), "asOf": stamp}
+
+
+@router.get("/fills", response_model=FillPage)
+def get_fills(context: Shared, account: Account, limit: Limit = LIMIT_DEFAULT, cursor: Cursor = None) -> dict[str, Any]:
+    """The account's matches, newest first, with settlement matched, submitted, mined, final or skipped."""
+    rows, following = list_fills(context.database, context.markets.terms_of, account, limit, cursor)
+    return {"data": rows, "next": following, "asOf": as_of(context.database)}
+
+
+@router.get("/withdrawals", response_model=WithdrawalPage)
+def get_withdrawals(
+    context: Shared, account: Account, limit: Limit = LIMIT_DEFAULT, cursor: Cursor = None
+) -> dict[str, Any]:
+    """Withdrawals, newest first, as the chain has them."""
+    rows, following = list_withdrawals(context.database, context.markets, account, limit, cursor)
+    return {"data": rows, "next": following, "asOf": as_of(context.database)}
+
+
+@router.get("/nonce", response_model=NonceList)
+async def get_nonces(
+    context: Shared, account: Account, count: Annotated[int, Query(ge=1, le=MAX_NONCES)] = 1
+) -> dict[str, Any]:
+    """Free nonces, cheapest lanes first. Two devices that ask at once get different ones."""
+    return {"nonces": [str(nonce) for nonce in await context.engine.next_nonces(account, count)]}

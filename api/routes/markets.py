@@ -1,0 +1,88 @@
+"""Markets, book, trades, candles: public."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query
+
+from api.context import Context
+from api.markets import market_to_json
+from api.reads.candles import list_candles
+from api.reads.chain import as_of
+from api.reads.trades import list_trades
+from api.routes.inputs import LIMIT_DEFAULT, Cursor, Limit, Shared
+from api.schemas.market import BookShape, CandlePage, MarketList, MarketShape, TradePage
+from cxdex.problem import Problem
+
+router = APIRouter(tags=["markets"])
+MAX_DEPTH = 1_000
+DEFAULT_DEPTH = 50
+
+Time = Annotated[int | None, Query(ge=0, le=2**53 - 1)]
+
+
+@router.get("/markets", response_model=MarketList)
+async def get_markets(context: Shared) -> dict[str, Any]:
+    """All listings, in the order of listing."""
+    await _refresh(context)
+    return {"data": [market_to_json(market) for market in context.markets.all()]}
+
+
+@router.get("/markets/{market}", response_model=MarketShape)
+async def get_market(context: Shared, market: str) -> dict[str, Any]:
+    await _refresh(context)
+    return market_to_json(context.markets.find(market))
+
+
+@router.get("/book/{market}", response_model=BookShape)
+async def get_book(
+    context: Shared, market: str, depth: Annotated[int, Query(ge=1, le=MAX_DEPTH)] = DEFAULT_DEPTH
+) -> dict[str, Any]:
+    """The book with the epoch and seq of the feed: subscribe with `resume` at them and nothing is missed."""
+    symbol = context.markets.find(market).terms.symbol
+    found = context.hub.book(symbol, depth)
+    if found is None or not context.engine.is_connected:
+        raise Problem("ENGINE_UNAVAILABLE", "the matching engine is away, so there is no true book to show")
+    seq, book = found
+    return {"market": symbol, "epoch": context.hub.epoch, "seq": seq, "bids": book.bids, "asks": book.asks}
+
+
+@router.get("/trades/{market}", response_model=TradePage)
+def get_trades(context: Shared, market: str, limit: Limit = LIMIT_DEFAULT, cursor: Cursor = None) -> dict[str, Any]:
+    """Matches, newest first, each with where it is on its way to the chain."""
+    symbol = context.markets.find(market).terms.symbol
+    rows, following = list_trades(context.database, context.markets.terms_of, symbol, limit, cursor)
+    return {"data": rows, "next": following, "asOf": as_of(context.database)}
+
+
+@router.get("/candles/{market}", response_model=CandlePage)
+def get_candles(
+    context: Shared,
+    market: str,
+    interval: Literal["1m"] = "1m",
+    since: Annotated[Time, Query(alias="from", description="unix milliseconds, first minute")] = None,
+    until: Annotated[Time, Query(alias="to", description="unix milliseconds, last minute")] = None,
+    limit: Limit = LIMIT_DEFAULT,
+    cursor: Cursor = None,
+) -> dict[str, Any]:
+    """Settled fills by minute of block time, newest first. A minute without a fill is absent."""
+    del interval  # one minute is the only one that is kept
+    rows, following = list_candles(
+        context.database,
+        context.markets.find(market).terms,
+        since=None if since is None else since // 60_000 * 60,
+        until=None if until is None else until // 1_000,
+        limit=limit,
+        cursor=cursor,
+    )
+    return {"data": rows, "next": following, "asOf": as_of(context.database)}
+
+
+async def _refresh(context: Context) -> None:
+    """Newest statuses and sequences when the engine is there; the last known ones when it is not."""
+    if context.engine.is_connected:
+        with contextlib.suppress(Problem):
+            context.markets.replace((await context.engine.status()).markets)
+    context.markets.require_known()

@@ -1,0 +1,90 @@
+"""Reading orders, and cancelling them with a bearer token. Placing is `api.order_entry`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query
+
+from api.context import Context
+from api.fields import read_address, read_digest
+from api.order_entry import cancel_result_json
+from api.problems import DetailedProblem
+from api.reads.orders import find_order, list_orders
+from api.routes.inputs import LIMIT_DEFAULT, Cursor, Limit, Shared, SignedIn, require_own
+from api.schemas.account import CancelOutcomes, OrderPage, OrderShape
+from cxdex.problem import Problem
+from relayer.public_order import order_state_json
+from relayer.wire import OrderState
+
+router = APIRouter(tags=["orders"])
+
+Status = Literal["OPEN", "FILLED", "CANCELLED", "EXPIRED"]
+Market = Annotated[str | None, Query(description="only this market")]
+
+
+@router.get("/orders/{order_id}", response_model=OrderShape)
+async def get_order(context: Shared, order_id: str) -> dict[str, Any]:
+    """An order by its id, for ever. Who has the id has seen the order, so this needs no sign-in."""
+    state = await _find(context, read_digest(order_id))
+    if state is None:
+        raise Problem("ORDER_UNKNOWN", "no order with this id was accepted", field="id", given=order_id)
+    return _json(context, state)
+
+
+@router.get("/orders", response_model=OrderPage)
+def get_orders(
+    context: Shared,
+    session: SignedIn,
+    account: Annotated[str | None, Query(description="the signed-in account, which is also the default")] = None,
+    market: Market = None,
+    status: Annotated[Status | None, Query()] = None,
+    limit: Limit = LIMIT_DEFAULT,
+    cursor: Cursor = None,
+) -> dict[str, Any]:
+    """The account's orders in the order of acceptance, newest first."""
+    if account is not None:
+        require_own(read_address(account, "account"), session)
+    symbol = context.markets.find(market).terms.symbol if market is not None else None
+    states, following = list_orders(context.database, session, market=symbol, status=status, limit=limit, cursor=cursor)
+    return {"data": [_json(context, state) for state in states], "next": following}
+
+
+@router.delete("/orders/{order_id}", response_model=OrderShape)
+async def cancel_order(context: Shared, session: SignedIn, order_id: str) -> dict[str, Any]:
+    """Cancels one order. The answer is sent after the cancel is on disk."""
+    digest = read_digest(order_id)
+    (result,) = await context.engine.cancel(session, [digest])
+    if result.problem is not None or result.state is None:
+        problem = result.problem
+        raise DetailedProblem(
+            problem.code if problem else "ORDER_UNKNOWN",
+            problem.detail if problem else "the account has no such order",
+            {"orderId": order_id},
+            field="id",
+            given=order_id,
+        )
+    return _json(context, result.state)
+
+
+@router.delete("/orders", response_model=CancelOutcomes, response_model_exclude_none=False)
+async def cancel_orders(context: Shared, session: SignedIn, market: Market = None) -> dict[str, Any]:
+    """Cancels every open order of the account, in one market or in all."""
+    symbol = context.markets.find(market).terms.symbol if market is not None else None
+    results = await context.engine.cancel_all(session, symbol)
+    return {"results": [cancel_result_json(context, result) for result in results]}
+
+
+async def _find(context: Context, digest: bytes) -> OrderState | None:
+    """From the engine, which is newest; from the tables when it is away or has forgotten a closed order."""
+    state = None
+    if context.engine.is_connected:
+        with contextlib.suppress(Problem):
+            state = await context.engine.order(digest)
+    return state or await asyncio.to_thread(find_order, context.database, digest)
+
+
+def _json(context: Context, state: OrderState) -> dict[str, Any]:
+    return order_state_json(state, context.markets.terms_of(state.order.market))

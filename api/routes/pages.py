@@ -1,0 +1,42 @@
+"""The few pages outside `/v1`: the index and the list of error codes that every problem's `type` points at."""
+
+from __future__ import annotations
+
+from html import escape
+
+from fastapi import APIRouter
+from fastapi.responses import HTMLResponse
+
+from api.problems import CODES
+
+router = APIRouter(include_in_schema=False)
+
+_LINKS = {
+    "name": "Cxmpute DEX",
+    "status": "/v1/status",
+    "markets": "/v1/markets",
+    "webSocket": "/v1/ws",
+    "documentation": "/docs",
+    "openapi": "/openapi.json",
+    "errors": "/docs/errors",
+}
+
+
+@router.get("/")
+async def get_index() -> dict[str, str]:
+    return _LINKS
+
+
+@router.get("/docs/errors")
+async def get_errors_page() -> HTMLResponse:
+    rows = "".join(
+        f'<tr id="{code}"><td><code>{code}</code><td>{entry.status}<td>{"yes" if entry.retryable else "no"}'
+        f"<td>{escape(entry.meaning)}"
+        for code, entry in CODES.items()
+    )
+    head = "<tr><th>Code<th>HTTP<th>Try again unchanged<th>Meaning"
+    style = "body{font:16px sans-serif;margin:2em}td,th{text-align:left;padding:.3em 1em}:target{background:#fe9}"
+    return HTMLResponse(
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Error codes</title><style>{style}</style>'
+        f"<h1>Error codes</h1><table>{head}{rows}</table></html>"
+    )

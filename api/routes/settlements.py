@@ -1,0 +1,37 @@
+"""The batches that carry matches to the chain: public."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter
+
+from api.fields import read_integer
+from api.reads.batches import find_batch, list_batches
+from api.reads.chain import as_of
+from api.reads.trades import trades_between
+from api.routes.inputs import Cursor, Limit, Shared
+from api.schemas.market import BatchDetail, BatchPage
+from cxdex.problem import Problem
+
+router = APIRouter(prefix="/settlements", tags=["settlements"])
+DEFAULT_BATCHES = 20
+MAX_TRADES_SHOWN = 2_000
+
+
+@router.get("", response_model=BatchPage)
+def get_settlements(context: Shared, limit: Limit = DEFAULT_BATCHES, cursor: Cursor = None) -> dict[str, Any]:
+    """settleBatch transactions, newest first."""
+    rows, following = list_batches(context.database, limit, cursor)
+    return {"data": rows, "next": following}
+
+
+@router.get("/{batch}", response_model=BatchDetail)
+def get_settlement(context: Shared, batch: str) -> dict[str, Any]:
+    """One batch with its matches."""
+    found = find_batch(context.database, read_integer(batch, "batch", most=2**62))
+    if found is None:
+        raise Problem("NOT_FOUND", "there is no such batch", field="batch", given=batch)
+    first, last = int(found["firstMatchId"]), int(found["lastMatchId"])
+    trades = trades_between(context.database, context.markets.terms_of, first, last, MAX_TRADES_SHOWN)
+    return {**found, "trades": trades, "asOf": as_of(context.database)}

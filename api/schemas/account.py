@@ -1,0 +1,140 @@
+"""Balances, orders, fills, withdrawals and nonces of one account."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from api.schemas.base import Address, AsOf, Decimal, Hash, IndexedPage, Integer, Millis, Page, Shape
+from api.schemas.market import TradeShape
+
+
+class BalanceShape(Shape):
+    """total counts matched but unsettled fills; available = total - reserved; settled is the contract's figure."""
+
+    asset: int
+    symbol: str
+    total: Decimal
+    reserved: Decimal
+    available: Decimal
+    settled: Decimal
+
+
+class BalanceList(Shape):
+    data: list[BalanceShape]
+    as_of: AsOf | None
+
+
+class OrderShape(Shape):
+    """The 13 signed fields, and what has become of the order. `id` is its EIP-712 digest."""
+
+    id: Hash
+    account: Address
+    market: str
+    side: Literal["BUY", "SELL"]
+    order_type: Literal["LIMIT", "MARKET"]
+    time_in_force: Literal["GTC", "IOC", "FOK", "POST_ONLY"]
+    quantity: Decimal
+    limit_price: Decimal
+    max_fee_bps: str
+    max_collateral: Decimal
+    self_trade: Literal["CANCEL_TAKER", "CANCEL_MAKER", "CANCEL_BOTH", "DECREMENT"]
+    reduce_only: bool
+    expiry: Annotated[str, Field(description="unix seconds")]
+    nonce: str
+    client_order_id: str | None
+    status: Literal["OPEN", "FILLED", "CANCELLED", "EXPIRED"]
+    reason: str | None
+    filled: Decimal
+    remaining: Decimal
+    version: int
+    created_at: Millis
+    updated_at: Millis
+
+
+class OrderPage(Page[OrderShape]):
+    pass
+
+
+class FillShape(TradeShape):
+    """The account's side of a match."""
+
+    order_id: Hash
+    side: Literal["BUY", "SELL"]
+    role: Literal["MAKER", "TAKER"]
+    fee: Decimal
+
+
+class FillPage(IndexedPage[FillShape]):
+    pass
+
+
+class WithdrawalShape(Shape):
+    """REQUESTED until `claimableAt` and a claim; then CLAIMED, or CANCELLED."""
+
+    id: str
+    asset: int
+    symbol: str
+    amount: Decimal
+    as_cxpt: bool
+    status: Literal["REQUESTED", "CANCELLED", "CLAIMED"]
+    claimable_at: Millis
+    requested_block: int
+    requested_transaction: Hash
+    closed_block: int | None
+    closed_transaction: Hash | None
+
+
+class WithdrawalPage(IndexedPage[WithdrawalShape]):
+    pass
+
+
+class NonceList(Shape):
+    """Each on its own lane; not offered to anybody else for ten seconds."""
+
+    nonces: Annotated[list[str], Field(examples=[["1", "16777217"]])]
+
+
+class CancelOutcome(Shape):
+    """Exactly one of the two."""
+
+    order: OrderShape | None = None
+    problem: dict[str, object] | None = None
+
+
+class CancelOutcomes(Shape):
+    results: list[CancelOutcome]
+
+
+class LoginRequest(Shape):
+    """The wallet signs Login(account, statement, expiresAt) under the domain of /v1/status."""
+
+    account: Address
+    expires_at: Annotated[str | int, Field(examples=["1790000000"], description="unix seconds, at most 24 h ahead")]
+    signature: Annotated[str, Field(examples=["0x" + "11" * 64 + "1b"])]
+
+
+class LoginReply(Shape):
+    token: str
+    account: Address
+    expires_at: str
+
+
+class OrderStateWithFills(OrderShape):
+    """What placing answers: the order and the fills of this placement."""
+
+    fills: list[PlacementFill]
+
+
+class PlacementFill(Shape):
+    match_id: Integer
+    sequence: Integer
+    price: Decimal
+    quantity: Decimal
+    role: Literal["MAKER", "TAKER"]
+    fee: Decimal
+    time: Millis
+
+
+OrderStateWithFills.model_rebuild()

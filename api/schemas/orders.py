@@ -1,0 +1,109 @@
+"""Order entry as OpenAPI shows it. The routes read these bodies by hand (see `api.order_entry`)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from api.schemas.account import OrderShape, OrderStateWithFills
+from api.schemas.base import Address, Decimal, Hash, Shape
+
+Signature = Annotated[
+    str, Field(description="65 bytes r, s, v: 0x and 130 hexadecimal digits", pattern="^0x[0-9a-fA-F]{130}$")
+]
+ChainId = Annotated[int | str, Field(examples=[31337])]
+
+
+class OrderFields(Shape):
+    """The 13 signed fields. `quantity` and `limitPrice` are signed as whole lots and ticks."""
+
+    account: Address
+    market: str
+    side: Literal["BUY", "SELL"]
+    order_type: Literal["LIMIT", "MARKET"]
+    time_in_force: Literal["GTC", "IOC", "FOK", "POST_ONLY"]
+    quantity: Decimal
+    limit_price: Decimal
+    max_fee_bps: str
+    max_collateral: Decimal
+    self_trade: Literal["CANCEL_TAKER", "CANCEL_MAKER", "CANCEL_BOTH", "DECREMENT"]
+    reduce_only: bool
+    expiry: str
+    nonce: str
+
+
+class DraftFields(Shape):
+    """An order of which a part may be left out: nonce, expiry (28 days), maxFeeBps (50), and the rest of the words."""
+
+    account: Address
+    market: str
+    side: Literal["BUY", "SELL"]
+    quantity: Decimal
+    limit_price: Decimal
+    order_type: Literal["LIMIT", "MARKET"] = "LIMIT"
+    time_in_force: Literal["GTC", "IOC", "FOK", "POST_ONLY"] = "GTC"
+    max_fee_bps: str = "50"
+    max_collateral: Decimal = "0"
+    self_trade: Literal["CANCEL_TAKER", "CANCEL_MAKER", "CANCEL_BOTH", "DECREMENT"] = "CANCEL_TAKER"
+    reduce_only: bool = False
+    expiry: str | None = None
+    nonce: str | None = None
+
+
+class PlaceRequest(Shape):
+    order: OrderFields
+    signature: Signature
+    chain_id: ChainId
+    client_order_id: Annotated[str | None, Field(min_length=1, max_length=64)] = None
+
+
+class BatchRequest(Shape):
+    orders: Annotated[list[PlaceRequest], Field(min_length=1, max_length=50)]
+
+
+class BatchOutcome(Shape):
+    """Exactly one of the two."""
+
+    order: OrderStateWithFills | None = None
+    problem: dict[str, Any] | None = None
+
+
+class BatchReply(Shape):
+    results: list[BatchOutcome]
+
+
+class ValidateRequest(Shape):
+    order: DraftFields
+    signature: Signature | None = None
+    chain_id: ChainId | None = None
+    client_order_id: str | None = None
+
+
+class ValidateReply(Shape):
+    """`order` and `chainId` go into POST /v1/orders as they are; `typedData` is what the wallet signs."""
+
+    order: OrderFields
+    chain_id: int
+    digest: Hash
+    integers: dict[str, Any]
+    notional: Decimal
+    max_fee: Decimal
+    typed_data: dict[str, Any]
+
+
+class CancelRequest(Shape):
+    account: Address
+    nonces: Annotated[list[str], Field(min_length=1, max_length=64)]
+    deadline: Annotated[str | int, Field(description="unix seconds")]
+    signature: Signature
+
+
+class CancelEntry(Shape):
+    nonce: str
+    order: OrderShape | None = None
+    problem: dict[str, Any] | None = None
+
+
+class CancelReply(Shape):
+    results: list[CancelEntry]

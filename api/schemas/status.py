@@ -1,0 +1,69 @@
+"""The state of the exchange's own parts."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from api.schemas.base import Address, AsOf, Hash, Millis, Shape
+
+
+class EngineStatus(Shape):
+    up: bool
+    epoch: Annotated[str | None, Field(description="name of this run of the feeds; a new one means new snapshots")]
+    journal_sequence: int | None
+    chain_block: Annotated[int | None, Field(description="last block whose facts the engine has applied")]
+
+
+class IndexerStatus(Shape):
+    """`lag`: blocks behind the node's head."""
+
+    block: int | None
+    lag: int | None
+    as_of: AsOf | None
+
+
+class NodeStatus(Shape):
+    up: bool
+    block: int | None
+
+
+class DomainShape(Shape):
+    """The EIP-712 domain that every message is signed under."""
+
+    name: str
+    version: str
+    chain_id: int
+    verifying_contract: Address
+    separator: Hash
+
+
+class Status(Shape):
+    """mode: normal, or halted while the engine is away (reading and withdrawing go on)."""
+
+    mode: Literal["normal", "halted"]
+    chain_id: int
+    engine: EngineStatus
+    indexer: IndexerStatus
+    node: NodeStatus
+    domain: DomainShape
+    contracts: dict[str, Address]
+    versions: dict[str, str]
+    time: Millis
+
+
+class Time(Shape):
+    time: Millis
+
+
+class ErrorCode(Shape):
+    code: str
+    status: int
+    title: str
+    retryable: bool
+    meaning: str
+
+
+class ErrorCodes(Shape):
+    data: list[ErrorCode]

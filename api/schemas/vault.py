@@ -1,0 +1,49 @@
+"""Requests for unsigned Vault transactions, and the transactions."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from api.schemas.base import Address, Decimal, Shape
+
+AssetName = Annotated[
+    str,
+    Field(examples=["USDC"], description="symbol, or the ledger's number as a string: 0 USDC, 1 CXPT, synths from 2"),
+]
+
+
+class DepositRequest(Shape):
+    account: Address
+    amount: Decimal
+    asset: AssetName | None = None
+
+
+class WithdrawRequest(Shape):
+    """`asCxpt` pays cash out as CXPT, one to one."""
+
+    account: Address
+    amount: Decimal
+    asset: AssetName | None = None
+    as_cxpt: bool = False
+
+
+class ClaimRequest(Shape):
+    id: Annotated[str | int, Field(examples=["7"], description="the withdrawal's number")]
+
+
+class UnsignedTransaction(Shape):
+    """Send it from the account's own wallet; gas, nonce and fee are the wallet's to fill in."""
+
+    to: Address
+    data: Annotated[str, Field(examples=["0xb6b55f2500000000000000000000000000000000000000000000000000000000000f4240"])]
+    value: str
+    chain_id: int
+    purpose: str
+
+
+class UnsignedTransactions(Shape):
+    """In the order in which they have to be sent."""
+
+    transactions: list[UnsignedTransaction]

@@ -1,0 +1,351 @@
+"""The WebSocket `/v1/ws`: one `Connection` per client, between the feed hub and the socket.
+
+Rule 1  A subscriber gets an acknowledgement, then a snapshot (or the messages it missed), then every message.
+Rule 2  When continuity is lost it gets `reset` and a new snapshot on the same subscription.
+Rule 3  A mistake of the client is answered by {"op":"error"}; the connection stays open.
+Rule 4  The queue is bounded. A client that does not read is closed with 4008, naming the last message sent.
+
+Never: shows an account's channels to a connection that has not proved control of that account.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections import deque
+from typing import Any
+
+import msgspec
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
+
+from api.context import Context
+from api.feed import PRIVATE_CHANNELS, PUBLIC_CHANNELS, Stream
+from api.fields import decode_json, read_address, read_object, read_signature, read_small_integer, read_text
+from api.problems import new_trace_id, problem_document
+from api.snapshots import snapshot_data
+from cxdex.problem import Problem
+
+MAX_MESSAGE_BYTES = 16 * 1024
+MAX_QUEUE_MESSAGES = 4_096
+MAX_QUEUE_BYTES = 4 * 1024 * 1024
+MAX_SUBSCRIPTIONS = 200
+MESSAGES_PER_SECOND = 20
+MESSAGE_BURST = 100
+MESSAGES_IGNORED_BEFORE_CLOSE = 1_000
+CLOSE_SLOW_CONSUMER = 4008
+CLOSE_TOO_MANY_MESSAGES = 4029
+CLOSE_SECONDS = 2.0
+MAX_CLOSE_REASON = 120  # a close frame holds 123 bytes
+HEARTBEAT_SECONDS = 5.0
+
+log = logging.getLogger("api")
+
+_json = msgspec.json.Encoder()
+
+
+class Connection:
+    """One client. Everything runs in the event loop; `run` returns when the client is gone."""
+
+    def __init__(self, socket: WebSocket, context: Context) -> None:
+        self._socket = socket
+        self._context = context
+        self._queue: deque[tuple[str, Stream | None, int]] = deque()
+        self._queue_bytes = 0
+        self._wake = asyncio.Event()
+        self._gave_up = asyncio.Event()
+        self._closing = (1001, "the exchange is stopping")
+        self._streams: set[Stream] = set()
+        self._held: dict[Stream, list[tuple[int, str]]] = {}  # waiting for the stream's snapshot
+        self._syncs: set[asyncio.Task[None]] = set()
+        self._session: tuple[bytes, int] | None = None  # account, expiry in unix seconds
+        self._tokens = float(MESSAGE_BURST)
+        self._refilled = time.monotonic()
+        self._ignored = 0
+        self._last_sent = "nothing"
+
+    async def run(self) -> None:
+        await self._socket.accept()
+        self._context.connections.add(self)
+        works = (self._read(), self._write(), self._gave_up.wait())
+        tasks = {asyncio.ensure_future(work) for work in works}
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            self._context.connections.discard(self)
+            for stream in self._streams:
+                stream.subscribers.discard(self)
+            for task in (*tasks, *self._syncs):
+                task.cancel()
+            await asyncio.gather(*tasks, *self._syncs, return_exceptions=True)
+            await self._close()
+
+    # Subscriber: called by the hub ------------------------------------------------------------------------
+
+    def deliver(self, stream: Stream, seq: int, message: str) -> None:
+        held = self._held.get(stream)
+        if held is None:
+            self._send(message, stream, seq)
+        elif len(held) < MAX_QUEUE_MESSAGES:
+            held.append((seq, message))
+        else:
+            self._give_up(CLOSE_SLOW_CONSUMER, "too many messages while a snapshot was made")
+
+    def resync(self, stream: Stream, reason: str) -> None:
+        """Continuity is lost: `reset`, then a snapshot."""
+        if self._context.hub.epoch is not None:
+            data = msgspec.Raw(_json.encode({"reason": reason}))
+            self._send(self._context.hub.envelope(stream, "reset", data), stream, stream.seq)
+        self._begin_sync(stream)
+
+    def heartbeat(self, now_ms: int) -> None:
+        """The last sequence number of every subscription, so that a silent stall is visible."""
+        self._expire_session(now_ms // 1_000)
+        channels = [{"ch": s.channel, "key": s.key, "seq": s.seq} for s in self._streams]
+        self._reply(
+            {
+                "op": "heartbeat",
+                "ts": now_ms,
+                "epoch": self._context.hub.epoch,
+                "live": self._context.engine.is_connected,
+                "channels": channels,
+            }
+        )
+
+    # Reading ----------------------------------------------------------------------------------------------
+
+    async def _read(self) -> None:
+        with contextlib.suppress(WebSocketDisconnect):
+            while True:
+                message = await self._socket.receive()
+                if message["type"] == "websocket.disconnect":
+                    return
+                text = message.get("text")
+                body = text.encode("utf-8", "replace") if text is not None else message.get("bytes") or b""
+                self._handle(body)
+
+    def _handle(self, body: bytes) -> None:
+        request_id: Any = None
+        try:
+            self._take_token()
+            if len(body) > MAX_MESSAGE_BYTES:
+                raise Problem(
+                    "BODY_TOO_LARGE",
+                    "the message is too large",
+                    given=f"{len(body)} bytes",
+                    allowed=f"at most {MAX_MESSAGE_BYTES} bytes",
+                )
+            message = decode_json(body)
+            if isinstance(message, dict) and isinstance(message.get("id"), str | int):
+                request_id = message["id"]
+            self._dispatch(message)
+        except Problem as problem:
+            self._refuse(problem, request_id)
+        except Exception:
+            trace_id = new_trace_id()
+            log.exception("traceId %s: WebSocket message failed", trace_id)
+            self._refuse(Problem("INTERNAL", "something went wrong on our side"), request_id, trace_id)
+
+    def _dispatch(self, message: Any) -> None:
+        if not isinstance(message, dict):
+            raise Problem("BODY_MALFORMED", "a message is a JSON object", allowed='{"op":"subscribe",...}')
+        operations = {
+            "subscribe": self._subscribe,
+            "unsubscribe": self._unsubscribe,
+            "auth": self._authenticate,
+            "ping": self._ping,
+        }
+        if "op" not in message:
+            raise Problem("FIELD_MISSING", "the message lacks the field op", field="op", allowed=", ".join(operations))
+        operation = read_text(message["op"], "op")
+        if operation not in operations:
+            raise Problem("FIELD_INVALID", "unknown op", field="op", given=operation, allowed=", ".join(operations))
+        operations[operation](message)
+
+    def _ping(self, message: dict[str, Any]) -> None:
+        read_object(message, ("op",), ("id",), "ping")
+        self._reply({"op": "pong", "ts": time.time_ns() // 1_000_000}, message.get("id"))
+
+    def _authenticate(self, message: dict[str, Any]) -> None:
+        """{"op":"auth","token"}, or the fields of POST /v1/auth/login."""
+        authenticator = self._context.authenticator
+        if "token" in message:
+            read_object(message, ("op", "token"), ("id",), "auth")
+            token = read_text(message["token"], "token")
+        else:
+            read_object(message, ("op", "account", "expiresAt", "signature"), ("id",), "auth")
+            token = authenticator.login(
+                read_address(message["account"], "account"),
+                read_small_integer(message["expiresAt"], "expiresAt"),
+                read_signature(message["signature"]),
+            )
+        session = authenticator.session_of(token)
+        if self._session is not None and self._session[0] != session[0]:
+            self._drop_private()
+        self._session = session
+        account = "0x" + session[0].hex()
+        self._reply({"op": "authenticated", "account": account, "expiresAt": str(session[1])}, message.get("id"))
+
+    def _subscribe(self, message: dict[str, Any]) -> None:
+        read_object(message, ("op", "ch"), ("key", "resume", "id"), "subscribe")
+        stream = self._stream_of(message)
+        resume = self._read_resume(message.get("resume"))
+        if stream not in self._streams and len(self._streams) >= MAX_SUBSCRIPTIONS:
+            raise Problem("RATE_LIMITED", "too many subscriptions", allowed=f"{MAX_SUBSCRIPTIONS} a connection")
+        self._streams.add(stream)
+        stream.subscribers.add(self)
+        hub = self._context.hub
+        acknowledgement = {"op": "subscribed", "ch": stream.channel, "key": stream.key}
+        self._reply({**acknowledgement, "epoch": hub.epoch, "seq": stream.seq}, message.get("id"))
+        missed = stream.since(resume[1]) if resume and resume[0] == hub.epoch else None
+        if missed is not None:
+            for text in missed:
+                self._send(text, stream, stream.seq)
+        elif resume:
+            self.resync(stream, "the messages after this seq are not kept")
+        else:
+            self._begin_sync(stream)
+
+    def _unsubscribe(self, message: dict[str, Any]) -> None:
+        read_object(message, ("op", "ch"), ("key", "id"), "unsubscribe")
+        stream = self._stream_of(message)
+        self._drop(stream)
+        self._reply({"op": "unsubscribed", "ch": stream.channel, "key": stream.key}, message.get("id"))
+
+    def _stream_of(self, message: dict[str, Any]) -> Stream:
+        channel = read_text(message["ch"], "ch")
+        if channel in PRIVATE_CHANNELS:
+            return self._context.hub.stream(channel, self._own_key(message.get("key")))
+        if channel not in PUBLIC_CHANNELS:
+            known = ", ".join((*PUBLIC_CHANNELS, *PRIVATE_CHANNELS))
+            raise Problem("FIELD_INVALID", "unknown channel", field="ch", given=channel, allowed=known)
+        if "key" not in message:
+            raise Problem("FIELD_MISSING", "name the market", field="key", allowed="a market's symbol")
+        market = read_text(message["key"], "key")
+        return self._context.hub.stream(channel, self._context.markets.find(market).terms.symbol)
+
+    def _own_key(self, key: Any) -> str:
+        if self._session is None:
+            raise Problem("AUTH_REQUIRED", "sign in first", allowed='{"op":"auth","token":"..."}')
+        account = self._session[0]
+        if key is not None and read_address(key, "key") != account:
+            raise Problem("AUTH_INVALID", "this connection is signed in as another account", field="key", given=key)
+        return "0x" + account.hex()
+
+    @staticmethod
+    def _read_resume(value: Any) -> tuple[str, int] | None:
+        if value is None:
+            return None
+        fields = read_object(value, ("epoch", "seq"), (), "resume")
+        return read_text(fields["epoch"], "epoch"), read_small_integer(fields["seq"], "seq")
+
+    def _take_token(self) -> None:
+        now = time.monotonic()
+        self._tokens = min(MESSAGE_BURST, self._tokens + (now - self._refilled) * MESSAGES_PER_SECOND)
+        self._refilled = now
+        if self._tokens < 1:
+            self._ignored += 1
+            if self._ignored > MESSAGES_IGNORED_BEFORE_CLOSE:
+                self._give_up(CLOSE_TOO_MANY_MESSAGES, "too many messages")
+            raise Problem("RATE_LIMITED", "too many messages", allowed=f"{MESSAGES_PER_SECOND} a second")
+        self._tokens -= 1
+
+    # Snapshots --------------------------------------------------------------------------------------------
+
+    def _begin_sync(self, stream: Stream) -> None:
+        self._held[stream] = []
+        task = asyncio.create_task(self._sync(stream, self._held[stream]))
+        self._syncs.add(task)
+        task.add_done_callback(self._syncs.discard)
+
+    async def _sync(self, stream: Stream, held: list[tuple[int, str]]) -> None:
+        """Sends the snapshot, then what arrived while it was made. A newer sync of the stream takes over."""
+        try:
+            seq, data = await snapshot_data(self._context, stream)
+        except Problem as problem:
+            if self._held.get(stream) is held:
+                del self._held[stream]
+                self._refuse(problem, None, ch=stream.channel, key=stream.key)
+            return
+        if self._held.get(stream) is not held or stream not in self._streams:
+            return
+        del self._held[stream]
+        self._send(self._context.hub.envelope(stream, "snapshot", data, seq=seq), stream, seq)
+        for held_seq, message in held:
+            if held_seq > seq:
+                self._send(message, stream, held_seq)
+
+    def _expire_session(self, now: int) -> None:
+        if self._session is not None and self._session[1] <= now:
+            self._session = None
+            self._drop_private()
+            self._refuse(Problem("AUTH_INVALID", "the sign-in has expired; private channels are closed"), None)
+
+    def _drop_private(self) -> None:
+        for stream in [s for s in self._streams if s.channel in PRIVATE_CHANNELS]:
+            self._drop(stream)
+
+    def _drop(self, stream: Stream) -> None:
+        self._streams.discard(stream)
+        self._held.pop(stream, None)
+        stream.subscribers.discard(self)
+
+    # Writing ----------------------------------------------------------------------------------------------
+
+    def _reply(self, message: dict[str, Any], request_id: Any = None) -> None:
+        if request_id is not None:
+            message["id"] = request_id
+        self._send(_json.encode(message).decode(), None, 0)
+
+    def _refuse(self, problem: Problem, request_id: Any, trace_id: str | None = None, **about: str) -> None:
+        self._reply({"op": "error", **about, **problem_document(problem, trace_id)}, request_id)
+
+    def _send(self, message: str, stream: Stream | None, seq: int) -> None:
+        if self._gave_up.is_set():
+            return
+        if len(self._queue) >= MAX_QUEUE_MESSAGES or self._queue_bytes + len(message) > MAX_QUEUE_BYTES:
+            self._give_up(CLOSE_SLOW_CONSUMER, f"too slow; last sent {self._last_sent}")
+            return
+        self._queue.append((message, stream, seq))
+        self._queue_bytes += len(message)
+        self._wake.set()
+
+    async def _write(self) -> None:
+        with contextlib.suppress(WebSocketDisconnect, RuntimeError):  # the client went away while we wrote
+            while True:
+                await self._wake.wait()
+                self._wake.clear()
+                while self._queue:
+                    message, stream, seq = self._queue.popleft()
+                    self._queue_bytes -= len(message)
+                    await self._socket.send_text(message)
+                    if stream is not None:
+                        self._last_sent = f"{stream.channel} {stream.key} seq {seq}"
+
+    def _give_up(self, code: int, reason: str) -> None:
+        self._closing = (code, reason[:MAX_CLOSE_REASON])
+        self._queue.clear()
+        self._gave_up.set()
+
+    async def _close(self) -> None:
+        if self._socket.client_state is not WebSocketState.CONNECTED:
+            return
+        code, reason = self._closing
+        with contextlib.suppress(RuntimeError, TimeoutError, WebSocketDisconnect):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self._socket.close(code, reason)
+
+
+async def serve_socket(socket: WebSocket) -> None:
+    """The endpoint of `/v1/ws`."""
+    await Connection(socket, socket.app.state.context).run()
+
+
+async def beat(connections: set[Connection]) -> None:
+    """Sends every connection its heartbeat, for ever."""
+    while True:
+        await asyncio.sleep(HEARTBEAT_SECONDS)
+        now_ms = time.time_ns() // 1_000_000
+        for connection in tuple(connections):
+            connection.heartbeat(now_ms)
