@@ -71,7 +71,7 @@ class AsyncExchange:
 
     async def status(self) -> Status:
         """Chain id, contracts and signing domain of this exchange."""
-        return await self._driver.run(self._session.status())
+        return await self._driver.run(self._session.fresh_status())
 
     async def markets(self) -> list[Market]:
         return await self._driver.run(self._session.markets())

@@ -69,7 +69,7 @@ class Exchange:
 
     def status(self) -> Status:
         """Chain id, contracts and signing domain of this exchange."""
-        return self._driver.run(self._session.status())
+        return self._driver.run(self._session.fresh_status())
 
     def markets(self) -> list[Market]:
         return self._driver.run(self._session.markets())

@@ -26,11 +26,12 @@ class DomainInfo(Reply, frozen=True):
 
 
 class Status(Reply, frozen=True):
-    """Which chain and contracts this exchange settles on. `contracts`: name to address."""
+    """Which chain and contracts this exchange settles on. `contracts`: name to address; mode: normal or halted."""
 
     chain_id: int
     contracts: dict[str, str]
     domain: DomainInfo
+    mode: str = "normal"
 
 
 class Market(Reply, frozen=True):

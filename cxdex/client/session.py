@@ -80,8 +80,13 @@ class Session:
             query["cursor"] = page.next
 
     def status(self) -> Flow[Status]:
+        """As it was first told: contracts and domain do not change."""
         if self._status is None:
-            self._status = yield from self.request(endpoints.status(), Status)
+            self._status = yield from self.fresh_status()
+        return self._status
+
+    def fresh_status(self) -> Flow[Status]:
+        self._status = yield from self.request(endpoints.status(), Status)
         return self._status
 
     def domain(self) -> Flow[Domain]:

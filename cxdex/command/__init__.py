@@ -1,0 +1,1 @@
+"""The command `cxdex`: everything the client does, from a shell. `main` has the options, `view` the look."""

@@ -1,0 +1,171 @@
+"""Commands that place, check, cancel and list orders."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import typer
+
+from cxdex.client import Ticket
+from cxdex.command import view
+from cxdex.command.context import Settings
+from cxdex.problem import Problem
+
+Market = Annotated[str, typer.Argument(help="for example sBTC-USDC")]
+Side = Annotated[str, typer.Argument(help="buy or sell")]
+Quantity = Annotated[str, typer.Argument(help="in the base asset, for example 0.01")]
+Price = Annotated[
+    str | None, typer.Option("--price", help="limit, USDC per whole unit; a fill is never worse than this")
+]
+WorstPrice = Annotated[
+    str | None, typer.Option("--worst-price", help="makes it a market order that accepts this price or better")
+]
+TimeInForce = Annotated[str | None, typer.Option("--tif", help="GTC, IOC, FOK or POST_ONLY")]
+MaxFee = Annotated[int | None, typer.Option("--max-fee-bps", help="default: the market's present fee")]
+ExpiresIn = Annotated[int | None, typer.Option("--expires-in", help="seconds; default 28 days, IOC and FOK one day")]
+ClientId = Annotated[str | None, typer.Option("--client-id", help="a name of your own for the order")]
+
+
+@dataclass(frozen=True, slots=True)
+class _Options:
+    price: str | None
+    worst_price: str | None
+    tif: str | None
+    max_fee_bps: int | None
+    expires_in: int | None
+    client_id: str | None
+
+    def ticket(self, market: str, side: str, quantity: str) -> Ticket:
+        """Raises Problem OPTION_INVALID unless exactly one of the two prices is given."""
+        price = self.price if self.worst_price is None else self.worst_price
+        if price is None or (self.price is not None and self.worst_price is not None):
+            raise Problem(
+                "OPTION_INVALID",
+                "say which price you accept",
+                allowed="--price P for a limit order, or --worst-price P for a market order",
+            )
+        return Ticket(
+            market,
+            side,
+            quantity,
+            price,
+            "LIMIT" if self.worst_price is None else "MARKET",
+            self.tif,
+            self.max_fee_bps,
+            self.expires_in,
+            client_order_id=self.client_id,
+        )
+
+
+def register(app: typer.Typer) -> None:
+    app.command("order")(place)
+    app.command("validate")(validate)
+    app.command("cancel")(cancel)
+    app.command("orders")(orders)
+    app.command("nonce")(nonce)
+
+
+def place(
+    context: typer.Context,
+    market: Market,
+    side: Side,
+    quantity: Quantity,
+    price: Price = None,
+    worst_price: WorstPrice = None,
+    tif: TimeInForce = None,
+    max_fee_bps: MaxFee = None,
+    expires_in: ExpiresIn = None,
+    client_id: ClientId = None,
+    wait: Annotated[bool, typer.Option("--wait", help="wait until its fills are settled on chain")] = False,
+) -> None:
+    """Sign and place an order: cxdex order sBTC-USDC buy 0.01 --price 60000.1"""
+    settings: Settings = context.obj
+    ticket = _Options(price, worst_price, tif, max_fee_bps, expires_in, client_id).ticket(market, side, quantity)
+    with settings.exchange() as exchange:
+        order = exchange.place(ticket)
+        if not settings.as_json:
+            view.show_order(order)
+        fills = exchange.wait_until_settled(order) if wait else None
+        if settings.as_json:
+            view.show_json(order if fills is None else {"order": order, "fills": fills})
+        elif fills is not None:
+            view.show_fills(fills)
+
+
+def validate(
+    context: typer.Context,
+    market: Market,
+    side: Side,
+    quantity: Quantity,
+    price: Price = None,
+    worst_price: WorstPrice = None,
+    tif: TimeInForce = None,
+    max_fee_bps: MaxFee = None,
+    expires_in: ExpiresIn = None,
+) -> None:
+    """Sign an order and let the exchange check it, without placing it."""
+    settings: Settings = context.obj
+    ticket = _Options(price, worst_price, tif, max_fee_bps, expires_in, None).ticket(market, side, quantity)
+    with settings.exchange() as exchange:
+        checked = exchange.validate(ticket)
+    if settings.as_json:
+        view.show_json(checked)
+        return
+    order: dict[str, Any] = checked["order"]
+    view.show_pairs(
+        [
+            ("id", checked["digest"]),
+            ("order", f"{view.side(order['side'])} {order['quantity']} {order['market']} at {order['limitPrice']}"),
+            ("notional", f"{checked['notional']} USDC"),
+            ("fee at most", f"{checked['maxFee']} USDC"),
+            ("nonce", order["nonce"]),
+            ("verdict", "[green]valid[/]"),
+        ]
+    )
+
+
+def cancel(
+    context: typer.Context,
+    order_id: Annotated[str | None, typer.Argument(help="the order's id")] = None,
+    every: Annotated[bool, typer.Option("--all", help="every open order")] = False,
+    market: Annotated[str | None, typer.Option(help="with --all: only this market")] = None,
+) -> None:
+    """Cancel one order, or --all of them."""
+    settings: Settings = context.obj
+    if every == (order_id is not None):
+        raise Problem("OPTION_INVALID", "say what to cancel", allowed="an order's id, or --all [--market M]")
+    with settings.exchange() as exchange:
+        if order_id is not None:
+            order = exchange.cancel(order_id)
+            view.show_json(order) if settings.as_json else view.show_order(order)
+            return
+        count = exchange.cancel_all(market)
+    view.show_json({"cancelled": count}) if settings.as_json else view.console.print(f"cancelled {count}")
+
+
+def orders(
+    context: typer.Context,
+    order_id: Annotated[str | None, typer.Argument(help="show this one order")] = None,
+    market: Annotated[str | None, typer.Option(help="only this market")] = None,
+    history: Annotated[bool, typer.Option("--all", help="closed ones too")] = False,
+    count: Annotated[int, typer.Option(help="at most")] = 50,
+) -> None:
+    """Your open orders, newest first; or one order by its id, for ever."""
+    settings: Settings = context.obj
+    if order_id is not None:
+        with settings.exchange(signed=False) as exchange:
+            order = exchange.order(order_id)
+        view.show_json(order) if settings.as_json else view.show_order(order)
+        return
+    with settings.exchange() as exchange:
+        found = exchange.orders(market, None if history else "OPEN", count)
+    view.show_json(found) if settings.as_json else view.show_orders(found)
+
+
+def nonce(context: typer.Context, count: Annotated[int, typer.Argument(min=1, max=50)] = 1) -> None:
+    """Free nonces, for orders that you sign with something else. Leased for ten seconds."""
+    settings: Settings = context.obj
+    with settings.exchange() as exchange:
+        nonces = [str(number) for number in exchange.next_nonces(count)]
+    view.show_json({"nonces": nonces}) if settings.as_json else view.console.print("\n".join(nonces))

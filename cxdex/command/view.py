@@ -1,0 +1,140 @@
+"""How the command shows things: tables for people, one JSON document for programs, one line for a problem."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from cxdex.client.replies import Book, Fill, Order
+from cxdex.problem import Problem
+
+NUMBER_COLUMNS = frozenset(
+    ["price", "quantity", "filled", "fee", "total", "available", "reserved", "settled", "amount", "tick", "lot"]
+)
+
+# Tables keep their width when nobody looks at a terminal, so that a pipe sees whole ids.
+console = Console(highlight=False, soft_wrap=True)
+errors = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def show_json(value: Any) -> None:
+    print(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+
+
+def show_problem(problem: Problem, as_json: bool) -> None:
+    """One clear line: the code, what is wrong, what would be right."""
+    if as_json:
+        names = ("code", "detail", "field", "given", "allowed")
+        show_json({name: getattr(problem, name) for name in names if getattr(problem, name) is not None})
+        return
+    text = f"[bold red]{problem.code}[/] {escape(problem.detail)}"
+    if problem.given is not None:
+        text += f" [dim](given: {escape(problem.given)})[/]"
+    if problem.allowed is not None:
+        text += f" [green]{escape(problem.allowed)}[/]"
+    errors.print(text)
+
+
+def show_rows(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], empty: str) -> None:
+    if not rows:
+        console.print(f"[dim]{empty}[/]")
+        return
+    table = Table(title=title or None, box=None, header_style="dim", title_justify="left", pad_edge=False)
+    numbers = (
+        "price",
+        "quantity",
+        "filled",
+        "fee",
+        "total",
+        "available",
+        "reserved",
+        "settled",
+        "amount",
+        "tick",
+        "lot",
+    )
+    for column in columns:
+        table.add_column(column, justify="right" if column in NUMBER_COLUMNS else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*("" if cell is None else str(cell) for cell in row))
+    console.print(table)
+
+
+def show_pairs(pairs: Sequence[tuple[str, object]]) -> None:
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(no_wrap=True)
+    for name, value in pairs:
+        if value is not None:
+            table.add_row(name, str(value))
+    console.print(table)
+
+
+def show_order(order: Order) -> None:
+    status = order.status if order.reason is None else f"{order.status} ({order.reason})"
+    show_pairs(
+        [
+            ("id", order.id),
+            ("order", f"{side(order.side)} {order.quantity} {order.market} at {order.limit_price}"),
+            ("type", f"{order.order_type} {order.time_in_force}"),
+            ("status", status),
+            ("filled", f"{order.filled} of {order.quantity}"),
+            ("expires", moment(int(order.expiry) * 1_000)),
+        ]
+    )
+
+
+def show_orders(orders: Sequence[Order]) -> None:
+    show_rows(
+        "",
+        ("time", "market", "side", "quantity", "price", "filled", "status", "id"),
+        [
+            (moment(o.created_at), o.market, side(o.side), o.quantity, o.limit_price, o.filled, o.status, o.id)
+            for o in orders
+        ],
+        "no orders",
+    )
+
+
+def show_fills(fills: Sequence[Fill]) -> None:
+    show_rows(
+        "",
+        ("time", "market", "side", "quantity", "price", "fee", "role", "settlement", "transaction"),
+        [
+            (
+                *(moment(f.time), f.market, side(f.side), f.quantity, f.price, f.fee, f.role),
+                f.settlement.status if f.settlement.reason is None else f"{f.settlement.status} {f.settlement.reason}",
+                f.settlement.transaction,
+            )
+            for f in fills
+        ],
+        "no fills yet",
+    )
+
+
+def show_book(market: str, book: Book) -> None:
+    """Asks above bids, the spread between them, as traders read it."""
+    table = Table(title=market, box=None, header_style="dim", title_justify="left", pad_edge=False)
+    table.add_column("price", justify="right")
+    table.add_column("quantity", justify="right")
+    for price, quantity in reversed(book.asks):
+        table.add_row(f"[red]{price}[/]", quantity)
+    table.add_row("[dim]·[/]", "")
+    for price, quantity in book.bids:
+        table.add_row(f"[green]{price}[/]", quantity)
+    console.print(table)
+
+
+def side(word: str) -> str:
+    return f"[green]{word}[/]" if word == "BUY" else f"[red]{word}[/]"
+
+
+def moment(milliseconds: int) -> str:
+    """Local time, to the second."""
+    return datetime.fromtimestamp(milliseconds / 1_000, UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
