@@ -1,0 +1,7 @@
+"""The journal: every command in order, on disk before anyone is told that it was accepted.
+
+record.py        one command as bytes with length, checksum and sequence
+segment.py       the file: append, sync, read back, cut a torn tail, refuse a damaged middle
+lock.py          one engine per journal
+snapshot.py      the engine's state at a sequence, so that a start need not replay everything
+"""

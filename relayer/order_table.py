@@ -1,0 +1,144 @@
+"""The order and trade tables: written in one transaction with the cursor, read by digest.
+
+Owns:     `OrderTables`: creating them, storing `RowChanges`, finding an order the engine no longer remembers.
+Promises: rows and cursor change together or not at all, and only if the cursor is where this writer left it:
+          a second writer of the same tables is found out, not mixed in.
+Never:    runs in the event loop's thread; the projector calls it from its own.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, Engine, Table, bindparam, func, insert, select, update
+from sqlmodel import SQLModel
+
+from cxdex.order import Order, OrderType, SelfTrade, Side, TimeInForce
+from cxdex.problem import Problem
+from relayer.projection import RowChanges
+from relayer.tables import BatchRow, OrderRow, ProjectorCursor, TradeRow
+from relayer.wire import OrderState
+
+
+def _table(model: type[SQLModel]) -> Table:
+    table: Table = model.metadata.tables[str(model.__tablename__)]
+    return table
+
+
+ORDERS, TRADES, CURSOR = _table(OrderRow), _table(TradeRow), _table(ProjectorCursor)
+CURSOR_ID = 1
+
+_CHANGE_ORDER = (
+    update(ORDERS)
+    .where(ORDERS.c.digest == bindparam("which"))
+    .values(
+        filled=ORDERS.c.filled + bindparam("more_filled"),
+        version=ORDERS.c.version + bindparam("more_version"),
+        remaining=bindparam("now_remaining"),
+        status=bindparam("now_status"),
+        reason=bindparam("now_reason"),
+        updated_ms=bindparam("now_ms"),
+    )
+)
+_VOID_TRADE = update(TRADES).where(TRADES.c.match_id == bindparam("which")).values(voided=bindparam("now_voided"))
+
+
+class OrderTables:
+    """`cursor`: last journal sequence that is in the tables, after `open`."""
+
+    def __init__(self, database: Engine) -> None:
+        self._database = database
+        self.cursor = 0
+        self._accepted = 0
+
+    def open(self) -> int:
+        """Creates what is missing; returns the cursor."""
+        with self._database.begin() as connection:
+            tables = [_table(model) for model in (OrderRow, TradeRow, ProjectorCursor, BatchRow)]
+            SQLModel.metadata.create_all(connection, tables=tables)
+            cursor = connection.scalar(select(CURSOR.c.journal_sequence).where(CURSOR.c.id == CURSOR_ID))
+            if cursor is None:
+                connection.execute(insert(CURSOR).values(id=CURSOR_ID, journal_sequence=0))
+            self.cursor = cursor or 0
+            self._accepted = connection.scalar(select(func.max(ORDERS.c.accepted))) or 0
+        return self.cursor
+
+    def store(self, changes: RowChanges, sequence: int) -> None:
+        """One transaction. Raises SQLAlchemy's errors, with nothing changed, or a Problem for a second writer."""
+        accepted = self._accepted
+        for row in changes.orders.values():
+            accepted += 1
+            row["accepted"] = accepted
+        with self._database.begin() as connection:
+            moved = connection.execute(
+                update(CURSOR)
+                .where(CURSOR.c.id == CURSOR_ID, CURSOR.c.journal_sequence == self.cursor)
+                .values(journal_sequence=sequence)
+            )
+            if moved.rowcount != 1:
+                raise Problem(
+                    "PROJECTOR_CONFLICT", "another process has moved the projector's cursor; stop it and start again"
+                )
+            _store_rows(connection, changes)
+        self.cursor, self._accepted = sequence, accepted
+
+    def find(self, digest: bytes) -> OrderState | None:
+        with self._database.connect().execution_options(read_only=True) as connection:
+            row = connection.execute(select(ORDERS).where(ORDERS.c.digest == digest)).mappings().first()
+        return None if row is None else order_state_from_row(row)
+
+
+def order_state_from_row(row: Any) -> OrderState:
+    """`row`: a mapping with the columns of OrderRow."""
+    return OrderState(
+        order=Order(
+            account=row["account"],
+            market=row["market"],
+            side=Side(row["side"]),
+            order_type=OrderType(row["order_type"]),
+            time_in_force=TimeInForce(row["time_in_force"]),
+            quantity=row["quantity"],
+            limit_price=row["limit_price"],
+            max_fee_bps=row["max_fee_bps"],
+            expiry=row["expiry"],
+            nonce=row["nonce"],
+            max_collateral=row["max_collateral"],
+            self_trade=SelfTrade(row["self_trade"]),
+            reduce_only=row["reduce_only"],
+        ),
+        digest=row["digest"],
+        client_order_id=row["client_order_id"],
+        status=row["status"],
+        reason=row["reason"],
+        filled=row["filled"],
+        remaining=row["remaining"],
+        version=row["version"],
+        created_ms=row["created_ms"],
+        updated_ms=row["updated_ms"],
+    )
+
+
+def _store_rows(connection: Connection, changes: RowChanges) -> None:
+    if changes.orders:
+        connection.execute(insert(ORDERS), list(changes.orders.values()))
+    if changes.changes:
+        connection.execute(
+            _CHANGE_ORDER,
+            [
+                {
+                    "which": digest,
+                    "more_filled": change.filled,
+                    "more_version": change.version,
+                    "now_remaining": change.remaining,
+                    "now_status": change.status,
+                    "now_reason": change.reason,
+                    "now_ms": change.updated_ms,
+                }
+                for digest, change in changes.changes.items()
+            ],
+        )
+    if changes.trades:
+        connection.execute(insert(TRADES), list(changes.trades.values()))
+    if changes.voided:
+        rows = [{"which": match_id, "now_voided": voided} for match_id, voided in changes.voided.items()]
+        connection.execute(_VOID_TRADE, rows)

@@ -1,0 +1,56 @@
+"""From the engine's view of orders to the messages of `wire`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from relayer.engine.core import Engine, MarketView
+from relayer.engine.events import AnyEvent, OrderAccepted, OrderClosed, OrderReduced, Traded
+from relayer.engine.orders import OrderView
+from relayer.wire import MarketState, OrderState
+
+
+def order_state(view: OrderView) -> OrderState:
+    return OrderState(
+        view.order,
+        view.digest,
+        view.client_order_id,
+        view.status,
+        view.reason,
+        view.filled,
+        view.remaining,
+        view.version,
+        view.created_ms,
+        view.updated_ms,
+    )
+
+
+def market_state(view: MarketView) -> MarketState:
+    terms = view.terms
+    return MarketState(
+        symbol=terms.symbol,
+        index=terms.index,
+        kind=int(terms.kind),
+        base_asset=terms.base_asset,
+        base_symbol=terms.base_symbol,
+        lot_exponent=terms.lot_exponent,
+        quote_per_lot_tick=terms.quote_per_lot_tick,
+        min_lots=terms.min_lots,
+        maker_fee_bps=terms.maker_fee_bps,
+        taker_fee_bps=terms.taker_fee_bps,
+        status=int(view.status),
+        next_sequence=view.next_sequence,
+        settled_sequence=view.settled_sequence,
+    )
+
+
+def states_after(engine: Engine, events: Iterable[AnyEvent]) -> list[OrderState]:
+    """The orders that the last command's events name, as they are after it, in the order of first mention."""
+    digests: dict[bytes, None] = {}
+    for event in events:
+        if isinstance(event, OrderAccepted | OrderClosed | OrderReduced):
+            digests[event.digest] = None
+        elif isinstance(event, Traded):
+            digests[event.maker_digest] = digests[event.taker_digest] = None
+    views = (engine.order_state(digest) for digest in digests)
+    return [order_state(view) for view in views if view is not None]

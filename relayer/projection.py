@@ -1,0 +1,142 @@
+"""What events mean for the order and trade tables, as plain rows; no database here.
+
+Owns:     `RowChanges`: rows to insert and changes to make, merged over any number of commands.
+Promises: a pure function of the events, and the row equals the engine's view of the order: `filled` counts matched
+          lots, also those of a fill that the chain later passes over (the trade row says `voided`; the order is
+          as it was), and `version` rises with every event that names the order.
+Never:    asks the engine or the database for what was before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from relayer.engine.events import (
+    AnyEvent,
+    FillRestored,
+    FillVoided,
+    OrderAccepted,
+    OrderClosed,
+    OrderReduced,
+    Traded,
+)
+
+OPEN = "OPEN"
+
+
+@dataclass(slots=True)
+class OrderChange:
+    """What to do to the row of an order accepted earlier. `filled` and `version` are added to what is there."""
+
+    remaining: int
+    updated_ms: int
+    filled: int = 0
+    version: int = 0
+    status: str = OPEN
+    reason: str | None = None
+
+
+@dataclass(slots=True)
+class RowChanges:
+    """In journal order. `accepted` of an order row is left to the writer, who knows the last one."""
+
+    orders: dict[bytes, dict[str, Any]] = field(default_factory=dict)
+    changes: dict[bytes, OrderChange] = field(default_factory=dict)
+    trades: dict[int, dict[str, Any]] = field(default_factory=dict)
+    voided: dict[int, bool] = field(default_factory=dict)
+
+    def add(self, events: Iterable[AnyEvent]) -> None:
+        for event in events:
+            if isinstance(event, OrderAccepted):
+                self.orders[event.digest] = _order_row(event)
+            elif isinstance(event, Traded):
+                self.trades[event.match_id] = _trade_row(event)
+                self._change(event.maker_digest, event.maker_remaining, event.time_ms, event.quantity)
+                self._change(event.taker_digest, event.taker_remaining, event.time_ms, event.quantity)
+            elif isinstance(event, OrderReduced):
+                self._change(event.digest, event.remaining, event.time_ms)
+            elif isinstance(event, OrderClosed):
+                self._change(event.digest, event.remaining, event.time_ms, 0, event.status, event.reason)
+            elif isinstance(event, FillVoided):
+                self._void(event.match_id, True)
+            elif isinstance(event, FillRestored):
+                self._void(event.match_id, False)
+
+    def _change(
+        self,
+        digest: bytes,
+        remaining: int,
+        time_ms: int,
+        filled: int = 0,
+        status: str = OPEN,
+        reason: str | None = None,
+    ) -> None:
+        row = self.orders.get(digest)
+        if row is not None:
+            row["filled"] += filled
+            row["version"] += 1
+            row.update(remaining=remaining, updated_ms=time_ms, status=status, reason=reason)
+            return
+        change = self.changes.get(digest)
+        if change is None:
+            change = self.changes[digest] = OrderChange(remaining, time_ms)
+        change.filled += filled
+        change.version += 1
+        change.remaining, change.updated_ms, change.status, change.reason = remaining, time_ms, status, reason
+
+    def _void(self, match_id: int, voided: bool) -> None:
+        row = self.trades.get(match_id)
+        if row is not None:
+            row["voided"] = voided
+        else:
+            self.voided[match_id] = voided
+
+
+def _order_row(event: OrderAccepted) -> dict[str, Any]:
+    order = event.order
+    return {
+        "digest": event.digest,
+        "account": order.account,
+        "market": order.market,
+        "side": int(order.side),
+        "order_type": int(order.order_type),
+        "time_in_force": int(order.time_in_force),
+        "quantity": order.quantity,
+        "limit_price": order.limit_price,
+        "max_fee_bps": order.max_fee_bps,
+        "max_collateral": order.max_collateral,
+        "self_trade": int(order.self_trade),
+        "reduce_only": order.reduce_only,
+        "expiry": order.expiry,
+        "nonce": order.nonce,
+        "signature": event.signature,
+        "client_order_id": event.client_order_id,
+        "status": OPEN,
+        "reason": None,
+        "filled": 0,
+        "remaining": order.quantity,
+        "version": 1,
+        "created_ms": event.time_ms,
+        "updated_ms": event.time_ms,
+    }
+
+
+def _trade_row(event: Traded) -> dict[str, Any]:
+    return {
+        "match_id": event.match_id,
+        "market": event.market,
+        "sequence": event.sequence,
+        "maker_digest": event.maker_digest,
+        "taker_digest": event.taker_digest,
+        "maker": event.maker,
+        "taker": event.taker,
+        "taker_is_buyer": event.taker_is_buyer,
+        "price": event.price,
+        "quantity": event.quantity,
+        "maker_fee": event.maker_fee,
+        "taker_fee": event.taker_fee,
+        "time_ms": event.time_ms,
+        "voided": False,
+    }

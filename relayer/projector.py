@@ -1,0 +1,108 @@
+"""Keeps the order and trade tables in step with the journal, behind the engine's back.
+
+Owns:     the queue of applied commands whose events are not in the tables yet.
+Promises: every event reaches the tables exactly once, in journal order: the cursor moves in the transaction of
+          the rows, and after a restart replay regenerates whatever lies beyond it. A database that is away or
+          full is retried for ever and said; nothing is dropped.
+Never:    blocks the event loop: one thread of its own does the writing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+
+from relayer.engine.events import AnyEvent
+from relayer.order_table import OrderTables
+from relayer.projection import RowChanges
+
+log = logging.getLogger("relayer.projector")
+
+MAX_COMMANDS_A_TRANSACTION = 2_000
+FIRST_PAUSE_SECONDS = 0.1
+LONGEST_PAUSE_SECONDS = 5.0
+
+Sequenced = tuple[int, Sequence[AnyEvent]]
+"""(journal sequence, its events)"""
+
+
+def project(tables: OrderTables, commands: Iterable[Sequenced]) -> None:
+    """Stores these in one transaction, skipping what the tables already have."""
+    changes, last = RowChanges(), tables.cursor
+    for sequence, events in commands:
+        if sequence > tables.cursor:
+            changes.add(events)
+            last = sequence
+    if last > tables.cursor:
+        tables.store(changes, last)
+
+
+class Projector:
+    def __init__(self, tables: OrderTables, thread: ThreadPoolExecutor) -> None:
+        self._tables = tables
+        self._thread = thread
+        self._queue: deque[Sequenced] = deque()
+        self._wake = asyncio.Event()
+        self._moved = asyncio.Condition()
+        self._closing = False
+
+    @property
+    def stored(self) -> int:
+        """Last journal sequence whose events are in the tables."""
+        return self._tables.cursor
+
+    @property
+    def backlog(self) -> int:
+        return len(self._queue)
+
+    def enqueue(self, sequence: int, events: Sequence[AnyEvent]) -> None:
+        self._queue.append((sequence, events))
+        self._wake.set()
+
+    async def stored_through(self, sequence: int) -> None:
+        """Returns once everything up to `sequence` is in the tables."""
+        async with self._moved:
+            await self._moved.wait_for(lambda: self._tables.cursor >= sequence)
+
+    async def run(self) -> None:
+        """Until `close`, and then until the queue is empty. Raises when the tables contradict the journal."""
+        while True:
+            if not self._queue:
+                if self._closing:
+                    return
+                self._wake.clear()
+                await self._wake.wait()
+                continue
+            batch = [self._queue[i] for i in range(min(len(self._queue), MAX_COMMANDS_A_TRANSACTION))]
+            await self._store(batch)
+            for _ in batch:
+                self._queue.popleft()
+            async with self._moved:
+                self._moved.notify_all()
+
+    def close(self) -> None:
+        self._closing = True
+        self._wake.set()
+
+    async def _store(self, batch: list[Sequenced]) -> None:
+        pause = FIRST_PAUSE_SECONDS
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                await loop.run_in_executor(self._thread, project, self._tables, batch)
+                return
+            except IntegrityError:
+                raise
+            except SQLAlchemyError as error:
+                log.warning("the database refused (%s); %d commands wait for it", _reason(error), len(self._queue))
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+
+
+def _reason(error: SQLAlchemyError) -> str:
+    return str(getattr(error, "orig", None) or error).splitlines()[0]

@@ -1,0 +1,94 @@
+"""From what is on disk to a running engine: newest usable snapshot, then the rest of the journal.
+
+Promises: afterwards the engine is what an uninterrupted one would be, and the tables hold the events of every
+          command in the journal. A damaged snapshot costs time, nothing else.
+          Refuses to start (a Problem that names what and where) rather than guess: a journal that is damaged in
+          the middle, or that ends before what the database already holds.
+Never:    uses a snapshot that is newer than the tables: the events in between could not be regenerated.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from cxdex.problem import Problem
+from relayer.engine.commands import AnyCommand
+from relayer.engine.core import Engine
+from relayer.journal.record import decode_command
+from relayer.journal.segment import Segment
+from relayer.journal.snapshot import Snapshot, snapshots
+from relayer.order_table import OrderTables
+from relayer.projector import Sequenced, project
+
+log = logging.getLogger("relayer.recovery")
+
+COMMANDS_A_TRANSACTION = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """last_time_ms: time of the last command replayed. snapshot_sequence: where the replay began."""
+
+    engine: Engine
+    segment: Segment
+    last_time_ms: int
+    snapshot_sequence: int
+
+
+def recover(directory: Path, tables: OrderTables) -> Recovered:
+    """Blocks until the engine and the tables are up to date. Raises Problem, OSError or SQLAlchemy's errors."""
+    cursor = tables.open()
+    segment = Segment(directory)
+    engine, start = _newest_usable(directory, cursor)
+    last_time_ms = 0
+    pending: list[Sequenced] = []
+    records = segment.recover(start.sequence, start.offset) if start else segment.recover()
+    for record in records:
+        command = _decode(segment, record.sequence, record.payload)
+        last_time_ms = command.time_ms
+        events = engine.apply(command)
+        if record.sequence > cursor:
+            pending.append((record.sequence, events))
+            if len(pending) >= COMMANDS_A_TRANSACTION:
+                project(tables, pending)
+                pending.clear()
+    if segment.cut_bytes:
+        log.warning("the last write to %s never finished: %d bytes cut", segment.path, segment.cut_bytes)
+    if segment.sequence < cursor:
+        raise Problem(
+            "JOURNAL_BEHIND_DATABASE",
+            f"the database holds the events of {cursor} commands, {segment.path} ends at {segment.sequence}: "
+            "they do not belong together. Restore the journal, or start with an empty database and journal",
+        )
+    project(tables, pending)
+    replayed_from = start.sequence if start else 0
+    log.info("replayed commands %d to %d", replayed_from + 1, segment.sequence)
+    return Recovered(engine, segment, last_time_ms, replayed_from)
+
+
+def _newest_usable(directory: Path, cursor: int) -> tuple[Engine, Snapshot | None]:
+    for path, snapshot in snapshots(directory):
+        if snapshot is None:
+            log.warning("%s is damaged; using the one before it", path)
+        elif snapshot.sequence > cursor:
+            log.info("%s is newer than the database (%d); using an older one", path, cursor)
+        else:
+            try:
+                return Engine.restore(snapshot.state), snapshot
+            except ValueError as error:
+                log.warning("%s cannot be used (%s); using the one before it", path, error)
+    return Engine(), None
+
+
+def _decode(segment: Segment, sequence: int, payload: bytes) -> AnyCommand:
+    try:
+        return decode_command(payload)
+    except (msgspec.MsgspecError, Problem) as error:
+        raise Problem(
+            "JOURNAL_DAMAGED",
+            f"record {sequence} of {segment.path} is no command of this version ({error})",
+        ) from None

@@ -1,0 +1,232 @@
+"""What the engine process answers to a gateway's question.
+
+Owns:     which requests need a command, and how a command's events become a reply.
+Promises: idempotent: an order that is known, on its way or forgotten by the engine is answered with its state, not
+          placed again. A reply to a command is made after its batch is on disk and applied. Cancelling what is
+          not there is an answer, not an error. One bad order of a batch does not touch the others.
+Never:    checks signatures (the gateway did, and the chain does again) or knows sockets.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from cxdex.problem import Problem
+from relayer import wire
+from relayer.engine.commands import AnyCommand, Cancel, CancelAll, Place
+from relayer.engine.events import OrderClosed, OrderRejected, Traded
+from relayer.nonce_leases import NonceLeases
+from relayer.order_table import OrderTables
+from relayer.order_view import market_state, order_state
+from relayer.projector import Projector
+from relayer.sequencer import Applied, Sequencer
+
+MAX_ORDERS_A_REQUEST = 1_000
+MAX_NONCES_A_REQUEST = 1_000
+MAX_COMMANDS_WAITING = 50_000
+MAX_COMMANDS_UNPROJECTED = 200_000
+
+# What the engine may say to an order that it accepted once and has forgotten since.
+_MAY_BE_FORGOTTEN = frozenset(
+    {"MARKET_UNKNOWN", "MARKET_NOT_ACTIVE", "ORDER_EXPIRED", "ORDER_EPOCH_STALE", "ORDER_NONCE_USED"}
+)
+
+
+class RequestHandler:
+    """`epoch`: name of this run of the feeds."""
+
+    def __init__(
+        self,
+        sequencer: Sequencer,
+        projector: Projector,
+        tables: OrderTables,
+        readers: ThreadPoolExecutor,
+        epoch: str,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._sequencer = sequencer
+        self._engine = sequencer.engine
+        self._projector = projector
+        self._tables = tables
+        self._readers = readers
+        self._epoch = epoch
+        self._clock = clock
+        self._leases = NonceLeases(self._engine.free_nonces)
+        self._in_flight: dict[bytes, asyncio.Future[list[Applied]]] = {}
+
+    async def answer(self, request: wire.AnyRequest) -> wire.AnyReply:
+        """Raises Problem when the request as a whole cannot be served."""
+        match request:
+            case wire.PlaceOrders():
+                return await self._place(request)
+            case wire.CancelOrders():
+                return await self._cancel(request)
+            case wire.CancelAllOrders():
+                return await self._cancel_all(request)
+            case wire.NextNonces():
+                return self._next_nonces(request)
+            case wire.GetOrder():
+                return wire.OrderReply(request.id, await self._find(request.digest))
+            case wire.OpenOrders():
+                views = self._engine.open_orders(request.account, request.market)
+                return wire.OrdersReply(request.id, [order_state(view) for view in views])
+            case wire.GetAccount():
+                balances = self._engine.balances(request.account).items()
+                listed = [wire.Balance(asset, total, reserved) for asset, (total, reserved) in balances]
+                return wire.AccountReply(request.id, self._engine.epoch(request.account), listed)
+            case wire.GetStatus():
+                return self._status(request)
+            case wire.Subscribe():
+                return wire.SubscribedReply(request.id, self._epoch)
+
+    def sweep(self) -> None:
+        """Housekeeping, every now and then."""
+        self._leases.sweep(self._clock())
+
+    async def _place(self, request: wire.PlaceOrders) -> wire.PlaceReply:
+        if len(request.orders) > MAX_ORDERS_A_REQUEST:
+            raise _too_many("orders", len(request.orders), MAX_ORDERS_A_REQUEST)
+        self._require_capacity()
+        now = self._sequencer.now_ms()
+        fresh: dict[bytes, Place] = {}
+        known: dict[bytes, asyncio.Future[list[Applied]] | None] = {}
+        for sent in request.orders:
+            digest = sent.digest
+            if self._engine.order_state(digest) is not None:
+                known[digest] = None
+            elif digest in self._in_flight:
+                known[digest] = self._in_flight[digest]
+            elif digest not in fresh:
+                fresh[digest] = Place(now, sent.order, sent.signature, digest, sent.client_order_id)
+        results = await self._place_fresh(fresh) if fresh else {}
+        for digest, on_its_way in known.items():
+            results[digest] = await self._place_known(digest, on_its_way)
+        return wire.PlaceReply(request.id, [results[sent.digest] for sent in request.orders])
+
+    async def _place_fresh(self, fresh: dict[bytes, Place]) -> dict[bytes, wire.PlaceResult]:
+        done = self._sequencer.submit(list(fresh.values()))
+        for digest in fresh:
+            self._in_flight[digest] = done
+        try:
+            applied = await asyncio.shield(done)
+        finally:
+            for digest, place in fresh.items():
+                self._in_flight.pop(digest, None)
+                self._leases.release(place.order.account, place.order.nonce)
+        return {digest: await self._result(digest, one) for digest, one in zip(fresh, applied, strict=True)}
+
+    async def _place_known(self, digest: bytes, on_its_way: asyncio.Future[list[Applied]] | None) -> wire.PlaceResult:
+        if on_its_way is not None:
+            applied = await asyncio.shield(on_its_way)
+            first = next(one for one in applied if isinstance(one.command, Place) and one.command.digest == digest)
+            result = await self._result(digest, first)
+            return wire.PlaceResult(digest, result.state, result.problem)
+        return wire.PlaceResult(digest, await self._find(digest), None)
+
+    async def _result(self, digest: bytes, applied: Applied) -> wire.PlaceResult:
+        fills = []
+        for event in applied.events:
+            if isinstance(event, OrderRejected):
+                return await self._refused(digest, event, applied.sequence)
+            if isinstance(event, Traded):
+                fills.append(_taker_fill(event))
+        state = next((state for state in applied.states if state.digest == digest), None)
+        return wire.PlaceResult(digest, state, None, fills)
+
+    async def _refused(self, digest: bytes, event: OrderRejected, sequence: int) -> wire.PlaceResult:
+        if event.code in _MAY_BE_FORGOTTEN:
+            await self._projector.stored_through(sequence)
+            state = await self._find(digest)
+            if state is not None:
+                return wire.PlaceResult(digest, state, None)
+        problem = wire.WireProblem(event.code, event.detail, event.field, event.given, event.allowed)
+        return wire.PlaceResult(digest, None, problem)
+
+    async def _cancel(self, request: wire.CancelOrders) -> wire.CancelReply:
+        if len(request.digests) > MAX_ORDERS_A_REQUEST:
+            raise _too_many("digests", len(request.digests), MAX_ORDERS_A_REQUEST)
+        wanted = [digest for digest in request.digests if self._may_be_open(digest)]
+        closed: dict[bytes, wire.OrderState] = {}
+        if wanted:
+            command = Cancel(self._sequencer.now_ms(), request.account, wanted)
+            closed = await self._closed_by(command)
+        results = [await self._cancel_result(request.account, digest, closed) for digest in request.digests]
+        return wire.CancelReply(request.id, results)
+
+    async def _cancel_all(self, request: wire.CancelAllOrders) -> wire.CancelReply:
+        closed: dict[bytes, wire.OrderState] = {}
+        if self._in_flight or self._engine.open_orders(request.account, request.market):
+            command = CancelAll(self._sequencer.now_ms(), request.account, request.market)
+            closed = await self._closed_by(command)
+        return wire.CancelReply(
+            request.id, [wire.CancelResult(digest, state, None) for digest, state in closed.items()]
+        )
+
+    async def _closed_by(self, command: AnyCommand) -> dict[bytes, wire.OrderState]:
+        """The orders that a cancel closed; what had expired anyway is not among them."""
+        (applied,) = await asyncio.shield(self._sequencer.submit([command]))
+        closed = {e.digest for e in applied.events if isinstance(e, OrderClosed) and e.status == "CANCELLED"}
+        return {state.digest: state for state in applied.states if state.digest in closed}
+
+    async def _cancel_result(
+        self, account: bytes, digest: bytes, closed: dict[bytes, wire.OrderState]
+    ) -> wire.CancelResult:
+        if digest in closed:
+            return wire.CancelResult(digest, closed[digest], None)
+        state = await self._find(digest)
+        given = "0x" + digest.hex()
+        if state is None or state.order.account != account:
+            problem = wire.WireProblem("ORDER_UNKNOWN", "the account has no such order", "id", given)
+            return wire.CancelResult(digest, None, problem)
+        problem = wire.WireProblem("ORDER_NOT_OPEN", f"the order is {state.status} already", "id", given)
+        return wire.CancelResult(digest, state, problem)
+
+    def _may_be_open(self, digest: bytes) -> bool:
+        view = self._engine.order_state(digest)
+        return digest in self._in_flight if view is None else view.status == "OPEN"
+
+    def _next_nonces(self, request: wire.NextNonces) -> wire.NoncesReply:
+        if not 1 <= request.count <= MAX_NONCES_A_REQUEST:
+            raise _too_many("count", request.count, MAX_NONCES_A_REQUEST)
+        return wire.NoncesReply(request.id, self._leases.lease(request.account, request.count, self._clock()))
+
+    def _status(self, request: wire.GetStatus) -> wire.StatusReply:
+        return wire.StatusReply(
+            id=request.id,
+            epoch=self._epoch,
+            journal_sequence=self._sequencer.sequence,
+            chain_block=self._engine.outbox_position[0],
+            markets=[market_state(view) for view in self._engine.markets()],
+        )
+
+    async def _find(self, digest: bytes) -> wire.OrderState | None:
+        view = self._engine.order_state(digest)
+        if view is not None:
+            return order_state(view)
+        return await asyncio.get_running_loop().run_in_executor(self._readers, self._tables.find, digest)
+
+    def _require_capacity(self) -> None:
+        if self._sequencer.waiting > MAX_COMMANDS_WAITING:
+            raise Problem("ENGINE_UNAVAILABLE", "more orders are waiting than the engine can take; try again shortly")
+        if self._projector.backlog > MAX_COMMANDS_UNPROJECTED:
+            raise Problem("ENGINE_UNAVAILABLE", "the database is too far behind to take more orders")
+
+
+def _taker_fill(event: Traded) -> wire.WireFill:
+    return wire.WireFill(
+        match_id=event.match_id,
+        market=event.market,
+        sequence=event.sequence,
+        price=event.price,
+        quantity=event.quantity,
+        is_maker=False,
+        fee=event.taker_fee,
+        time_ms=event.time_ms,
+    )
+
+
+def _too_many(field: str, given: int, most: int) -> Problem:
+    return Problem("BODY_TOO_LARGE", f"{field} out of range", field=field, given=str(given), allowed=f"1 to {most}")

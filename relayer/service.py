@@ -1,0 +1,222 @@
+"""The engine process: socket in front, journal and engine in the middle, tables and feeds behind.
+
+Owns:     the order in which the parts start and stop, and the timers.
+Promises: prints "ready" when it serves. SIGTERM or SIGINT: takes no more, finishes what it took, stores it,
+          writes a snapshot, exits 0. A broken journal ends the process at once with status 1: going on without
+          one would acknowledge orders that nobody remembers.
+Never:    decides anything about orders. Only this process reads the clock; the engine gets times in commands.
+
+    api ──socket──► request_handler ──► sequencer (journal, then engine) ──┬──► projector ──► tables
+                       outbox table ──► chain_feed ──►┘                    ├──► feeds ──► subscribed gateways
+                                                                           └──► snapshotter
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import logging
+import os
+import secrets
+import signal
+import sys
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import uvloop
+from sqlalchemy import Engine as Database
+from sqlalchemy.exc import SQLAlchemyError
+
+from cxdex.problem import Problem
+from cxdex.storage import open_database
+from relayer.chain_feed import ChainFeed
+from relayer.engine.commands import Expire
+from relayer.engine.events import MarketChanged
+from relayer.feeds import Feeds
+from relayer.gateway_server import GatewayServer
+from relayer.journal.lock import JournalLock
+from relayer.order_table import OrderTables
+from relayer.projector import Projector
+from relayer.recovery import Recovered, recover
+from relayer.request_handler import RequestHandler
+from relayer.sequencer import Applied, Sequencer
+from relayer.snapshotter import Snapshotter
+from relayer.wire import SOCKET_NAME, Feed
+
+log = logging.getLogger("relayer")
+
+SNAPSHOT_EVERY = 50_000
+TICK_SECONDS = 1.0
+FULL_COLLECTION_TICKS = 60
+WHOLE_BOOK = 1 << 40
+
+
+class Service:
+    """One running engine process, after recovery."""
+
+    def __init__(self, state: Path, database: Database, tables: OrderTables, recovered: Recovered, every: int) -> None:
+        self._socket = state / SOCKET_NAME
+        self._writer = ThreadPoolExecutor(1, "journal")
+        self._storer = ThreadPoolExecutor(1, "projector")
+        self._readers = ThreadPoolExecutor(2, "readers")
+        self.engine = recovered.engine
+        self.sequencer = Sequencer(self.engine, recovered.segment, self._writer, self._publish)
+        self.sequencer.start_clock_at(recovered.last_time_ms)
+        self.projector = Projector(tables, self._storer)
+        self.feeds = Feeds(epoch=secrets.token_hex(4))
+        self.snapshotter = Snapshotter(state / "journal", every, self.sequencer, self.projector, self._readers)
+        self.chain_feed = ChainFeed(database, self.sequencer, self._readers)
+        handler = RequestHandler(self.sequencer, self.projector, tables, self._readers, self.feeds.epoch)
+        self.gateways = GatewayServer(handler, self._book_snapshots)
+        self._open_books()
+
+    async def run(self) -> None:
+        """Serves until a signal. Raises when the journal or the tables fail for good."""
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
+        sequencing = loop.create_task(self.sequencer.run())
+        projecting = loop.create_task(self.projector.run())
+        helpers = [loop.create_task(part) for part in (self._tick(), self.chain_feed.run())]
+        server = await self._listen()
+        print("ready", flush=True)
+        stopping = loop.create_task(stop.wait())
+        try:
+            await asyncio.wait({stopping, sequencing, projecting, *helpers}, return_when=asyncio.FIRST_COMPLETED)
+            server.close()
+            for task in (sequencing, projecting, *helpers):
+                if task.done():
+                    task.result()
+            await self._finish(helpers, sequencing, projecting)
+        finally:
+            self._socket.unlink(missing_ok=True)
+
+    async def _finish(
+        self, helpers: list[asyncio.Task[None]], sequencing: asyncio.Task[None], projecting: asyncio.Task[None]
+    ) -> None:
+        log.info("stopping: finishing %d commands", self.sequencer.waiting)
+        for helper in helpers:
+            helper.cancel()
+        self.sequencer.close()
+        await sequencing
+        await self.gateways.finish()
+        self.projector.close()
+        await projecting
+        await self.snapshotter.finish()
+
+    async def _listen(self) -> asyncio.Server:
+        self._socket.unlink(missing_ok=True)  # a left-over: we hold the journal's lock
+        mask = os.umask(0o177)
+        try:
+            return await asyncio.get_running_loop().create_unix_server(self.gateways.connect, str(self._socket))
+        except (OSError, ValueError) as error:
+            raise Problem("SOCKET_UNUSABLE", f"cannot listen on {self._socket}: {error}") from None
+        finally:
+            os.umask(mask)
+
+    def _publish(self, batch: list[Applied]) -> None:
+        """Everything in here is on disk: it may leave the process."""
+        messages: list[Feed] = []
+        for applied in batch:
+            if any(isinstance(event, MarketChanged) for event in applied.events):
+                self._open_books()
+            self.projector.enqueue(applied.sequence, applied.events)
+            messages += self.feeds.messages(applied.command.time_ms, applied.events, applied.states)
+        self.gateways.broadcast(messages)
+        self.snapshotter.consider()
+
+    def _open_books(self) -> None:
+        for market in self.engine.markets():
+            bids, asks = self.engine.levels(market.terms.symbol, WHOLE_BOOK)
+            levels = [(True, *level) for level in bids] + [(False, *level) for level in asks]
+            self.feeds.open_book(market.terms, levels)
+
+    def _book_snapshots(self) -> list[Feed]:
+        return self.feeds.snapshots(self.sequencer.now_ms())
+
+    async def _tick(self) -> None:
+        """Once a second: expire what is due, collect garbage if nothing is going on, forget old leases."""
+        ticks, seen = 0, -1
+        while True:
+            await asyncio.sleep(TICK_SECONDS)
+            ticks += 1
+            now = self.sequencer.now_ms()
+            due = self.engine.next_expiry()
+            if due is not None and due * 1000 <= now:
+                try:
+                    await self.sequencer.submit([Expire(now)])
+                except Problem as problem:
+                    log.warning("orders are expired later: %s", problem.detail)
+            if self.sequencer.sequence == seen or ticks % FULL_COLLECTION_TICKS == 0:
+                gc.collect(2 if ticks % FULL_COLLECTION_TICKS == 0 else 0)
+            seen = self.sequencer.sequence
+            self.gateways.handler.sweep()
+
+
+def main(argv: list[str]) -> int:
+    """`python -m relayer engine --state DIR --database URL [--snapshot-every N]`"""
+    options = _parse(argv)
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    try:
+        _serve(Path(options.state), options.database, options.snapshot_every)
+    except Problem as problem:
+        return _refuse(f"{problem.code}: {problem.detail}")
+    except OSError as error:
+        return _refuse(f"{error.strerror}: {error.filename}" if error.filename else str(error))
+    except SQLAlchemyError as error:
+        reason = str(getattr(error, "orig", None) or error).splitlines()[0]
+        return _refuse(f"the database cannot be used: {reason}")
+    return 0
+
+
+def _serve(state: Path, url: str, every: int) -> None:
+    directory = state / "journal"
+    directory.mkdir(parents=True, exist_ok=True)
+    lock = JournalLock(directory)
+    database = open_database(url)
+    try:
+        tables = OrderTables(database)
+        recovered = recover(directory, tables)
+        # What was just loaded lives as long as the process; scanning it again and again would only cost pauses.
+        gc.collect()
+        gc.freeze()
+        gc.disable()
+        uvloop.run(_run(state, database, tables, recovered, every))
+        recovered.segment.close()
+    finally:
+        database.dispose()
+        lock.release()
+
+
+def _run(
+    state: Path, database: Database, tables: OrderTables, recovered: Recovered, every: int
+) -> Coroutine[Any, Any, None]:
+    async def run() -> None:
+        await Service(state, database, tables, recovered, every).run()
+
+    return run()
+
+
+def _parse(argv: list[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m relayer engine", description="The matching engine's process.")
+    state, url = os.environ.get("CXDEX_STATE"), os.environ.get("CXDEX_DATABASE_URL")
+    parser.add_argument("--state", default=state, required=state is None, help="folder of journal/ and engine.sock")
+    parser.add_argument("--database", default=url, required=url is None, help="sqlite:///path or postgresql+psycopg://")
+    parser.add_argument("--snapshot-every", type=int, default=SNAPSHOT_EVERY, metavar="N", help="commands")
+    options = parser.parse_args(argv)
+    if options.snapshot_every < 1:
+        parser.error("--snapshot-every must be at least 1")
+    return options
+
+
+def _refuse(reason: str) -> int:
+    print(f"engine: {reason}", file=sys.stderr, flush=True)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
