@@ -13,7 +13,6 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterable
 from typing import cast
-from typing import cast
 
 import msgspec
 
