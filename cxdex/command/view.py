@@ -17,6 +17,8 @@ from cxdex.problem import Problem
 NUMBER_COLUMNS = frozenset(
     ["price", "quantity", "filled", "fee", "total", "available", "reserved", "settled", "amount", "tick", "lot"]
 )
+    ["price", "quantity", "filled", "fee", "total", "available", "reserved", "settled", "amount", "tick", "lot"]
+)
 
 # Tables keep their width when nobody looks at a terminal, so that a pipe sees whole ids.
 console = Console(highlight=False, soft_wrap=True)
@@ -46,19 +48,6 @@ def show_rows(title: str, columns: Sequence[str], rows: Sequence[Sequence[object
         console.print(f"[dim]{empty}[/]")
         return
     table = Table(title=title or None, box=None, header_style="dim", title_justify="left", pad_edge=False)
-    numbers = (
-        "price",
-        "quantity",
-        "filled",
-        "fee",
-        "total",
-        "available",
-        "reserved",
-        "settled",
-        "amount",
-        "tick",
-        "lot",
-    )
     for column in columns:
         table.add_column(column, justify="right" if column in NUMBER_COLUMNS else "left", no_wrap=True)
     for row in rows:
