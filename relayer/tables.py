@@ -82,8 +82,10 @@ class ProjectorCursor(SQLModel, table=True):
 
 
 class BatchRow(SQLModel, table=True):
-    """One settleBatch transaction. Writer: the settler, which commits the signed bytes before it sends them.
+    """One settlement transaction. Writer: the settler, which commits the signed bytes before it sends them.
 
+    fills   0 when the transaction is a voidSequence of one quarantined fill
+    tx_hash, raw_transaction  of the newest attempt, or of the one that was mined
     status: PREPARED, SENT, MINED, FINAL, or FAILED (with `error`; the fills go into a later batch).
     """
 
@@ -103,3 +105,39 @@ class BatchRow(SQLModel, table=True):
     error: str | None = None
     created_ms: int = Field(sa_column=Column(Big, nullable=False))
     updated_ms: int = Field(sa_column=Column(Big, nullable=False))
+
+
+class BatchAttempt(SQLModel, table=True):
+    """One signed transaction of a batch. All of a batch share its nonce: one at most is mined. Writer: the settler."""
+
+    __tablename__ = "batch_attempt"
+    __table_args__ = (Index("ix_batch_attempt_batch", "batch_id"),)
+
+    tx_hash: bytes = Field(sa_column=Column(LargeBinary(32), primary_key=True))
+    batch_id: int
+    nonce: int = Field(sa_column=Column(Big, nullable=False, index=True))
+    raw_transaction: bytes = Field(sa_column=Column(LargeBinary, nullable=False))
+    created_ms: int = Field(sa_column=Column(Big, nullable=False))
+
+
+class BatchSpan(SQLModel, table=True):
+    """Exactly which fills a batch carries: from each market an unbroken run of its sequence. Writer: settler."""
+
+    __tablename__ = "batch_span"
+
+    batch_id: int = Field(primary_key=True)
+    market: str = Field(primary_key=True)
+    first_sequence: int = Field(sa_column=Column(Big, nullable=False))
+    last_sequence: int = Field(sa_column=Column(Big, nullable=False))
+
+
+class QuarantineRow(SQLModel, table=True):
+    """A fill that the contract refuses for ever; its sequence number is used up by voidSequence. Writer: settler."""
+
+    __tablename__ = "quarantine"
+
+    match_id: int = Field(sa_column=Column(Big, primary_key=True, autoincrement=False))
+    market: str
+    sequence: int = Field(sa_column=Column(Big, nullable=False))
+    reason: str
+    created_ms: int = Field(sa_column=Column(Big, nullable=False))

@@ -1,0 +1,1 @@
+"""Sends matched fills to the chain in batches: planned from the contract's sequence, signed, sent, followed."""

@@ -1,0 +1,94 @@
+"""`python -m relayer settler`: sends matched fills to the chain. Reads the database and the chain, nothing else."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from threading import Event
+
+from cxdex.deployment import load_deployment
+from cxdex.problem import Problem
+from cxdex.rpc import JsonRpc
+from cxdex.storage import open_database
+from cxdex.wallet import LocalWallet
+from relayer.settler.chain import SettlementChain
+from relayer.settler.follow import FollowOptions
+from relayer.settler.loop import Options, Settler
+from relayer.settler.plan import Limits
+from relayer.settler.store import Store
+from relayer.settler.wallet import GWEI, TransactionSigner
+
+
+def main(argv: list[str]) -> int:
+    arguments = _parser().parse_args(argv)
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", force=True
+    )
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    stop = Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        settler = _settler(arguments, stop)
+    except Problem as problem:
+        remedy = f" ({problem.allowed})" if problem.allowed else ""
+        print(f"settler: {problem.detail}{remedy}", file=sys.stderr)
+        return 1
+    settler.run(stop, lambda: print("ready", flush=True))
+    return 0
+
+
+def _settler(arguments: argparse.Namespace, stop: Event) -> Settler:
+    deployment = load_deployment(Path(arguments.deployment))
+    wallet = LocalWallet.from_file(arguments.key_file)
+    rpc = JsonRpc(arguments.rpc, sleep=stop.wait)
+    chain = SettlementChain(rpc, deployment, wallet.account)
+    signer = TransactionSigner(wallet, deployment.chain_id, deployment.contracts["Settlement"])
+    options = Options(
+        Limits(arguments.max_fills, int(arguments.interval * 1000), arguments.gas_limit),
+        FollowOptions(
+            arguments.confirmations,
+            int(arguments.replace_after * 1000),
+            int(arguments.fee_cap_gwei * GWEI),
+            int(arguments.tip_gwei * GWEI),
+        ),
+        int(arguments.poll * 1000),
+    )
+    return Settler(Store(open_database(arguments.database)), chain, signer, options, lambda: time.time_ns() // 10**6)
+
+
+def _parser() -> argparse.ArgumentParser:
+    state = os.environ.get("CXDEX_STATE", ".state")
+    parser = argparse.ArgumentParser(prog="python -m relayer settler", description=__doc__)
+    parser.add_argument("--database", default=os.environ.get("CXDEX_DATABASE_URL", f"sqlite:///{state}/exchange.db"))
+    parser.add_argument("--rpc", default=os.environ.get("CXDEX_RPC_URL", "http://127.0.0.1:8545"), help="node's URL")
+    parser.add_argument("--deployment", default=f"{state}/deployment.json", help="addresses of the contracts")
+    parser.add_argument("--key-file", required=True, help="file with CORE's private key, hexadecimal")
+    parser.add_argument("--interval", type=_positive, default=30.0, help="seconds from a batch's first fill to its end")
+    parser.add_argument("--max-fills", type=_count, default=500, help="fills in a batch")
+    parser.add_argument("--gas-limit", type=_count, default=15_000_000, help="gas that a batch may use")
+    parser.add_argument("--confirmations", type=_count, default=12, help="blocks after which a batch is final")
+    parser.add_argument("--replace-after", type=_positive, default=45.0, help="seconds until a stuck one pays more")
+    parser.add_argument("--fee-cap-gwei", type=_positive, default=100.0, help="most to pay for a unit of gas")
+    parser.add_argument("--tip-gwei", type=_positive, default=1.0, help="of it to the block's proposer")
+    parser.add_argument("--poll", type=_positive, default=0.5, help="seconds between looks at the database and chain")
+    return parser
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < 10**9:
+        raise argparse.ArgumentTypeError("must be zero or more")
+    return value
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return value

@@ -1,0 +1,173 @@
+"""Which fills go into the next batch: plain data in, plain data out.
+
+Owns:     the order of settlement, what may not be sent yet, and when a batch is full or due.
+Promises: fills leave in match_id order, because a later fill may spend what an earlier one paid; from each
+          market an unbroken run that starts at the chain's own next sequence number. So a fill below that
+          number is done, and a batch built twice from the same numbers can apply at most once.
+Never:    does I/O, knows the clock or remembers anything between calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from cxdex.batch import ENTRY_BYTES, MatchedFill
+from cxdex.nonce import unpack_nonce
+
+CALLDATA_LIMIT = 120 * 1024  # nodes refuse transactions above 128 KiB; the envelope needs some of it
+
+# What a fill costs before it is simulated. Measured on the contract with slots that are in use already;
+# `gas_scale` corrects it from one batch to the next, and eth_estimateGas has the last word.
+TRANSACTION_GAS = 23_000
+MARKET_GAS = 8_500
+ORDER_GAS = 7_200  # calldata, hash, ecrecover, checks
+FILL_GAS = 4_200  # arithmetic and the event
+SLOT_GAS = 5_000  # first read and first write of a slot in the transaction
+
+_LANES_IN_ACCOUNT = 2
+_LANES_PER_SLOT = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Trade:
+    """One match as the trade table has it. time_ms: when it was matched."""
+
+    match_id: int
+    market: str
+    sequence: int
+    maker_digest: bytes
+    taker_digest: bytes
+    quantity: int
+    time_ms: int
+    voided: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """When a batch closes. gas_limit: gas units; interval_ms: since the batch's first fill was matched."""
+
+    max_fills: int = 500
+    interval_ms: int = 30_000
+    gas_limit: int = 15_000_000
+    calldata_limit: int = CALLDATA_LIMIT
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The run of one market's sequence that a batch carries, both ends included."""
+
+    market: str
+    first_sequence: int
+    last_sequence: int
+
+
+def settleable(trades: Iterable[Trade], next_sequence: Mapping[str, int], limit: int) -> list[Trade]:
+    """The trades that may be sent now, in match_id order, at most `limit`.
+
+    next_sequence  what the chain expects next, for each market that is open; others wait.
+    A market also waits at a gap, and at a trade that was voided although the chain has not passed its number:
+    a reorg has undone the chain's word, and the engine is about to restore the trade.
+    """
+    expected = dict(next_sequence)
+    chosen: list[Trade] = []
+    for trade in sorted(trades, key=lambda trade: trade.match_id):
+        wanted = expected.get(trade.market)
+        if wanted is None or trade.sequence < wanted:
+            continue
+        if trade.sequence > wanted or trade.voided:
+            del expected[trade.market]
+            continue
+        expected[trade.market] = wanted + 1
+        chosen.append(trade)
+        if len(chosen) == limit:
+            break
+    return chosen
+
+
+def is_due(chosen: Sequence[Trade], limits: Limits, now_ms: int) -> bool:
+    """The count or the clock closes the batch. Gas and calldata are for `fitting` to judge."""
+    if not chosen:
+        return False
+    return len(chosen) >= limits.max_fills or now_ms >= chosen[0].time_ms + limits.interval_ms
+
+
+def fitting(fills: Sequence[MatchedFill], limits: Limits, gas_scale: float = 1.0) -> int:
+    """How many of the fills, from the first on, fit into one transaction. At least one if there are any."""
+    load = Load()
+    for count, fill in enumerate(fills):
+        if count == limits.max_fills or not load.add(fill):
+            return count
+        too_large = load.calldata_bytes > limits.calldata_limit or load.gas * gas_scale > limits.gas_limit
+        if too_large and count > 0:
+            return count
+    return len(fills)
+
+
+def spans(fills: Iterable[MatchedFill]) -> list[Span]:
+    """What the batch covers of each market, in the order in which the markets first appear."""
+    found: dict[str, Span] = {}
+    for fill in fills:
+        first = found[fill.market].first_sequence if fill.market in found else fill.sequence
+        found[fill.market] = Span(fill.market, first, fill.sequence)
+    return list(found.values())
+
+
+def longest_passing(count: int, passes: Callable[[int], bool]) -> int:
+    """The longest prefix that passes, knowing that `count` does not and that nothing follows a failure.
+
+    A batch reverts as a whole at its first bad fill, so every prefix that includes it fails: bisection is exact.
+    """
+    good, bad = 0, count
+    while bad - good > 1:
+        middle = (good + bad) // 2
+        if passes(middle):
+            good = middle
+        else:
+            bad = middle
+    return good
+
+
+@dataclass(slots=True)
+class Load:
+    """Size and estimated gas of a batch, kept as fills are added. Follows `cxdex.batch.encode_settle_batch`."""
+
+    gas: int = TRANSACTION_GAS
+    entries: int = 0
+    _market: str = ""
+    _next_sequence: int = -1
+    _maker: bytes = b""
+    _taker: bytes = b""
+    _slots: set[tuple[bytes, str, int]] = field(default_factory=set)
+
+    @property
+    def calldata_bytes(self) -> int:
+        return 36 + ENTRY_BYTES * self.entries
+
+    def add(self, fill: MatchedFill) -> bool:
+        """False when no batch can hold this fill after the ones before: it opens the next one."""
+        if fill.market != self._market or fill.sequence != self._next_sequence:
+            self._maker = self._taker = b""
+            self._market = fill.market
+            self.entries += 1
+            self.gas += MARKET_GAS
+        if fill.maker.digest == self._maker and fill.taker.digest == self._taker:
+            return False
+        loads_both = fill.taker.digest != self._taker and fill.maker.digest != self._maker
+        self.entries += 1 + loads_both
+        self.gas += FILL_GAS + ORDER_GAS * (1 + loads_both)
+        self._next_sequence = fill.sequence + 1
+        self._maker, self._taker = fill.maker.digest, fill.taker.digest
+        for signed in (fill.maker, fill.taker):
+            lane = unpack_nonce(signed.order.nonce).lane
+            self._touch(signed.order.account, "", 0)
+            self._touch(signed.order.account, fill.market, 0)
+            if lane >= _LANES_IN_ACCOUNT:
+                self._touch(signed.order.account, "", 1 + lane // _LANES_PER_SLOT)
+        return True
+
+    def _touch(self, account: bytes, market: str, slot: int) -> None:
+        key = (account, market, slot)
+        if key not in self._slots:
+            self._slots.add(key)
+            self.gas += SLOT_GAS
