@@ -17,8 +17,6 @@ from cxdex.problem import Problem
 NUMBER_COLUMNS = frozenset(
     ["price", "quantity", "filled", "fee", "total", "available", "reserved", "settled", "amount", "tick", "lot"]
 )
-    ["price", "quantity", "filled", "fee", "total", "available", "reserved", "settled", "amount", "tick", "lot"]
-)
 
 # Tables keep their width when nobody looks at a terminal, so that a pipe sees whole ids.
 console = Console(highlight=False, soft_wrap=True)
