@@ -50,14 +50,14 @@ class Chain:
         return answer["result"]
 
     def code(self, address: bytes) -> bytes:
-        return bytes.fromhex(self.rpc("eth_getCode", to_checksum(address), "latest")[2:])
+        return bytes.fromhex(self.rpc("eth_getCode", _hex(address), "latest")[2:])
 
     def balance(self, address: bytes) -> int:
         """In wei."""
-        return int(self.rpc("eth_getBalance", to_checksum(address), "latest"), 16)
+        return int(self.rpc("eth_getBalance", _hex(address), "latest"), 16)
 
     def nonce(self, address: bytes) -> int:
-        return int(self.rpc("eth_getTransactionCount", to_checksum(address), "pending"), 16)
+        return int(self.rpc("eth_getTransactionCount", _hex(address), "pending"), 16)
 
     def block_number(self) -> int:
         return int(self.rpc("eth_blockNumber"), 16)
@@ -67,7 +67,7 @@ class Chain:
         return int(self.rpc("eth_getBlockByNumber", "latest", False)["timestamp"], 16)
 
     def call(self, to: bytes, data: bytes) -> bytes:
-        return bytes.fromhex(self.rpc("eth_call", {"to": to_checksum(to), "data": _hex(data)}, "latest")[2:])
+        return bytes.fromhex(self.rpc("eth_call", {"to": _hex(to), "data": _hex(data)}, "latest")[2:])
 
     def send(self, key: str, to: bytes | None, data: bytes, value: int = 0) -> dict[str, Any]:
         """Signs, sends and waits; returns the receipt. `to` None creates a contract. Raises Problem when refused."""
@@ -160,7 +160,7 @@ def _type(item: dict[str, Any]) -> str:
 def _addresses(arguments: Any) -> list[Any]:
     """Addresses travel as 20 bytes here and as text in the encoder."""
     return [
-        to_checksum(a) if isinstance(a, bytes) and len(a) == 20 else _addresses(a) if isinstance(a, list) else a
+        _hex(a) if isinstance(a, bytes) and len(a) == 20 else _addresses(a) if isinstance(a, list) else a
         for a in arguments
     ]
 

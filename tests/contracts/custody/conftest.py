@@ -11,8 +11,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # for the plain modules beside the tests
 
-from custody_evm import Refused  # noqa: E402
-from custody_world import ALICE, BOB, ONE_USDC, World  # noqa: E402
+from custody_evm import Refused
+from custody_world import ALICE, BOB, ONE_USDC, World
 
 Refuses = Callable[[str], AbstractContextManager[None]]
 

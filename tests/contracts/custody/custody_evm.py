@@ -13,8 +13,6 @@ from typing import Any
 import pyrevm
 from eth_abi.abi import decode
 
-from cxdex.eip712 import to_checksum
-
 CHAIN_ID = 31337
 START = 1_800_000_000
 ERROR_SELECTOR = "0x08c379a0"
@@ -49,16 +47,16 @@ class Evm:
 
     def create(self, sender: bytes, code: bytes) -> bytes:
         try:
-            created: str = self._evm.deploy(to_checksum(sender), code)
+            created: str = self._evm.deploy(_text(sender), code)
         except RuntimeError as error:
             raise Refused(_reason(str(error))) from None
         return bytes.fromhex(created[2:])
 
     def code(self, address: bytes) -> bytes:
-        return bytes(self._evm.get_code(to_checksum(address)) or b"").rstrip(b"\0")
+        return bytes(self._evm.get_code(_text(address)) or b"").rstrip(b"\0")
 
     def nonce(self, address: bytes) -> int:
-        nonce: int = self._evm.basic(to_checksum(address)).nonce
+        nonce: int = self._evm.basic(_text(address)).nonce
         return nonce
 
     @contextmanager
@@ -67,7 +65,7 @@ class Evm:
         if not self.code(sender):
             yield
             return
-        address = to_checksum(sender)
+        address = _text(sender)
         before = self._evm.basic(address)
         self._evm.insert_account_info(address, pyrevm.AccountInfo(nonce=before.nonce))
         try:
@@ -78,7 +76,7 @@ class Evm:
     def _run(self, sender: bytes, to: bytes, data: bytes, *, is_static: bool) -> bytes:
         self._evm.reset_transient_storage()
         try:
-            return bytes(self._evm.message_call(to_checksum(sender), to_checksum(to), data, is_static=is_static))
+            return bytes(self._evm.message_call(_text(sender), _text(to), data, is_static=is_static))
         except RuntimeError as error:
             raise Refused(_reason(str(error))) from None
 
@@ -89,3 +87,7 @@ def _reason(text: str) -> str:
         reason: str = decode(["string"], bytes.fromhex(output[10:].rstrip(" }")))[0]
         return reason
     return ""
+
+
+def _text(address: bytes) -> str:
+    return "0x" + address.hex()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from custody_evm import Evm
 from eth_abi.abi import decode
 from eth_account import Account
 
@@ -14,7 +15,6 @@ from scripts.artifacts import Artifact, load_artifacts
 from scripts.chain import Contract, address_of, create_address
 from scripts.exchange import SYNTHS, Options, blueprint_code, constructors, creation_code, role_addresses
 from scripts.markets import activate_market, create_synth, list_market
-from custody_evm import Evm
 
 USDC, CXPT, SBTC, SETH = 0, 1, 2, 3
 ONE_USDC = 10**6
