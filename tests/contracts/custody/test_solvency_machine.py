@@ -278,6 +278,6 @@ class Custody(RuleBasedStateMachine):
 
 
 Custody.TestCase.settings = settings(
-    max_examples=25, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=40, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 TestCustody = Custody.TestCase
