@@ -16,7 +16,7 @@ STATE_DUMP_SECONDS = 20
 RPC_TIMEOUT_SECONDS = 10
 
 
-def node_process(layout: Layout) -> Child:
+def node_process(layout: Layout, environment: dict[str, str] | None = None) -> Child:
     command = [
         str(anvil_binary()),
         "--host", HOST,
@@ -32,7 +32,8 @@ def node_process(layout: Layout) -> Child:
         "--state-interval", str(STATE_DUMP_SECONDS),
         "--silent",
     ]  # fmt: skip
-    return Child("node", command, layout.logs / "node.log", is_ready=lambda: responds(layout.rpc_url))
+    log = layout.logs / "node.log"
+    return Child("node", command, log, environment=environment, is_ready=lambda: responds(layout.rpc_url))
 
 
 def anvil_binary() -> Path:

@@ -15,6 +15,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+import psutil
+
 from scripts.stack.layout import StackError
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -22,6 +24,7 @@ READY_SECONDS = 60.0
 GRACE_SECONDS = 15.0
 POLL_SECONDS = 0.05
 LOG_TAIL_LINES = 12
+MARKER = "CXDEX_STACK"  # environment variable that tells whose child a process is
 
 
 class Child:
@@ -108,6 +111,33 @@ class Child:
         with self.log.open("rb") as file:
             file.seek(self._log_start)
             return any(line.strip() == b"ready" for line in file)
+
+
+def stop_leftovers(state: Path) -> list[str]:
+    """Ends what a killed supervisor left running on this folder, newest first. Returns what it was.
+
+    Call it only while holding the folder's lock.
+    """
+    wanted = str(state.resolve())
+    left = [process for process in psutil.process_iter() if _marker_of(process) == wanted]
+    left.sort(key=lambda process: process.create_time(), reverse=True)
+    names = [" ".join(process.cmdline()[:4]) for process in left]
+    for process in left:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.terminate()
+            try:
+                process.wait(GRACE_SECONDS)
+            except psutil.TimeoutExpired:
+                process.kill()
+    return names
+
+
+def _marker_of(process: psutil.Process) -> str | None:
+    try:
+        marker: str | None = process.environ().get(MARKER)
+    except psutil.Error:
+        return None
+    return marker
 
 
 def python(*arguments: str) -> list[str]:

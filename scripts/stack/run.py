@@ -19,7 +19,7 @@ from pathlib import Path
 from cxdex.problem import Problem
 from scripts.stack.layout import Layout, StackError, require_free_port
 from scripts.stack.node import node_process, responds, rpc_call
-from scripts.stack.processes import Child, python
+from scripts.stack.processes import MARKER, Child, python, stop_leftovers
 
 MAX_RESTARTS = 5
 RESTART_PAUSE_SECONDS = 1.0
@@ -44,10 +44,12 @@ class Stack:
         layout = self.layout
         layout.prepare()
         try:
+            if stop_leftovers(layout.state):
+                progress("what an earlier exchange had left running is stopped")
             progress("local Ethereum node")
             require_free_port(layout.node_port, "Pass another with --node-port.")
             require_free_port(layout.api_port, "Pass another one: `make up API_PORT=8001`.")
-            self._add(node_process(layout))
+            self._add(node_process(layout, marker(layout)))
             progress("contracts")
             self.deploy(progress)
             for title, child in service_processes(layout):
@@ -150,7 +152,12 @@ def bot_processes(layout: Layout) -> Iterator[tuple[str, Child]]:
 
 
 def _service(layout: Layout, name: str, module: str, *arguments: str) -> Child:
-    return Child(name, python("-m", module, *arguments), layout.logs / f"{name.replace(' ', '-')}.log")
+    log = layout.logs / f"{name.replace(' ', '-')}.log"
+    return Child(name, python("-m", module, *arguments), log, environment=marker(layout))
+
+
+def marker(layout: Layout) -> dict[str, str]:
+    return {MARKER: str(layout.state.resolve())}
 
 
 @contextmanager

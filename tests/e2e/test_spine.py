@@ -6,12 +6,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
-import httpx
 import pytest
 
 from cxdex import Exchange, LocalWallet
+from cxdex.problem import Problem
 from scripts.stack.layout import Layout
 from scripts.stack.run import Stack
 
@@ -23,57 +24,65 @@ PATIENCE_SECONDS = 60.0
 
 def test_an_order_becomes_a_settled_fill(stack: Stack, layout: Layout) -> None:
     alice = exchange_of(layout, "alice")
-    wait_for("a book with both sides", lambda: all(alice.book(MARKET)[side] for side in ("bids", "asks")))
-    best_ask = alice.book(MARKET)["asks"][0][0]
+    ask = wait_for("a book with both sides", lambda: best_ask(alice))
+    before = {balance.symbol: Decimal(balance.total) for balance in alice.balances()}
 
-    placed = alice.buy(MARKET, "0.01", price=raised(best_ask), time_in_force="IOC")
+    order = alice.buy(MARKET, "0.01", price=raised(ask), time_in_force="IOC")
+    fills = alice.wait_until_settled(order, within=PATIENCE_SECONDS)
 
-    assert placed["status"] == "FILLED"
-    fills = wait_for("settled fills", lambda: settled_fills(alice, placed["id"]))
-    assert sum_of_lots(fills) == "0.01"
-    assert all(fill["settlement"]["transaction"].startswith("0x") for fill in fills)
+    assert (order.status, order.filled) == ("FILLED", "0.01")
+    assert sum(Decimal(fill.quantity) for fill in fills) == Decimal("0.01")
+    assert all(str(fill.settlement.transaction).startswith("0x") for fill in fills)
+    paid = sum(Decimal(fill.notional) + Decimal(fill.fee) for fill in fills)
+    after = {balance.symbol: balance for balance in alice.balances()}
+    assert Decimal(after["sBTC"].total) == before["sBTC"] + Decimal("0.01")
+    assert Decimal(after["USDC"].total) == before["USDC"] - paid
+    assert after["USDC"].settled == after["USDC"].total
 
 
-def test_balances_equal_the_chain_after_trading(stack: Stack, layout: Layout) -> None:
-    assert audit(layout).returncode == 0
+def test_balances_equal_the_chain_while_trading(stack: Stack, layout: Layout) -> None:
+    done = audit(layout)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_a_withdrawal_needs_no_relayer(stack: Stack, layout: Layout) -> None:
     carol = exchange_of(layout, "carol")
+    carol.status()  # which contracts: anybody can know them beforehand
     stack.child("engine").kill()
     stack.child("settler").kill()
     try:
         withdrawal = carol.withdraw("25")
-        wait_for("the delay to pass", lambda: carol.claim(withdrawal))
+        wait_for("the delay to pass", lambda: claimed(carol, withdrawal))
     finally:
         stack.child("engine").restart()
         stack.child("settler").restart()
-    states = wait_for("the indexer", lambda: [w for w in carol.withdrawals() if w["status"] == "CLAIMED"])
-    assert states[0]["amount"] == "25"
+    paid = wait_for("the indexer", lambda: [w for w in carol.withdrawals() if w.status == "CLAIMED"])
+    assert paid[0].amount == "25"
 
 
 @pytest.mark.parametrize("victim", ["engine", "settler", "indexer", "api"])
 def test_a_killed_process_loses_nothing(stack: Stack, layout: Layout, victim: str) -> None:
     bob = exchange_of(layout, "bob")
-    resting = bob.buy(MARKET, "0.01", price="1000.0")
+    resting = bob.buy(MARKET, "0.01", price="1000")
     stack.child(victim).kill()
     stack.child(victim).restart()
-    still_there = wait_for("the order", lambda: order_or_none(bob, resting["id"]))
-    assert (still_there["status"], still_there["remaining"]) == ("OPEN", "0.01")
-    bob.cancel(resting["id"])
-    assert wait_for("a clean audit", lambda: audit(layout).returncode == 0)
+    order = wait_for("the order", lambda: order_or_none(bob, resting.id))
+    assert (order.status, order.remaining) == ("OPEN", "0.01")
+    assert bob.cancel(resting.id).status == "CANCELLED"
+    wait_for("a clean audit", lambda: audit(layout).returncode == 0)
 
 
 def test_a_second_start_resumes_where_the_first_stopped(stack: Stack, layout: Layout) -> None:
     bob = exchange_of(layout, "bob")
-    resting = bob.buy(MARKET, "0.02", price="1000.0")
+    resting = bob.buy(MARKET, "0.02", price="1000")
     before = bob.balances()
     stack.stop()
     stack.children.clear()
     stack.start()
-    assert order_or_none(bob, resting["id"])["status"] == "OPEN"
+    order = wait_for("the order", lambda: order_or_none(bob, resting.id))
+    assert (order.status, order.remaining) == ("OPEN", "0.02")
     assert bob.balances() == before
-    bob.cancel(resting["id"])
+    bob.cancel(resting.id)
     wait_for("a clean audit", lambda: audit(layout).returncode == 0)
 
 
@@ -81,28 +90,31 @@ def exchange_of(layout: Layout, person: str) -> Exchange:
     return Exchange(layout.api_url, LocalWallet(layout.keys[person]), rpc_url=layout.rpc_url)
 
 
+def best_ask(exchange: Exchange) -> str | None:
+    book = exchange.book(MARKET)
+    return book.asks[0][0] if book.asks and book.bids else None
+
+
 def order_or_none(exchange: Exchange, order_id: str) -> Any:
+    """None while the exchange is still starting again."""
     try:
         return exchange.order(order_id)
-    except httpx.HTTPError:
+    except Problem:
         return None
 
 
-def settled_fills(exchange: Exchange, order_id: str) -> Any:
-    fills = [fill for fill in exchange.fills() if fill["orderId"] == order_id]
-    return fills if fills and all(fill["settlement"]["status"] in ("mined", "final") for fill in fills) else None
-
-
-def sum_of_lots(fills: list[dict[str, Any]]) -> str:
-    from decimal import Decimal
-
-    return str(sum((Decimal(fill["quantity"]) for fill in fills), Decimal(0)))
+def claimed(exchange: Exchange, withdrawal: Any) -> bool:
+    """False while the delay has not passed: the chain refuses."""
+    try:
+        exchange.claim(withdrawal)
+    except Problem:
+        return False
+    return True
 
 
 def raised(price: str) -> str:
-    """A price one percent worse for a buyer, on the tick of 0.1."""
-    tenths = int(price.partition(".")[0]) * 101 // 100
-    return f"{tenths}.0"
+    """A price about one percent worse for a buyer, in whole USDC."""
+    return str(int(Decimal(price)) * 101 // 100)
 
 
 def audit(layout: Layout) -> subprocess.CompletedProcess[str]:

@@ -14,7 +14,7 @@ import pytest
 
 from scripts.stack.layout import Layout, StackError, free_port
 from scripts.stack.node import node_process
-from scripts.stack.processes import Child, python
+from scripts.stack.processes import MARKER, Child, python, stop_leftovers
 from scripts.stack.run import Stack, only_one
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -99,6 +99,17 @@ def test_a_service_that_dies_is_started_again_and_one_that_keeps_dying_is_named(
     service.kill()
     with pytest.raises(StackError, match="echo keeps dying"):
         Stack(layout, [service]).heal(notes.append)
+
+
+def test_what_a_killed_supervisor_left_running_is_stopped(tmp_path: Path) -> None:
+    orphan = Child(
+        "orphan", python("-c", "import time; print('ready'); time.sleep(60)"), tmp_path / "orphan.log",
+        environment={MARKER: str(tmp_path.resolve())},
+    )  # fmt: skip
+    orphan.start()
+    assert len(stop_leftovers(tmp_path)) == 1
+    assert not orphan.running
+    assert stop_leftovers(tmp_path) == []
 
 
 def test_a_service_that_cannot_start_shows_the_end_of_its_log(tmp_path: Path) -> None:
