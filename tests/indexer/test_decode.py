@@ -1,0 +1,108 @@
+"""The slice decoders against eth-abi and the checked-in ABIs."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cxdex.batch import unpack_fill
+from indexer import events
+from indexer.decode import Decoder
+from indexer.halt import Halt
+from tests.indexer.event_logs import DEPLOYMENT, abi_events, abi_log, abi_values
+
+DECODER = Decoder(DEPLOYMENT)
+EVENTS = list(abi_events())
+IGNORED = {"ReporterSet"}
+
+VALUES: dict[str, st.SearchStrategy[Any]] = {
+    "uint256": st.integers(0, 2**256 - 1),
+    "address": st.binary(min_size=20, max_size=20),
+    "bytes32": st.binary(min_size=32, max_size=32),
+    "bool": st.booleans(),
+    "string": st.text(st.characters(codec="ascii"), max_size=64),
+}
+
+
+def snake(name: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", name).lower()
+
+
+@pytest.mark.parametrize(("contract", "entry"), EVENTS, ids=[entry["name"] for _, entry in EVENTS])
+@settings(max_examples=25, deadline=None)
+@given(data=st.data())
+def test_every_event_of_the_abis_reads_back(contract: str, entry: dict[str, Any], data: st.DataObject) -> None:
+    values = [data.draw(VALUES[item["type"]]) for item in entry["inputs"]]
+
+    event = DECODER.decode(abi_log(contract, entry, values))
+
+    if entry["name"] in IGNORED:
+        assert event is None
+        return
+    assert type(event).__name__ == entry["name"]
+    if entry["name"] in ("Fill", "FillSkipped"):
+        return  # packed words: the next test
+    found = {field: getattr(event, field) for field in event.__struct_fields__}
+    assert found == {snake(item["name"]): value for item, value in zip(entry["inputs"], values, strict=True)}
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    terms=st.integers(0, 2**161 - 1),
+    charges=st.integers(0, 2**256 - 1),
+    digest=VALUES["bytes32"],
+    who=VALUES["address"],
+)
+def test_fill_words_unpack_as_the_batch_format_says(terms: int, charges: int, digest: bytes, who: bytes) -> None:
+    contract, entry = next(pair for pair in EVENTS if pair[1]["name"] == "Fill")
+
+    event = DECODER.decode(abi_log(contract, entry, [digest, digest[::-1], who, who[::-1], terms, charges]))
+
+    assert isinstance(event, events.Fill)
+    assert (event.maker_order, event.taker_order) == (digest, digest[::-1])
+    assert (event.maker, event.taker) == (who, who[::-1])
+    expected = unpack_fill(terms, charges)
+    assert {name: getattr(event, name) for name in expected.__slots__} == {
+        name: getattr(expected, name) for name in expected.__slots__
+    }
+
+
+@settings(max_examples=50, deadline=None)
+@given(terms=st.integers(0, 2**160 - 1), reason=st.integers(0, 2**256 - 1))
+def test_skipped_fills_unpack_alike(terms: int, reason: int) -> None:
+    contract, entry = next(pair for pair in EVENTS if pair[1]["name"] == "FillSkipped")
+
+    event = DECODER.decode(abi_log(contract, entry, [bytes(32), bytes(32), bytes(20), bytes(20), terms, reason]))
+
+    assert isinstance(event, events.FillSkipped)
+    assert abi_values(event) == [bytes(32), bytes(32), bytes(20), bytes(20), terms, reason]
+
+
+def test_an_event_nobody_told_us_about_stops_the_indexer() -> None:
+    contract, entry = EVENTS[0]
+    known = abi_log(
+        contract,
+        entry,
+        [bytes(32) if i["type"] == "bytes32" else bytes(20) if i["type"] == "address" else 1 for i in entry["inputs"]],
+    )
+    with pytest.raises(Halt, match="EVENT_UNKNOWN"):
+        DECODER.decode(known._replace(topics=bytes(32)))
+
+
+def test_the_right_event_of_the_wrong_contract_is_unknown() -> None:
+    contract, entry = next(pair for pair in EVENTS if pair[1]["name"] == "Deposited")
+    log = abi_log(contract, entry, [bytes(20), 0, 1, 1])
+    with pytest.raises(Halt, match="EVENT_UNKNOWN"):
+        DECODER.decode(log._replace(address=DEPLOYMENT.contracts["Settlement"]))
+
+
+@pytest.mark.parametrize("cut", ["topics", "data"])
+def test_a_log_of_the_wrong_length_is_refused(cut: str) -> None:
+    contract, entry = next(pair for pair in EVENTS if pair[1]["name"] == "Deposited")
+    log = abi_log(contract, entry, [bytes(20), 0, 1, 1])
+    with pytest.raises(Halt, match="EVENT_MALFORMED"):
+        DECODER.decode(log._replace(**{cut: getattr(log, cut)[:-32]}))
