@@ -37,7 +37,7 @@ def test_an_order_becomes_a_settled_fill(stack: Stack, layout: Layout) -> None:
     after = {balance.symbol: balance for balance in alice.balances()}
     assert Decimal(after["sBTC"].total) == before["sBTC"] + Decimal("0.01")
     assert Decimal(after["USDC"].total) == before["USDC"] - paid
-    assert after["USDC"].settled == after["USDC"].total
+    wait_for("the chain's balance to be the engine's", lambda: settled_is_total(alice))
 
 
 def test_balances_equal_the_chain_while_trading(stack: Stack, layout: Layout) -> None:
@@ -93,6 +93,10 @@ def exchange_of(layout: Layout, person: str) -> Exchange:
 def best_ask(exchange: Exchange) -> str | None:
     book = exchange.book(MARKET)
     return book.asks[0][0] if book.asks and book.bids else None
+
+
+def settled_is_total(exchange: Exchange) -> bool:
+    return all(balance.settled == balance.total for balance in exchange.balances())
 
 
 def order_or_none(exchange: Exchange, order_id: str) -> Any:
