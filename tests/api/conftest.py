@@ -53,7 +53,7 @@ class Person:
     def address(self) -> str:
         return to_checksum(self.account)
 
-    def order(self, nonce: int, **changes: Any) -> dict[str, Any]:
+    def order(self, free_nonce: int, **changes: Any) -> dict[str, Any]:
         """The JSON of an order with these fields changed."""
         fields: dict[str, Any] = {
             "account": self.address,
@@ -68,7 +68,7 @@ class Person:
             "selfTrade": "CANCEL_TAKER",
             "reduceOnly": False,
             "expiry": str(int(time.time()) + 3600),
-            "nonce": str(nonce),
+            "nonce": str(free_nonce),
         }
         return {**fields, **changes}
 

@@ -1,0 +1,184 @@
+"""Placing, finding, listing and cancelling orders, as a wallet does it."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from eth_account import Account
+from eth_account.messages import encode_typed_data
+
+from cxdex.eip712 import cancel_orders_digest
+from cxdex.signature import sign_digest
+
+SYMBOL = "sBTC-USDC"
+FAR_BELOW = "1000"
+
+
+def test_the_same_order_twice_is_one_order(exchange: Any) -> None:
+    alice = exchange.person()
+    body = alice.signed(alice.order(exchange.nonce(alice), limitPrice=FAR_BELOW), clientOrderId="mine")
+    first = exchange.post("/v1/orders", body).json()
+    second = exchange.post("/v1/orders", body).json()
+    assert first == second
+    assert first["id"] == "0x" + alice.digest(body["order"]).hex()
+    assert (first["status"], first["clientOrderId"]) == ("OPEN", "mine")
+    assert len(listed(exchange, alice)) == 1
+
+
+def test_the_same_order_from_many_threads_is_one_order(exchange: Any) -> None:
+    alice = exchange.person()
+    body = alice.signed(alice.order(exchange.nonce(alice), limitPrice=FAR_BELOW))
+    with ThreadPoolExecutor(8) as pool:
+        replies = list(pool.map(lambda _: exchange.post("/v1/orders", body).json(), range(16)))
+    assert {reply["id"] for reply in replies} == {"0x" + alice.digest(body["order"]).hex()}
+    assert {reply["version"] for reply in replies} == {1}
+
+
+def test_a_fill_is_reported_to_both_sides(exchange: Any) -> None:
+    maker, taker = exchange.person(), exchange.person()
+    resting = exchange.place(maker, limitPrice="61000.1")
+    taken = exchange.place(taker, side="SELL", limitPrice="61000.1", timeInForce="IOC")
+    assert (taken["status"], taken["remaining"]) == ("FILLED", "0")
+    (fill,) = taken["fills"]
+    assert (fill["price"], fill["quantity"], fill["role"], fill["fee"]) == ("61000.1", "0.01", "TAKER", "1.525003")
+    assert exchange.get(f"/v1/orders/{resting['id']}").json()["status"] == "FILLED"
+
+
+def test_a_batch_is_answered_one_by_one(exchange: Any) -> None:
+    alice = exchange.person()
+    nonces = exchange.get(f"/v1/accounts/{alice.address}/nonce?count=30").json()["nonces"]
+    bodies = [alice.signed(alice.order(int(nonce), limitPrice=FAR_BELOW)) for nonce in nonces]
+    bodies[3]["order"]["quantity"] = "0.02"  # no longer what was signed
+    bodies[7]["order"]["quantity"] = "0.00005"
+    bodies[11] = "nonsense"
+    results = exchange.post("/v1/orders/batch", {"orders": bodies}).json()["results"]
+    assert len(results) == 30
+    refused = {index: result["problem"]["code"] for index, result in enumerate(results) if "problem" in result}
+    assert refused == {3: "SIGNATURE_MISMATCH", 7: "ORDER_LOT_INVALID", 11: "BODY_MALFORMED"}
+    accepted = [result["order"] for result in results if "order" in result]
+    assert [order["nonce"] for order in accepted] == [n for i, n in enumerate(nonces) if i not in refused]
+
+
+@pytest.mark.parametrize("count", [0, 51])
+def test_a_batch_has_bounds(exchange: Any, count: int) -> None:
+    reply = exchange.post("/v1/orders/batch", {"orders": [{}] * count})
+    assert (reply.status_code, reply.json()["code"], reply.json()["field"]) == (400, "FIELD_INVALID", "orders")
+
+
+def test_validate_fills_in_and_its_typed_data_signs_the_order(exchange: Any) -> None:
+    alice = exchange.person()
+    draft = {"account": alice.address, "market": SYMBOL, "side": "BUY", "quantity": "0.50", "limitPrice": "1000.10"}
+    checked = exchange.post("/v1/orders/validate", {"order": draft}).json()
+    assert checked["integers"]["quantity"] == "5000"
+    assert checked["integers"]["limitPrice"] == "10001"
+    assert (checked["order"]["quantity"], checked["order"]["limitPrice"]) == ("0.5", "1000.1")
+    assert (checked["order"]["maxFeeBps"], checked["order"]["selfTrade"]) == ("50", "CANCEL_TAKER")
+    assert int(checked["order"]["expiry"]) > time.time() + 27 * 86_400
+    assert (checked["notional"], checked["maxFee"]) == ("500.05", "2.50025")
+
+    signable = encode_typed_data(full_message=checked["typedData"])  # a signer that knows nothing of ours
+    signature = Account.sign_message(signable, alice.key).signature.hex()
+    body = {"order": checked["order"], "signature": "0x" + signature.removeprefix("0x"), "chainId": checked["chainId"]}
+    placed = exchange.post("/v1/orders", body)
+    assert placed.status_code == 200, placed.text
+    assert placed.json()["id"] == checked["digest"]
+
+
+def test_validate_checks_a_signature_when_there_is_one(exchange: Any) -> None:
+    alice, bob = exchange.person(), exchange.person()
+    body = alice.signed(alice.order(exchange.nonce(alice), limitPrice=FAR_BELOW))
+    assert exchange.post("/v1/orders/validate", body).status_code == 200
+    stolen = {**body, "order": {**body["order"], "account": bob.address}}
+    assert exchange.post("/v1/orders/validate", stolen).json()["code"] == "SIGNATURE_MISMATCH"
+    assert listed(exchange, alice) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"expiry": "1"}, "ORDER_EXPIRED"),
+        ({"maxCollateral": "1"}, "ORDER_MINT_UNSUPPORTED"),
+        ({"reduceOnly": True}, "ORDER_REDUCE_ONLY_UNSUPPORTED"),
+        ({"quantity": None}, "NUMBER_NOT_STRING"),
+        ({"side": "HOLD"}, "ORDER_FIELD_INVALID"),
+    ],
+)
+def test_validate_refuses_what_placing_would(exchange: Any, change: dict[str, Any], code: str) -> None:
+    alice = exchange.person()
+    assert exchange.post("/v1/orders/validate", {"order": alice.order(1, **change)}).json()["code"] == code
+
+
+def test_cancel_with_a_token(exchange: Any) -> None:
+    alice, bob = exchange.person(), exchange.person()
+    order = exchange.place(alice, limitPrice=FAR_BELOW)
+    path = f"/v1/orders/{order['id']}"
+    assert exchange.delete(path).json()["code"] == "AUTH_REQUIRED"
+    assert exchange.delete(path, exchange.login(bob)).json()["code"] == "ORDER_UNKNOWN"
+    cancelled = exchange.delete(path, exchange.login(alice)).json()
+    assert (cancelled["status"], cancelled["reason"]) == ("CANCELLED", "USER")
+    again = exchange.delete(path, exchange.login(alice))
+    assert (again.status_code, again.json()["code"]) == (409, "ORDER_NOT_OPEN")
+
+
+def test_cancel_all_of_a_market(exchange: Any) -> None:
+    alice = exchange.person()
+    placed = {exchange.place(alice, limitPrice=FAR_BELOW)["id"] for _ in range(3)}
+    results = exchange.delete(f"/v1/orders?market={SYMBOL}", exchange.login(alice)).json()["results"]
+    assert {result["order"]["id"] for result in results} == placed
+    assert {result["order"]["status"] for result in results} == {"CANCELLED"}
+
+
+def test_cancel_by_signature_needs_no_token(exchange: Any) -> None:
+    alice, bob = exchange.person(), exchange.person()
+    nonce = int(exchange.place(alice, limitPrice=FAR_BELOW)["nonce"])
+    deadline = int(time.time()) + 60
+    digest = cancel_orders_digest(exchange.deployment.domain, alice.account, [nonce, 99], deadline)
+    body = {"account": alice.address, "nonces": [str(nonce), "99"], "deadline": str(deadline)}
+
+    stolen = {**body, "signature": "0x" + sign_digest(bob.key, digest).hex()}
+    assert exchange.post("/v1/orders/cancel", stolen).json()["code"] == "SIGNATURE_MISMATCH"
+    signed = {**body, "signature": "0x" + sign_digest(alice.key, digest).hex()}
+    first, second = exchange.post("/v1/orders/cancel", signed).json()["results"]
+    assert (first["nonce"], first["order"]["status"]) == (str(nonce), "CANCELLED")
+    assert second["problem"]["code"] == "ORDER_UNKNOWN"
+
+
+def test_a_late_signed_cancel_is_refused(exchange: Any) -> None:
+    alice = exchange.person()
+    digest = cancel_orders_digest(exchange.deployment.domain, alice.account, [1], 1000)
+    body = {"account": alice.address, "nonces": ["1"], "deadline": "1000"}
+    reply = exchange.post("/v1/orders/cancel", {**body, "signature": "0x" + sign_digest(alice.key, digest).hex()})
+    assert (reply.json()["code"], reply.json()["field"]) == ("FIELD_INVALID", "deadline")
+
+
+def test_pages_stay_stable_while_orders_arrive(exchange: Any) -> None:
+    alice = exchange.person()
+    token = exchange.login(alice)
+    placed = [exchange.place(alice, limitPrice=FAR_BELOW)["id"] for _ in range(5)]
+    first = exchange.get("/v1/orders?limit=2", token).json()
+    exchange.place(alice, limitPrice=FAR_BELOW)
+    second = exchange.get(f"/v1/orders?limit=2&cursor={first['next']}", token).json()
+    third = exchange.get(f"/v1/orders?limit=2&cursor={second['next']}", token).json()
+    seen = [order["id"] for page in (first, second, third) for order in page["data"]]
+    assert seen == placed[::-1]
+    assert third["next"] is None
+
+
+def test_lists_filter_by_status_and_market(exchange: Any) -> None:
+    alice = exchange.person()
+    token = exchange.login(alice)
+    kept, dropped = (exchange.place(alice, limitPrice=FAR_BELOW)["id"] for _ in range(2))
+    exchange.delete(f"/v1/orders/{dropped}", token)
+    path = f"/v1/orders?market={SYMBOL}&account={alice.address}&status="
+    assert [order["id"] for order in exchange.get(path + "OPEN", token).json()["data"]] == [kept]
+    assert [order["id"] for order in exchange.get(path + "CANCELLED", token).json()["data"]] == [dropped]
+    assert exchange.get("/v1/orders?status=open", token).json()["code"] == "FIELD_INVALID"
+    assert exchange.get("/v1/orders?market=DOGE-USDC", token).json()["code"] == "MARKET_UNKNOWN"
+
+
+def listed(exchange: Any, person: Any) -> list[dict[str, Any]]:
+    orders: list[dict[str, Any]] = exchange.get("/v1/orders", exchange.login(person)).json()["data"]
+    return orders
