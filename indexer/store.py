@@ -83,7 +83,7 @@ class Store:
         self._fold: Fold | None = None
         self._outbox: Outbox | None = None
         self._complete: set[int] = set()
-        self._pruned = 0
+        self._pruned = -2  # the block before genesis is number -1
         create_tables(engine)
         self.checkpoint = self._read_checkpoint(any_version)
 
@@ -242,6 +242,9 @@ class Store:
             with self.engine.begin() as connection:
                 sql = self._sql = Sql(connection)
                 before = self._expected()
+                held = sql.run("SELECT block, hash FROM checkpoint WHERE id = 1").fetchone()
+                if held is None or (held[0], bytes(held[1])) != (before.block, before.hash):
+                    raise _moved(before)
                 self._outbox = self._outbox or Outbox(sql, before.emitted_block)
                 yield sql
         except BaseException:
@@ -267,11 +270,7 @@ class Store:
             *(before.block, before.hash),
         )
         if result.rowcount != 1:
-            raise Halt(
-                "CHECKPOINT_MOVED",
-                f"the checkpoint is no longer block {before.block}: another process writes to this database",
-                allowed="stop the other indexer, then start this one again",
-            )
+            raise _moved(before)
 
     def _insert_checkpoint(self, sql: Sql, start: Checkpoint) -> None:
         fixed = (self._deployment.chain_id, self._deployment.contracts["Settlement"], PROJECTION_VERSION)
@@ -341,6 +340,14 @@ def create_tables(engine: Engine) -> None:
     models = [value for value in vars(tables).values() if isinstance(value, type) and issubclass(value, SQLModel)]
     mine = [model.__table__ for model in models if model is not SQLModel]  # type: ignore[attr-defined]
     SQLModel.metadata.create_all(engine, tables=mine)
+
+
+def _moved(before: Checkpoint) -> Halt:
+    return Halt(
+        "CHECKPOINT_MOVED",
+        f"the checkpoint is no longer block {before.block}: another process writes to this database",
+        allowed="stop the other indexer, then start this one again",
+    )
 
 
 def too_deep(ancestor: int, checkpoint: Checkpoint) -> Halt:
