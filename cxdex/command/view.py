@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.markup import escape
 from rich.table import Table
 
@@ -18,8 +19,10 @@ NUMBER_COLUMNS = frozenset(
     ["price", "quantity", "filled", "fee", "total", "available", "reserved", "settled", "amount", "tick", "lot"]
 )
 
-# Tables keep their width when nobody looks at a terminal, so that a pipe sees whole ids.
-console = Console(highlight=False, soft_wrap=True)
+FOLDED_COLUMNS = ("id", "transaction")
+PIPE_WIDTH = 250  # a pipe sees whole ids, one row a line
+
+console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else PIPE_WIDTH)
 errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
@@ -47,7 +50,8 @@ def show_rows(title: str, columns: Sequence[str], rows: Sequence[Sequence[object
         return
     table = Table(title=title or None, box=None, header_style="dim", title_justify="left", pad_edge=False)
     for column in columns:
-        table.add_column(column, justify="right" if column in NUMBER_COLUMNS else "left", no_wrap=True)
+        justify: JustifyMethod = "right" if column in NUMBER_COLUMNS else "left"
+        table.add_column(column, justify=justify, no_wrap=column not in FOLDED_COLUMNS, overflow="fold")
     for row in rows:
         table.add_row(*("" if cell is None else str(cell) for cell in row))
     console.print(table)
