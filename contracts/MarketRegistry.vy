@@ -148,11 +148,11 @@ def setStatus(market: bytes32, status: uint256):
     @param market The market's key.
     @param status 1 PAUSED, 2 ACTIVE or 3 DELISTED, which cannot be undone.
     """
+    assert msg.sender == roles.ADMIN or (msg.sender == roles.GUARDIAN and status == PAUSED), "M:ROLE"
     previous: uint256 = self._status(market)
     assert previous != 0, "M:UNKNOWN"
     assert previous in [PAUSED, ACTIVE], "M:STATUS"
     assert status in [PAUSED, ACTIVE, DELISTED] and status != previous, "M:STATUS"
-    assert msg.sender == roles.ADMIN or (msg.sender == roles.GUARDIAN and status == PAUSED), "M:ROLE"
 
     extcall ISettlement(SETTLEMENT).setMarketStatus(market, status)
     log MarketStatusChanged(market=market, previous=previous, status=status)

@@ -13,8 +13,7 @@
      changes nobody's claim. One share is 1e-6 USDC for ever.
      Every change of a trading balance here emits one event with the balance after it.
      Assets: 0 USDC, 1 CXPT, from 2 the synths. Units: 1e-6 for 0 and 1, 1e-18 for synths.
-     Errors: V:ZERO, V:ASSET, V:TRANSFER, V:OWNER, V:DELAY, V:CXPT, V:FACTORY, V:ENGINE, V:SYNTH, and those of the
-     withdrawal queue and of Settlement.
+     Errors: V:ZERO, V:TRANSFER, V:OWNER, V:DELAY, V:CXPT, V:ENGINE, and those of the modules and of Settlement.
 """
 
 # pragma nonreentrancy on
@@ -24,12 +23,15 @@ from contracts.interfaces import ICXPT
 from contracts.interfaces import ISettlement
 from contracts.interfaces import ISynth
 from contracts.interfaces import IVault
+from contracts.modules import synth_registry as registry
 from contracts.modules import withdrawal_queue as queue
 
 implements: IVault
 
 initializes: queue
+initializes: registry
 
+exports: registry.__interface__
 exports: (
     queue.withdrawals,
     queue.withdrawalCount,
@@ -39,13 +41,10 @@ exports: (
 
 USDC_ASSET: constant(uint256) = 0
 CXPT_ASSET: constant(uint256) = 1
-FIRST_SYNTH: constant(uint256) = 2
-MAX_ASSET: constant(uint256) = 2**16 - 1
 
 USDC: public(immutable(address))
 CXPT: public(immutable(address))
 SETTLEMENT: public(immutable(address))
-SYNTH_FACTORY: public(immutable(address))
 SYNTH_ENGINE: public(immutable(address))
 
 event Deposited:
@@ -106,17 +105,9 @@ event SynthBurned:
     balance: uint256
     supply: uint256
 
-event SynthRegistered:
-    asset: indexed(uint256)
-    synth: indexed(address)
-
 ledgerTotal: public(HashMap[uint256, uint256])  # by asset: all trading balances, with fees not yet collected
 collateralTotal: public(uint256)  # 1e-6 USDC
 cxptReserve: public(uint256)  # 1e-6 USDC
-
-synthCount: public(uint256)
-synthOf: public(HashMap[uint256, address])
-assetOf: public(HashMap[address, uint256])
 
 
 @deploy
@@ -136,8 +127,8 @@ def __init__(
     USDC = usdc
     CXPT = cxpt
     SETTLEMENT = settlement
-    SYNTH_FACTORY = synth_factory
     SYNTH_ENGINE = synth_engine
+    registry.__init__(synth_factory)
     queue.__init__(delay)
 
 
@@ -276,27 +267,6 @@ def redeemCxpt(amount: uint256):
     log CxptRedeemed(account=msg.sender, amount=amount, balance=balance)
 
 
-# ------------------------------------------------------------------ SynthFactory
-
-
-@external
-def registerSynth(synth: address) -> uint256:
-    """
-    @notice Gives a new synth the next asset number. SynthFactory only.
-    @param synth Address of the token.
-    @return Number of the asset.
-    """
-    assert msg.sender == SYNTH_FACTORY, "V:FACTORY"
-    assert synth != empty(address) and self.assetOf[synth] == 0, "V:SYNTH"
-    asset: uint256 = FIRST_SYNTH + self.synthCount
-    assert asset <= MAX_ASSET, "V:ASSET"
-    self.synthCount += 1
-    self.synthOf[asset] = synth
-    self.assetOf[synth] = asset
-    log SynthRegistered(asset=asset, synth=synth)
-    return asset
-
-
 # ------------------------------------------------------------------ SynthEngine
 
 
@@ -335,7 +305,7 @@ def mintSynth(asset: uint256, account: address, amount: uint256):
     @param amount How many, in 1e-18.
     """
     self._only_engine()
-    synth: address = self._synth(asset)
+    synth: address = registry._token(asset)
     extcall ISynth(synth).mint(amount)
     balance: uint256 = self._credit(account, asset, amount)
     supply: uint256 = staticcall ISynth(synth).totalSupply()
@@ -351,7 +321,7 @@ def burnSynth(asset: uint256, account: address, amount: uint256):
     @param amount How many, in 1e-18.
     """
     self._only_engine()
-    synth: address = self._synth(asset)
+    synth: address = registry._token(asset)
     balance: uint256 = self._debit(account, asset, amount)
     extcall ISynth(synth).burn(amount)
     supply: uint256 = staticcall ISynth(synth).totalSupply()
@@ -453,15 +423,7 @@ def _token(asset: uint256) -> address:
         return USDC
     if asset == CXPT_ASSET:
         return CXPT
-    return self._synth(asset)
-
-
-@internal
-@view
-def _synth(asset: uint256) -> address:
-    synth: address = self.synthOf[asset]
-    assert synth != empty(address), "V:ASSET"
-    return synth
+    return registry._token(asset)
 
 
 @internal

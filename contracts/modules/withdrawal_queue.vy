@@ -8,6 +8,8 @@
      Errors: Q:DELAY, Q:UNKNOWN, Q:RANGE.
 """
 
+# pragma nonreentrancy on
+
 MAX_DELAY: constant(uint256) = 6 * 3600  # seconds; nobody can be made to wait longer
 
 # terms = account 160 | asset 16 | claimableAt 40 | asCxpt 8, lowest bits first

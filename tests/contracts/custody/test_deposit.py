@@ -152,6 +152,8 @@ def test_attack_71_a_deposit_that_cannot_be_credited_takes_no_money(refuses) -> 
         ("balanceOf", (ALICE, USDC)),
         ("sharesOf", (ALICE,)),
         ("totalAssets", ()),
+        ("pendingTotal", (USDC,)),
+        ("withdrawals", (1,)),
     ],
 )
 def test_attack_27_a_token_that_calls_back_finds_every_door_locked(function: str, arguments: tuple) -> None:
