@@ -1,0 +1,152 @@
+"""The calldata of settleBatch, read back by a reader that shares no code with the writer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cxdex.batch import ENTRY_BYTES, MatchedFill, Role, encode_settle_batch, pack_terms, trade_id, unpack_fill
+from cxdex.eip712 import market_hash, order_digest
+from cxdex.keccak import keccak
+from cxdex.order import Order, Side, SignedOrder
+from cxdex.signature import sign_digest, to_compact
+from tests.cxdex.order_strategies import DOMAIN, KEY, order, orders
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One 128-byte entry, by shifts as the contract reads it."""
+
+    who: int
+    terms: int
+    r: int
+    vs: int
+
+    @property
+    def account(self) -> bytes:
+        return (self.who & 2**160 - 1).to_bytes(20, "big")
+
+    @property
+    def fill(self) -> int:
+        return self.who >> 200 & 2**40 - 1
+
+    @property
+    def role(self) -> int:
+        return self.who >> 240 & 255
+
+
+def signed(number: int, side: Side) -> SignedOrder:
+    chosen = order(nonce=number, side=side)
+    digest = order_digest(DOMAIN, chosen)
+    return SignedOrder(chosen, sign_digest(KEY, digest), digest)
+
+
+def read_batch(calldata: bytes) -> list[Entry]:
+    assert calldata[:4] == keccak(b"settleBatch(uint256)")[:4]
+    count = int.from_bytes(calldata[4:36], "big")
+    assert len(calldata) == 36 + ENTRY_BYTES * count
+    words = [int.from_bytes(calldata[at : at + 32], "big") for at in range(36, len(calldata), 32)]
+    return [Entry(*words[at : at + 4]) for at in range(0, len(words), 4)]
+
+
+MAKERS = [signed(number, Side.SELL) for number in range(3)]
+TAKERS = [signed(number, Side.BUY) for number in range(10, 13)]
+
+
+@given(orders())
+def test_terms_hold_every_signed_number(chosen: Order) -> None:
+    packed = pack_terms(chosen)
+    fields = [packed & 0xFFFF, packed >> 16 & 2**64 - 1, packed >> 80 & 2**40 - 1, packed >> 120 & 2**64 - 1]
+    assert fields == [chosen.max_fee_bps, chosen.limit_price, chosen.quantity, chosen.nonce]
+    flags = packed >> 184
+    words = [flags & 1, flags >> 1 & 1, flags >> 2 & 7, flags >> 5 & 3, flags >> 7 & 1]
+    assert words == [chosen.side, chosen.order_type, chosen.time_in_force, chosen.self_trade, chosen.reduce_only]
+    assert flags < 256
+
+
+@settings(max_examples=60)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["A", "B"]), st.integers(0, 2), st.integers(0, 2), st.integers(1, 2**40 - 1)),
+        max_size=12,
+    )
+)
+def test_two_cursors_replay_the_fills(chosen: list[tuple[str, int, int, int]]) -> None:
+    fills: list[MatchedFill] = []
+    sequences = {"A": 5, "B": 2**40 - 100}
+    for market, maker, taker, quantity in chosen:
+        if fills and (fills[-1].market, fills[-1].maker, fills[-1].taker) == (market, MAKERS[maker], TAKERS[taker]):
+            continue
+        fills.append(MatchedFill(market, sequences[market], MAKERS[maker], TAKERS[taker], quantity))
+        sequences[market] += 1
+    assert replay(read_batch(encode_settle_batch(fills))) == [
+        (market_hash(f.market), f.sequence, to_compact(f.maker.signature), to_compact(f.taker.signature), f.quantity)
+        for f in fills
+    ]
+
+
+def replay(entries: list[Entry]) -> list[tuple[bytes, int, tuple[int, int], tuple[int, int], int]]:
+    """What the contract does with cursors, on paper."""
+    done = []
+    market, sequence = b"", 0
+    cursors: dict[int, Entry] = {}
+    for entry in entries:
+        if entry.role == Role.MARKET:
+            market, sequence = entry.terms.to_bytes(32, "big"), entry.r
+            cursors = {}
+            continue
+        cursors[entry.role] = entry
+        if entry.fill:
+            maker, taker = cursors[Role.MAKER], cursors[Role.TAKER]
+            done.append((market, sequence, (maker.r, maker.vs), (taker.r, taker.vs), entry.fill))
+            sequence += 1
+    return done
+
+
+def test_an_order_that_is_in_its_cursor_is_not_sent_again() -> None:
+    fills = [MatchedFill("A", i, MAKERS[i], TAKERS[0], 1) for i in range(3)]
+    assert [entry.role for entry in read_batch(encode_settle_batch(fills))] == [2, 0, 1, 0, 0]
+
+
+def test_the_same_pair_twice_in_a_row_is_a_fault_of_ours() -> None:
+    fills = [MatchedFill("A", i, MAKERS[0], TAKERS[0], 1) for i in range(2)]
+    with pytest.raises(ValueError, match="at most once"):
+        encode_settle_batch(fills)
+
+
+def test_a_gap_in_the_sequence_is_announced() -> None:
+    fills = [MatchedFill("A", 0, MAKERS[0], TAKERS[0], 1), MatchedFill("A", 2, MAKERS[1], TAKERS[0], 1)]
+    entries = read_batch(encode_settle_batch(fills))
+    assert [(entry.role, entry.r) for entry in entries if entry.role == Role.MARKET] == [(2, 0), (2, 2)]
+
+
+def test_no_fills_is_an_empty_batch() -> None:
+    assert read_batch(encode_settle_batch([])) == []
+
+
+@given(
+    st.tuples(*(st.integers(0, 2**bits - 1) for bits in (40, 64, 40, 16, 1))),
+    st.tuples(*(st.integers(0, 2**64 - 1) for _ in range(4))),
+)
+def test_fill_events_read_back(terms: tuple[int, ...], charges: tuple[int, ...]) -> None:
+    quantity, price, sequence, market_index, buyer = terms
+    taker_nonce, maker_nonce, taker_fee, maker_fee = charges
+    packed = quantity | price << 40 | sequence << 104 | market_index << 144 | buyer << 160
+    fees = taker_nonce | maker_nonce << 64 | taker_fee << 128 | maker_fee << 192
+    fill = unpack_fill(packed, fees)
+    assert (fill.quantity, fill.price, fill.sequence, fill.market_index, fill.taker_is_buyer) == (
+        *terms[:4],
+        bool(buyer),
+    )
+    assert (fill.taker_nonce, fill.maker_nonce, fill.taker_fee, fill.maker_fee) == charges
+
+
+def test_trade_id_is_the_hash_of_six_words() -> None:
+    from eth_abi.abi import encode
+
+    types = ["bytes32", "bytes32", "bytes32", "uint256", "uint256", "uint256"]
+    expected = keccak(encode(types, [market_hash("A"), b"\x01" * 32, b"\x02" * 32, 7, 8, 9]))
+    assert trade_id("A", b"\x01" * 32, b"\x02" * 32, 7, 8, 9) == expected

@@ -1,0 +1,101 @@
+"""What is signed: our bytes against eth-account's reading of the standard, for every message."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from eth_account import Account
+from eth_account.messages import _hash_eip191_message, encode_typed_data
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cxdex import eip712
+from cxdex.eip712 import Domain, order_digest, order_typed_data, typed_data
+from cxdex.order import Order
+from cxdex.signature import recover, sign_digest
+from tests.cxdex.order_strategies import ACCOUNT, DOMAIN, KEY, integers, order, orders
+
+
+def reference_digest(message: dict[str, Any]) -> bytes:
+    return bytes(_hash_eip191_message(encode_typed_data(full_message=message)))
+
+
+@settings(max_examples=60, deadline=None)
+@given(orders(), integers(1, 2**64 - 1), st.binary(min_size=20, max_size=20))
+def test_order_digest_equals_eth_account(order: Order, chain_id: int, contract: bytes) -> None:
+    domain = Domain(chain_id, contract)
+    assert order_digest(domain, order) == reference_digest(order_typed_data(domain, order))
+
+
+@settings(max_examples=25, deadline=None)
+@given(orders())
+def test_signatures_equal_eth_account(order: Order) -> None:
+    theirs = Account.sign_typed_data(KEY, full_message=order_typed_data(DOMAIN, order))
+    digest = order_digest(DOMAIN, order)
+    assert sign_digest(KEY, digest) == bytes(theirs.signature)
+    assert recover(digest, bytes(theirs.signature)) == ACCOUNT
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(integers(0, 2**64 - 1), max_size=64), integers(0, 2**64 - 1))
+def test_cancel_digest_equals_eth_account(nonces: list[int], deadline: int) -> None:
+    message = {"account": eip712.to_checksum(ACCOUNT), "nonces": nonces, "deadline": deadline}
+    theirs = reference_digest(typed_data(DOMAIN, eip712.CANCEL_ORDERS_TYPE, message))
+    assert eip712.cancel_orders_digest(DOMAIN, ACCOUNT, nonces, deadline) == theirs
+
+
+def test_login_digest_equals_eth_account() -> None:
+    message = {
+        "account": eip712.to_checksum(ACCOUNT),
+        "statement": eip712.LOGIN_STATEMENT,
+        "expiresAt": 1_900_000_000,
+    }
+    theirs = reference_digest(typed_data(DOMAIN, eip712.LOGIN_TYPE, message))
+    assert eip712.login_digest(DOMAIN, ACCOUNT, 1_900_000_000) == theirs
+
+
+@settings(max_examples=40, deadline=None)
+@given(orders(), orders())
+def test_different_orders_have_different_ids(one: Order, other: Order) -> None:
+    assert (order_digest(DOMAIN, one) == order_digest(DOMAIN, other)) == (one == other)
+
+
+def test_every_signed_field_changes_the_id() -> None:
+    plain = order_digest(DOMAIN, order())
+    changes: list[dict[str, Any]] = [
+        {"account": bytes(19) + b"\x01"},
+        {"market": "sETH-USDC"},
+        {"side": order().side.opposite},
+        {"time_in_force": type(order().time_in_force).IOC},
+        {"quantity": 101},
+        {"limit_price": 600_001},
+        {"max_fee_bps": 26},
+        {"max_collateral": 1},
+        {"self_trade": type(order().self_trade).DECREMENT},
+        {"reduce_only": True},
+        {"expiry": 1_900_000_001},
+        {"nonce": 2},
+    ]
+    ids = {order_digest(DOMAIN, order(**change)) for change in changes}
+    assert len(ids) == len(changes)
+    assert plain not in ids
+
+
+def test_a_signature_is_for_one_chain_and_one_contract() -> None:
+    other_chain = Domain(1, DOMAIN.verifying_contract)
+    other_contract = Domain(DOMAIN.chain_id, ACCOUNT)
+    assert len({order_digest(domain, order()) for domain in (DOMAIN, other_chain, other_contract)}) == 3
+
+
+@given(st.binary(min_size=20, max_size=20))
+def test_checksummed_addresses(address: bytes) -> None:
+    from eth_utils import to_checksum_address
+
+    assert eip712.to_checksum(address) == to_checksum_address(address)
+
+
+def test_symbols_of_strangers_do_not_fill_the_memory() -> None:
+    for number in range(5_000):
+        eip712.market_hash(f"stranger-{number}")
+    assert len(eip712._TEXT_HASHES) <= eip712._TEXT_HASHES_LIMIT
+    assert eip712.market_hash("stranger-4999") == eip712.keccak(b"stranger-4999")
