@@ -45,6 +45,7 @@ class EngineClient:
         self._next_id = 1
         self._waiting: dict[int, tuple[bytes, asyncio.Future[wire.AnyReply]]] = {}
         self._on_feed: OnFeed | None = None
+        self._is_subscribed = False
         self._connection: _Connection | None = None
         self._connected = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
@@ -110,7 +111,9 @@ class EngineClient:
         `on_feed` must be quick and must not raise. After a reconnect the snapshots come again.
         """
         self._on_feed = on_feed
-        return (await self._request(lambda number: wire.Subscribe(number), wire.SubscribedReply)).epoch
+        epoch = (await self._request(lambda number: wire.Subscribe(number), wire.SubscribedReply)).epoch
+        self._is_subscribed = True
+        return epoch
 
     async def _request(self, make: Callable[[int], wire.Request], kind: type[R]) -> R:
         number = self._next_id
@@ -161,7 +164,7 @@ class EngineClient:
 
     def _resume(self, connection: _Connection) -> None:
         waiting = [frame for frame, _ in self._waiting.values()]
-        if self._on_feed is not None:
+        if self._is_subscribed:
             connection.send(encode_frame(wire.Subscribe(0)))
         for frame in waiting:
             connection.send(frame)

@@ -36,7 +36,13 @@ class _Numbered(msgspec.Struct):
 class GatewayServer:
     """All connections. `book_snapshots` makes what a new subscriber gets first."""
 
-    def __init__(self, handler: RequestHandler, book_snapshots: Callable[[], list[Feed]]) -> None:
+    def __init__(
+        self,
+        handler: RequestHandler,
+        book_snapshots: Callable[[], list[Feed]],
+        max_unread_bytes: int = MAX_UNREAD_BYTES,
+    ) -> None:
+        self.max_unread_bytes = max_unread_bytes
         self.handler = handler
         self.book_snapshots = book_snapshots
         self._connections: set[GatewayConnection] = set()
@@ -159,7 +165,7 @@ class GatewayConnection(asyncio.Protocol):
             return
         transport.write(data)
         unread = transport.get_write_buffer_size()
-        if unread > MAX_UNREAD_BYTES:
+        if unread > self._server.max_unread_bytes:
             log.warning("a gateway does not read: %d bytes are waiting for it; disconnected", unread)
             self._server.forget(self)
             transport.abort()

@@ -16,7 +16,7 @@ from sqlmodel import SQLModel
 from cxdex.order import Order, OrderType, SelfTrade, Side, TimeInForce
 from cxdex.problem import Problem
 from relayer.projection import RowChanges
-from relayer.tables import BatchRow, OrderRow, ProjectorCursor, TradeRow
+from relayer.tables import OrderRow, ProjectorCursor, TradeRow
 from relayer.wire import OrderState
 
 
@@ -54,7 +54,7 @@ class OrderTables:
     def open(self) -> int:
         """Creates what is missing; returns the cursor."""
         with self._database.begin() as connection:
-            tables = [_table(model) for model in (OrderRow, TradeRow, ProjectorCursor, BatchRow)]
+            tables = [_table(model) for model in (OrderRow, TradeRow, ProjectorCursor)]
             SQLModel.metadata.create_all(connection, tables=tables)
             cursor = connection.scalar(select(CURSOR.c.journal_sequence).where(CURSOR.c.id == CURSOR_ID))
             if cursor is None:

@@ -51,6 +51,7 @@ log = logging.getLogger("relayer")
 SNAPSHOT_EVERY = 50_000
 TICK_SECONDS = 1.0
 FULL_COLLECTION_TICKS = 60
+LONGEST_FAREWELL_SECONDS = 5.0
 WHOLE_BOOK = 1 << 40
 
 
@@ -105,7 +106,12 @@ class Service:
         await sequencing
         await self.gateways.finish()
         self.projector.close()
-        await projecting
+        done, _ = await asyncio.wait({projecting}, timeout=LONGEST_FAREWELL_SECONDS)
+        if not done:
+            log.warning("the database still refuses; the next start stores %d commands", self.projector.backlog)
+            projecting.cancel()
+            return
+        projecting.result()
         await self.snapshotter.finish()
 
     async def _listen(self) -> asyncio.Server:

@@ -1,0 +1,245 @@
+"""A real engine process on a folder of its own, the chain facts it reads, and an independent audit of what it left."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import select
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from cxdex.eip712 import Domain, order_digest
+from cxdex.facts import AnyFact, Credited, MarketListed, MarketStatusChanged, encode_fact
+from cxdex.market import MarketStatus
+from cxdex.nonce import pack_nonce
+from cxdex.order import Order, OrderType, Side, TimeInForce
+from relayer.client import EngineClient
+from relayer.engine.core import Engine
+from relayer.engine.events import AnyEvent, FillRestored, FillVoided, OrderAccepted, OrderClosed, OrderReduced, Traded
+from relayer.journal.record import decode_command
+from relayer.journal.segment import Segment
+from relayer.journal.snapshot import snapshots
+from relayer.wire import SOCKET_NAME, WireOrder
+
+ROOT = Path(__file__).resolve().parents[3]
+DOMAIN = Domain(31337, b"\x5e" * 20)
+MARKET = "sBTC-USDC"
+BASE = 2
+LISTED = MarketListed(MARKET, 1, 0, BASE, "sBTC", 14, 100, 1, 25, 25)
+READY_SECONDS = 30.0
+
+
+def account(number: int) -> bytes:
+    return bytes([0xA0, number]) * 10
+
+
+class RunningEngine:
+    """`python -m relayer engine` as a child. Start it as often as needed; it keeps its folder."""
+
+    def __init__(self, state: Path, *options: str) -> None:
+        self.state = state
+        self.database = state / "exchange.db"
+        self.options = options
+        self.process: subprocess.Popen[str] | None = None
+        self.log = state / "engine.log"
+
+    def start(self, preexec: Callable[[], None] | None = None) -> None:
+        with self.log.open("a") as log:
+            self.process = subprocess.Popen(
+                [
+                    sys.executable, "-m", "relayer", "engine", "--state", str(self.state),
+                    "--database", f"sqlite:///{self.database}", *self.options,
+                ],
+                cwd=ROOT, stdout=subprocess.PIPE, stderr=log, text=True, preexec_fn=preexec,
+            )  # fmt: skip
+        assert self.process.stdout is not None
+        readable, _, _ = select.select([self.process.stdout], [], [], READY_SECONDS)
+        line = self.process.stdout.readline() if readable else ""
+        assert line == "ready\n", f"the engine did not start:\n{self.log.read_text()[-4000:]}"
+
+    def kill(self) -> None:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGKILL)
+        self._reap()
+
+    def stop(self) -> int:
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+        return self._reap()
+
+    def close(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.kill()
+
+    def client(self, timeout: float = 10.0) -> EngineClient:
+        return EngineClient(self.state / SOCKET_NAME, timeout)
+
+    def _reap(self) -> int:
+        assert self.process is not None
+        code = self.process.wait(READY_SECONDS)
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+        return code
+
+
+class ChainFacts:
+    """Writes the outbox table as the indexer does."""
+
+    def __init__(self, database: Path) -> None:
+        self._database = database
+        self._blocks = count(1)
+
+    def create(self) -> None:
+        with closing(self._open()) as connection:
+            connection.execute(
+                "CREATE TABLE IF NOT EXISTS outbox (seq INTEGER PRIMARY KEY, block INTEGER, log_index INTEGER,"
+                " reverted BOOLEAN, payload TEXT)"
+            )
+
+    def append(self, *facts: AnyFact) -> None:
+        self.create()
+        with closing(self._open()) as connection:
+            for fact in facts:
+                connection.execute(
+                    "INSERT INTO outbox (block, log_index, reverted, payload) VALUES (?, 0, 0, ?)",
+                    (next(self._blocks), encode_fact(fact)),
+                )
+
+    def open_market(self, accounts: Sequence[bytes]) -> None:
+        """The market, active, and riches for everyone."""
+        self.append(LISTED, MarketStatusChanged(MARKET, MarketStatus.ACTIVE, MarketStatus.PAUSED))
+        for owner in accounts:
+            self.append(Credited(owner, 0, 10**15), Credited(owner, BASE, 10**24))
+
+    def _open(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self._database, timeout=15, isolation_level=None)
+        connection.execute("PRAGMA journal_mode=WAL")
+        return connection
+
+
+def signed(
+    owner: bytes,
+    lane: int,
+    side: Side,
+    price: int,
+    quantity: int,
+    tif: TimeInForce = TimeInForce.GTC,
+    seq: int = 1,
+    expiry: int = 4_000_000_000,
+) -> WireOrder:
+    """An order as a gateway sends it. The engine leaves signatures to the gateway and the chain."""
+    order = Order(owner, MARKET, side, OrderType.LIMIT, tif, quantity, price, 50, expiry, pack_nonce(0, lane, seq))
+    digest = order_digest(DOMAIN, order)
+    return WireOrder(order, digest + digest + b"\x1b", digest, f"c{lane}")
+
+
+async def wait_for_market(client: EngineClient, accounts: Sequence[bytes]) -> None:
+    """Until the engine has read the facts (it polls the outbox)."""
+    for _ in range(200):
+        replies = [await client.account(owner) for owner in accounts]
+        if all(len(reply.balances) == 2 for reply in replies):
+            return
+        await asyncio.sleep(0.05)
+    raise AssertionError("the engine has not read the outbox")
+
+
+class Audit:
+    """What a replay of the whole journal says, written independently of the projector."""
+
+    def __init__(self, engine: RunningEngine) -> None:
+        self._running = engine
+        self.engine = Engine()
+        self.orders: dict[bytes, dict[str, Any]] = {}
+        self.trades: dict[int, dict[str, Any]] = {}
+        for event in self._replay():
+            self._fold(event)
+
+    def check(self) -> None:
+        """Everything that must hold whenever the process is down and the tables are caught up."""
+        assert list(self.trades) == list(range(1, len(self.trades) + 1)), "match ids have no gaps"
+        with closing(sqlite3.connect(self._running.database)) as connection:
+            connection.row_factory = sqlite3.Row
+            trades = {row["match_id"]: dict(row) for row in connection.execute("SELECT * FROM trade")}
+            orders = {row["digest"]: dict(row) for row in connection.execute('SELECT * FROM "order"')}
+            cursor = connection.execute("SELECT journal_sequence FROM projector_cursor").fetchall()
+        assert [row[0] for row in cursor] == [self.sequence]
+        assert sorted(row["accepted"] for row in orders.values()) == list(range(1, len(orders) + 1))
+        assert {key: {name: row[name] for name in self.trades[key]} for key, row in trades.items()} == self.trades
+        assert {key: {name: row[name] for name in self.orders[key]} for key, row in orders.items()} == self.orders
+        self._check_views()
+
+    def check_snapshot(self) -> None:
+        """After a clean stop: the state the process had is the state of an independent replay from zero."""
+        path, newest = next(snapshots(self._running.state / "journal"))
+        assert newest is not None, path
+        assert newest.sequence == self.sequence
+        assert hashlib.sha256(newest.state).digest() == self.engine.state_hash()
+
+    def _check_views(self) -> None:
+        for digest, row in self.orders.items():
+            view = self.engine.order_state(digest)
+            if view is not None:
+                shown = {name: getattr(view, name) for name in row if name != "nonce"}
+                assert shown == {name: value for name, value in row.items() if name != "nonce"}
+
+    def _replay(self) -> Iterator[AnyEvent]:
+        segment = Segment(self._running.state / "journal")
+        for record in segment.recover():
+            yield from self.engine.apply(decode_command(record.payload))
+        self.sequence = segment.sequence
+        segment.close()
+
+    def _fold(self, event: AnyEvent) -> None:
+        if isinstance(event, OrderAccepted):
+            assert event.digest not in self.orders
+            self.orders[event.digest] = {
+                "status": "OPEN", "reason": None, "filled": 0, "remaining": event.order.quantity, "version": 1,
+                "created_ms": event.time_ms, "updated_ms": event.time_ms, "client_order_id": event.client_order_id,
+            }  # fmt: skip
+        elif isinstance(event, Traded):
+            assert event.match_id not in self.trades, "a fill is repeated"
+            self.trades[event.match_id] = {
+                "market": event.market, "sequence": event.sequence, "quantity": event.quantity, "voided": 0,
+                "maker_digest": event.maker_digest, "taker_digest": event.taker_digest, "time_ms": event.time_ms,
+            }  # fmt: skip
+            for digest, left in (
+                (event.maker_digest, event.maker_remaining),
+                (event.taker_digest, event.taker_remaining),
+            ):
+                self._touch(digest, event.time_ms, remaining=left)["filled"] += event.quantity
+        elif isinstance(event, OrderReduced):
+            self._touch(event.digest, event.time_ms, remaining=event.remaining)
+        elif isinstance(event, OrderClosed):
+            self._touch(
+                event.digest, event.time_ms, remaining=event.remaining, status=event.status, reason=event.reason
+            )
+        elif isinstance(event, FillVoided | FillRestored):
+            self.trades[event.match_id]["voided"] = int(isinstance(event, FillVoided))
+
+    def _touch(self, digest: bytes, time_ms: int, **changes: Any) -> dict[str, Any]:
+        row = self.orders[digest]
+        row.update(changes, updated_ms=time_ms, version=row["version"] + 1)
+        return row
+
+
+def backup(database: Path, copy: Path) -> None:
+    """A consistent copy of a database that is in use."""
+    with closing(sqlite3.connect(database)) as source, closing(sqlite3.connect(copy)) as target:
+        source.backup(target)
+
+
+def restore(copy: Path, database: Path) -> None:
+    remove(database)
+    copy.replace(database)
+
+
+def remove(database: Path) -> None:
+    for suffix in ("", "-wal", "-shm"):
+        database.with_name(database.name + suffix).unlink(missing_ok=True)

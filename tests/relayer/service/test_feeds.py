@@ -1,0 +1,101 @@
+"""Feed messages as a pure function of what was applied."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from zlib import crc32
+
+from cxdex.batch import trade_id
+from cxdex.market import MarketKind, MarketStatus, MarketTerms
+from cxdex.order import Side
+from relayer.engine.events import AnyEvent, BalanceChanged, LevelChanged, MarketChanged, Traded
+from relayer.feeds import Feeds
+from relayer.public_order import order_state_json
+from relayer.wire import Feed, OrderState
+from tests.relayer.service.running_engine import MARKET, account, signed
+
+TERMS = MarketTerms(MARKET, 1, MarketKind.SPOT, 2, "sBTC", 14, 100, 1, 25, 25)  # lot 0.0001, tick 1
+MAKER, TAKER = b"\x01" * 32, b"\x02" * 32
+
+
+def feeds() -> Feeds:
+    streams = Feeds("e1")
+    streams.open_book(TERMS, [(True, 990, 5), (False, 1010, 7)])
+    return streams
+
+
+def sent(streams: Feeds, *events: AnyEvent, states: tuple[OrderState, ...] = ()) -> list[Feed]:
+    return list(streams.messages(77, events, states))
+
+
+def data(message: Feed) -> dict[str, Any]:
+    shown: dict[str, Any] = json.loads(bytes(message.data))
+    return shown
+
+
+def test_a_snapshot_shows_the_book_and_its_checksum() -> None:
+    (snapshot,) = feeds().snapshots(5)
+    assert (snapshot.type, snapshot.seq, snapshot.prev, snapshot.epoch, snapshot.ts) == ("snapshot", 0, 0, "e1", 5)
+    assert data(snapshot) == {"bids": [["990", "0.0005"]], "asks": [["1010", "0.0007"]]}
+    assert snapshot.crc == crc32(b"990:0.0005|1010:0.0007")
+
+
+def test_one_delta_a_command_and_market_with_zero_for_what_is_gone() -> None:
+    streams = feeds()
+    (delta,) = sent(streams, LevelChanged(1, MARKET, True, 990, 0), LevelChanged(1, MARKET, True, 995, 3))
+    assert (delta.type, delta.seq, delta.prev, delta.crc) == ("delta", 1, 0, None)
+    assert data(delta) == {"bids": [["995", "0.0003"], ["990", "0"]], "asks": []}
+    (snapshot,) = streams.snapshots(6)
+    assert (snapshot.seq, data(snapshot)["bids"]) == (1, [["995", "0.0003"]])
+
+
+def test_every_hundredth_delta_carries_a_checksum_of_the_ten_best() -> None:
+    streams = feeds()
+    messages = [message for n in range(100) for message in sent(streams, LevelChanged(1, MARKET, True, 800 + n, 1))]
+    assert [message.seq for message in messages if message.crc is not None] == [100]
+    best = ["990:0.0005", *(f"{899 - n}:0.0001" for n in range(9)), "1010:0.0007"]
+    assert messages[-1].crc == crc32("|".join(best).encode())
+
+
+def test_a_trade_names_both_orders_and_an_id_anyone_can_compute() -> None:
+    event = Traded(9, 4, MARKET, 2, MAKER, TAKER, account(1), account(2), True, 1010, 3, 1, 1, 4, 0)
+    (message,) = sent(feeds(), event)
+    assert (message.channel, message.key, message.type) == ("trades", MARKET, "event")
+    assert data(message) == {
+        "matchId": 4,
+        "tradeId": "0x" + trade_id(MARKET, TAKER, MAKER, 2, 1010, 3).hex(),
+        "price": "1010",
+        "quantity": "0.0003",
+        "takerSide": "BUY",
+        "time": 9,
+        "makerOrder": "0x" + MAKER.hex(),
+        "takerOrder": "0x" + TAKER.hex(),
+    }
+
+
+def test_private_messages_are_keyed_by_account() -> None:
+    order = signed(account(1), 3, Side.BUY, 1000, 25)
+    state = OrderState(order.order, order.digest, "mine", "OPEN", None, 5, 20, 2, 10, 11)
+    balance, message = sent(feeds(), BalanceChanged(1, account(1), 0, 2_500_000, 500_000), states=(state,))
+    key = "0x" + account(1).hex()
+    assert (balance.channel, balance.key) == ("balances", key)
+    assert data(balance) == {"asset": 0, "total": "2.5", "reserved": "0.5", "available": "2"}
+    assert (message.channel, message.key) == ("orders", key)
+    shown = data(message)
+    assert shown == order_state_json(state, TERMS)
+    assert shown["id"] == "0x" + order.digest.hex()
+    assert (shown["quantity"], shown["filled"], shown["remaining"]) == ("0.0025", "0.0005", "0.002")
+    assert shown["nonce"] == str(order.order.nonce)
+
+
+def test_a_market_tells_its_status() -> None:
+    (message,) = sent(feeds(), MarketChanged(1, MARKET, MarketStatus.PAUSED))
+    assert (message.channel, data(message)) == ("markets", {"symbol": MARKET, "status": "PAUSED"})
+
+
+def test_sequences_count_each_channel_and_key_apart() -> None:
+    streams = feeds()
+    first, second = account(1), account(2)
+    messages = sent(streams, *(BalanceChanged(1, owner, 0, 1, 0) for owner in (first, second, first)))
+    assert [(message.seq, message.prev) for message in messages] == [(1, 0), (1, 0), (2, 1)]

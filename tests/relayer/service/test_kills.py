@@ -1,0 +1,184 @@
+"""SIGKILL at any moment loses no acknowledged order and repeats no fill."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from dataclasses import dataclass, field
+
+import pytest
+
+from cxdex.order import Side, TimeInForce
+from cxdex.problem import Problem
+from relayer.client import EngineClient
+from relayer.wire import OrderState, WireFill
+from tests.relayer.service.running_engine import (
+    Audit,
+    ChainFacts,
+    RunningEngine,
+    account,
+    backup,
+    remove,
+    restore,
+    signed,
+    wait_for_market,
+)
+
+TRADERS = [account(number) for number in range(3)]
+
+
+@dataclass
+class Acknowledged:
+    """What the traders were told."""
+
+    states: dict[bytes, OrderState] = field(default_factory=dict)
+    fills: dict[int, WireFill] = field(default_factory=dict)
+    cancelled: set[bytes] = field(default_factory=set)
+
+    def note(self, state: OrderState) -> None:
+        known = self.states.get(state.digest)
+        if known is None or known.version < state.version:
+            self.states[state.digest] = state
+
+
+@dataclass
+class Trader:
+    owner: bytes
+    client: EngineClient
+    told: Acknowledged
+    dice: random.Random
+    lane: int = 0
+
+    async def trade(self) -> None:
+        """Places and cancels until cancelled; goes on through restarts."""
+        while True:
+            try:
+                await self._place()
+                if self.dice.random() < 0.4:
+                    await self._cancel()
+            except Problem as problem:
+                if problem.code != "ENGINE_UNAVAILABLE":
+                    raise
+
+    async def _place(self) -> None:
+        orders = []
+        for _ in range(self.dice.choice((1, 1, 4))):
+            self.lane += 1
+            tif = self.dice.choice((TimeInForce.GTC, TimeInForce.GTC, TimeInForce.IOC))
+            side = self.dice.choice((Side.BUY, Side.SELL))
+            orders.append(
+                signed(self.owner, self.lane, side, self.dice.randint(995, 1005), self.dice.randint(1, 9), tif)
+            )
+        for result in await self.client.place(orders):
+            assert result.problem is None, result.problem
+            assert result.state is not None
+            self.told.note(result.state)
+            for fill in result.fills:
+                assert fill.match_id not in self.told.fills
+                self.told.fills[fill.match_id] = fill
+
+    async def _cancel(self) -> None:
+        mine = [state for state in self.told.states.values() if state.order.account == self.owner][-5:]
+        for result in await self.client.cancel(self.owner, [state.digest for state in mine]):
+            if result.state is not None:
+                self.told.note(result.state)
+                if result.problem is None:
+                    self.told.cancelled.add(result.digest)
+
+
+async def check_acknowledged(client: EngineClient, told: Acknowledged) -> None:
+    for digest, state in told.states.items():
+        found = await client.order(digest)
+        assert found is not None, "an acknowledged order is lost"
+        assert found.order == state.order
+        assert found.version >= state.version
+        assert found.filled >= state.filled
+        if digest in told.cancelled:
+            assert found.status == "CANCELLED"
+
+
+def check_tables(engine: RunningEngine, told: Acknowledged) -> None:
+    audit = Audit(engine)
+    audit.check()
+    for match_id, fill in told.fills.items():
+        assert audit.trades[match_id]["quantity"] == fill.quantity
+        assert audit.trades[match_id]["sequence"] == fill.sequence
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+async def test_kills_under_load(engine: RunningEngine, facts: ChainFacts, seed: int) -> None:
+    engine.options = ("--snapshot-every", "150")
+    dice = random.Random(seed)
+    facts.open_market(TRADERS)
+    engine.start()
+    told = Acknowledged()
+    clients = [engine.client() for _ in TRADERS]
+    for client in clients:
+        client.start()
+    await wait_for_market(clients[0], TRADERS)
+    traders = [
+        Trader(o, c, told, random.Random(seed * 100 + i)) for i, (o, c) in enumerate(zip(TRADERS, clients, strict=True))
+    ]
+    tasks = [asyncio.create_task(trader.trade()) for trader in traders]
+    for _ in range(3):
+        await asyncio.sleep(dice.uniform(0.05, 0.5))
+        engine.kill()
+        await asyncio.to_thread(engine.start)
+        await check_acknowledged(clients[0], Acknowledged(dict(told.states), dict(told.fills), set(told.cancelled)))
+    await asyncio.sleep(0.2)
+    for task in tasks:
+        task.cancel()
+    outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+    assert all(isinstance(outcome, asyncio.CancelledError) for outcome in outcomes), outcomes
+    await check_acknowledged(clients[0], told)
+    for client in clients:
+        await client.close()
+    assert await asyncio.to_thread(engine.stop) == 0
+    assert len(told.states) > 50
+    assert told.fills
+    check_tables(engine, told)
+    Audit(engine).check_snapshot()
+
+
+async def test_tables_from_an_older_copy_are_brought_up_to_date(engine: RunningEngine, facts: ChainFacts) -> None:
+    engine.options = ("--snapshot-every", "20")
+    facts.open_market(TRADERS)
+    engine.start()
+    async with engine.client() as client:
+        await wait_for_market(client, TRADERS)
+        told = Acknowledged()
+        trader = Trader(TRADERS[0], client, told, random.Random(3))
+        other = Trader(TRADERS[1], client, told, random.Random(4))
+        for _ in range(15):
+            await trader._place()
+            await other._place()
+        copy = engine.state / "copy.db"
+        backup(engine.database, copy)
+        for _ in range(15):
+            await trader._place()
+            await other._cancel()
+            await other._place()
+        engine.kill()
+        restore(copy, engine.database)
+        await asyncio.to_thread(engine.start)
+        await check_acknowledged(client, told)
+    assert engine.stop() == 0
+    check_tables(engine, told)
+    Audit(engine).check_snapshot()
+
+
+async def test_an_empty_database_is_filled_again_from_the_journal(engine: RunningEngine, facts: ChainFacts) -> None:
+    facts.open_market(TRADERS)
+    engine.start()
+    async with engine.client() as client:
+        await wait_for_market(client, TRADERS)
+        told = Acknowledged()
+        for number in (0, 1):
+            for _ in range(10):
+                await Trader(TRADERS[number], client, told, random.Random(number), len(told.states))._place()
+    assert engine.stop() == 0
+    remove(engine.database)
+    engine.start()
+    assert engine.stop() == 0
+    check_tables(engine, told)
+    Audit(engine).check_snapshot()

@@ -1,0 +1,193 @@
+"""The parts around the engine, one by one, where a whole process would hide what is tested."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import msgspec
+import pytest
+from sqlalchemy import text
+
+from cxdex.facts import Credited, FillSkipped, MarketStatusChanged, encode_fact
+from cxdex.market import MarketStatus
+from cxdex.nonce import pack_nonce
+from cxdex.order import Side
+from cxdex.problem import Problem
+from cxdex.storage import open_database
+from relayer.chain_feed import ChainFeed
+from relayer.client import EngineClient
+from relayer.engine.commands import ApplyFact, Place
+from relayer.engine.core import Engine
+from relayer.engine.events import FillRestored, FillVoided
+from relayer.gateway_server import GatewayServer
+from relayer.journal.segment import Segment
+from relayer.nonce_leases import LEASE_SECONDS, NonceLeases
+from relayer.order_table import OrderTables
+from relayer.projector import Projector, project
+from relayer.request_handler import RequestHandler
+from relayer.sequencer import Applied, Sequencer
+from relayer.wire import Feed
+from tests.relayer.service.running_engine import LISTED, MARKET, ChainFacts, account, signed
+
+ALICE, BOB = account(1), account(2)
+ACTIVE = MarketStatusChanged(MARKET, MarketStatus.ACTIVE, MarketStatus.PAUSED)
+
+
+class Parts:
+    """A sequencer on a real journal, inside the test's loop."""
+
+    def __init__(self, state: Path) -> None:
+        self.database = open_database(f"sqlite:///{state / 'exchange.db'}")
+        self.tables = OrderTables(self.database)
+        self.tables.open()
+        self.thread = ThreadPoolExecutor(1)
+        self.segment = Segment(state)
+        list(self.segment.recover())
+        self.applied: list[Applied] = []
+        self.sequencer = Sequencer(Engine(), self.segment, self.thread, self.applied.extend)
+        self.projector = Projector(self.tables, self.thread)
+        self.handler = RequestHandler(self.sequencer, self.projector, self.tables, self.thread, "e")
+
+
+@pytest.fixture
+def parts(tmp_path: Path) -> Parts:
+    return Parts(tmp_path)
+
+
+async def test_facts_are_read_once_and_again_from_a_table_made_anew(parts: Parts, facts: ChainFacts) -> None:
+    running = asyncio.create_task(parts.sequencer.run())
+    feed = ChainFeed(parts.database, parts.sequencer, parts.thread)
+    assert await feed.poll() == 0, "no table yet"
+    facts.append(LISTED, Credited(ALICE, 0, 5))
+    assert await feed.poll() == 2
+    assert await feed.poll() == 0
+    with parts.database.begin() as connection:
+        connection.execute(text("DELETE FROM outbox"))
+        again = [(1, 1, LISTED), (2, 2, Credited(ALICE, 0, 5)), (3, 9, Credited(ALICE, 0, 7))]
+        for seq, block, fact in again[:1]:
+            _insert(connection, seq, block, fact)
+    assert await feed.poll() == 1, "the table has fewer rows than were read: from the start"
+    with parts.database.begin() as connection:
+        for seq, block, fact in again[1:]:
+            _insert(connection, seq, block, fact)
+    assert await feed.poll() == 2
+    assert parts.sequencer.engine.balances(ALICE) == {0: (12, 0)}, "what was applied before is not applied twice"
+    restarted = ChainFeed(parts.database, parts.sequencer, parts.thread)
+    assert await restarted.poll() == 0
+    running.cancel()
+
+
+async def test_commands_that_wait_for_a_sync_go_together_and_in_order(parts: Parts) -> None:
+    fact = Credited(ALICE, 0, 1)
+    first = parts.sequencer.submit([ApplyFact(1, 1, 0, 1, False, fact)])
+    others = [parts.sequencer.submit([ApplyFact(1, n, 0, n, False, fact)]) for n in (2, 3)]
+    running = asyncio.create_task(parts.sequencer.run())
+    await asyncio.gather(first, *others)
+    assert [applied.sequence for applied in parts.applied] == [1, 2, 3]
+    assert parts.sequencer.offset == parts.segment.end
+    parts.sequencer.close()
+    await running
+    with pytest.raises(Problem, match="stopping"):
+        parts.sequencer.submit([])
+
+
+async def test_a_gateway_that_does_not_read_is_dropped(
+    parts: Parts, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = GatewayServer(parts.handler, list, max_unread_bytes=100_000)
+    path = tmp_path / "s"
+    listening = await asyncio.get_running_loop().create_unix_server(server.connect, str(path))
+    complete = asyncio.Event()
+    async with EngineClient(path) as quick:
+        await quick.subscribe(lambda feed: complete.set() if feed.seq == 299 else None)
+        with socket.socket(socket.AF_UNIX) as slow:
+            slow.connect(str(path))
+            body = b'{"msg":"Subscribe","id":1}'
+            slow.sendall(len(body).to_bytes(4, "big") + body)
+            slow.setblocking(False)
+            assert b"SubscribedReply" in await asyncio.get_running_loop().sock_recv(slow, 4096)
+            with caplog.at_level(logging.WARNING):
+                for seq in range(300):
+                    data = b'"' + b"x" * 2_000 + b'"'
+                    server.broadcast([Feed("trades", MARKET, "e", seq, seq - 1, 1, "event", msgspec.Raw(data))])
+                    await asyncio.sleep(0)
+            assert len(server.subscribers) == 1
+            assert "does not read" in caplog.text
+        async with asyncio.timeout(5):
+            await complete.wait()
+    listening.close()
+
+
+def test_a_lane_is_leased_until_its_order_arrives_or_time_is_up() -> None:
+    leases = NonceLeases(Engine().free_nonces)
+    lane = [pack_nonce(0, number, 1) for number in range(4)]
+    assert leases.lease(ALICE, 2, now=0.0) == lane[:2]
+    assert leases.lease(ALICE, 1, now=1.0) == [lane[2]]
+    assert leases.lease(BOB, 1, now=1.0) == [lane[0]]
+    leases.release(ALICE, lane[0])
+    assert leases.lease(ALICE, 1, now=2.0) == [lane[0]]
+    assert leases.lease(ALICE, 2, now=LEASE_SECONDS + 0.5) == [lane[1], lane[3]]
+    leases.sweep(now=100.0)
+    assert leases.lease(ALICE, 1, now=100.0) == [lane[0]]
+
+
+def _play(tables: OrderTables) -> tuple[Engine, list[tuple[int, list[object]]]]:
+    """A trade that the chain skips, and a reorg that takes the skip back."""
+    engine = Engine()
+    maker, taker = signed(ALICE, 0, Side.SELL, 1000, 9), signed(BOB, 0, Side.BUY, 1000, 4)
+    facts = [LISTED, ACTIVE, Credited(ALICE, 2, 10**20), Credited(BOB, 0, 10**12)]
+    commands = [ApplyFact(1, n, 0, n, False, fact) for n, fact in enumerate(facts, 1)]
+    commands += [Place(2, sent.order, sent.signature, sent.digest) for sent in (maker, taker)]
+    skip = FillSkipped(MARKET, 0, 6)
+    commands += [ApplyFact(3, 20, 0, 20, False, skip), ApplyFact(4, 20, 0, 21, True, skip)]
+    return engine, [(n, engine.apply(command)) for n, command in enumerate(commands, 1)]
+
+
+def test_a_skipped_fill_is_voided_in_the_table_and_the_order_stays_as_the_engine_has_it(tmp_path: Path) -> None:
+    for merged in (True, False):
+        database = open_database(f"sqlite:///{tmp_path / str(merged)}.db")
+        tables = OrderTables(database)
+        tables.open()
+        engine, played = _play(tables)
+        assert isinstance(played[-2][1][0], FillVoided)
+        assert isinstance(played[-1][1][0], FillRestored)
+        if merged:
+            project(tables, played[:-1])
+        else:
+            for one in played[:-1]:
+                project(tables, [one])
+        assert _voided(database) == [1]
+        project(tables, played)
+        assert _voided(database) == [0]
+        assert tables.cursor == len(played)
+        for sent in (signed(ALICE, 0, Side.SELL, 1000, 9), signed(BOB, 0, Side.BUY, 1000, 4)):
+            row, view = tables.find(sent.digest), engine.order_state(sent.digest)
+            assert row is not None
+            assert view is not None
+            assert [getattr(row, name) for name in view.__slots__] == [getattr(view, name) for name in view.__slots__]
+
+
+def test_a_second_writer_of_the_tables_is_found_out(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'x.db'}"
+    mine, other = OrderTables(open_database(url)), OrderTables(open_database(url))
+    mine.open()
+    other.open()
+    project(mine, [(1, [])])
+    with pytest.raises(Problem, match="PROJECTOR_CONFLICT"):
+        project(other, [(1, [])])
+
+
+def _voided(database) -> list[int]:
+    with database.connect() as connection:
+        return [row[0] for row in connection.execute(text("SELECT voided FROM trade"))]
+
+
+def _insert(connection, seq: int, block: int, fact) -> None:
+    connection.execute(
+        text("INSERT INTO outbox VALUES (:seq, :block, 0, 0, :payload)"),
+        {"seq": seq, "block": block, "payload": encode_fact(fact)},
+    )
