@@ -32,13 +32,17 @@ class Balance:
 
 
 class Account:
-    """`open` holds the open orders by acceptance number, so oldest first."""
+    """`open` holds the open orders by acceptance number, so oldest first.
 
-    __slots__ = ("address", "balances", "epoch", "lanes", "open")
+    first_free: no lane below it is free. A mere short cut for `free_nonces`, so snapshots leave it out.
+    """
+
+    __slots__ = ("address", "balances", "epoch", "first_free", "lanes", "open")
 
     def __init__(self, address: bytes) -> None:
         self.address = address
         self.epoch = 0
+        self.first_free = 0
         self.balances: dict[int, Balance] = {}
         self.lanes: dict[int, Lane] = {}
         self.open: dict[int, OrderRecord] = {}
@@ -54,6 +58,10 @@ class Account:
         if lane is None:
             lane = self.lanes[number] = Lane()
         return lane
+
+    def lane_may_be_free(self, number: int) -> None:
+        """Whatever may free a lane says so here."""
+        self.first_free = min(self.first_free, number)
 
     def available(self, asset: int) -> int:
         balance = self.balances.get(asset)

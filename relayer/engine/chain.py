@@ -83,7 +83,9 @@ def _revert(turn: Turn, fact: AnyFact, position: tuple[int, int]) -> None:
         case FillSettled() | FillSkipped():
             _unresolve(turn, fact.market, fact.sequence, position[0])
         case NonceRaised():
-            lane = turn.state.account(fact.account).lane(fact.lane)
+            account = turn.state.account(fact.account)
+            account.lane_may_be_free(fact.lane)
+            lane = account.lane(fact.lane)
             lane.floor = turn.state.undo.pop(position, lane.floor)
         case EpochRaised():
             account = turn.state.account(fact.account)

@@ -46,16 +46,16 @@ def free_nonces(account: Account | None, count: int, leased: Collection[int]) ->
 
     Fewer when the account has run out of lanes (2**24 of them).
     """
-    epoch, lanes = (account.epoch, account.lanes) if account else (0, {})
+    epoch, lanes, number = (account.epoch, account.lanes, account.first_free) if account else (0, {}, 0)
     nonces: list[int] = []
-    number = 0
     while len(nonces) < count and number <= MAX_LANE:
-        if number not in leased:
-            lane = lanes.get(number)
-            if lane is None:
-                nonces.append(pack_nonce(epoch, number, FIRST_SEQ))
-            elif not lane.is_busy and lane.next_seq <= MAX_SEQ:
-                nonces.append(pack_nonce(epoch, number, lane.next_seq))
+        lane = lanes.get(number)
+        seq = FIRST_SEQ if lane is None else lane.next_seq
+        if (lane is not None and lane.is_busy) or seq > MAX_SEQ:
+            if account and account.first_free == number:
+                account.first_free += 1
+        elif number not in leased:
+            nonces.append(pack_nonce(epoch, number, seq))
         number += 1
     return nonces
 

@@ -100,6 +100,7 @@ class State:
         account = self.accounts[record.order.account]
         del account.open[record.number]
         account.lanes[record.lane].is_open = False
+        account.lane_may_be_free(record.lane)
         self.open_count -= 1
         self.closed.append(record)
 

@@ -114,7 +114,9 @@ class Turn:
             (fill.maker, fill.maker_lane, fill.maker_digest),
             (fill.taker, fill.taker_lane, fill.taker_digest),
         ):
-            self.state.account(address).lane(lane).unsettled += change
+            account = self.state.account(address)
+            account.lane(lane).unsettled += change
+            account.lane_may_be_free(lane)
             record = self.state.orders.get(digest)
             if record is not None:
                 record.unsettled += change

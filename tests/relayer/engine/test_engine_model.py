@@ -16,6 +16,7 @@ from naive_matcher import NaiveMatcher
 from trading_desk import ALICE, ASSETS, BOB, BTC, CAROL, ETH, Desk, of_type
 
 from cxdex.facts import Credited, Debited, FillSettled, FillSkipped
+from cxdex.nonce import pack_nonce, unpack_nonce
 from cxdex.order import OrderType, SelfTrade, Side, TimeInForce
 from relayer.engine.core import Engine
 from relayer.engine.events import BalanceChanged, LevelChanged, OrderAccepted, OrderClosed, OrderRejected, Traded
@@ -274,6 +275,20 @@ class Flow:
                 (*key, quantity) for key, quantity in levels.items()
             ]
         self.check_events()
+
+    def free_nonces(self, who: bytes, count: int, leased: set[int]) -> list[int]:
+        """Naively: a lane is busy with a resting order or a fill on its way, and goes on from its highest seq."""
+        lanes: dict[int, int] = {}
+        busy = set(leased)
+        waiting = {digest for _, _, _, *digests in self.naive.pending for digest in digests}
+        for digest, order in self.naive.orders.items():
+            if order.account == who:
+                _, lane, seq = unpack_nonce(self.desk.orders[digest].nonce)
+                lanes[lane] = max(seq, lanes.get(lane, 0))
+                if digest in waiting or self.naive.resting(digest) is not None:
+                    busy.add(lane)
+        free = [lane for lane in range(len(lanes) + len(leased) + count) if lane not in busy][:count]
+        return [pack_nonce(0, lane, lanes.get(lane, 0) + 1) for lane in free]
 
     def check_events(self) -> None:
         """Level and balance events carry final values, each once."""
