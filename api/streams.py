@@ -102,7 +102,7 @@ class Connection:
     def heartbeat(self, now_ms: int) -> None:
         """The last sequence number of every subscription, so that a silent stall is visible."""
         self._expire_session(now_ms // 1_000)
-        channels = [{"ch": s.channel, "key": s.key, "seq": s.seq} for s in self._streams]
+        channels = [{"ch": s.channel, "key": s.key, "seq": s.seq} for s in self._streams if s not in self._held]
         self._reply(
             {
                 "op": "heartbeat",

@@ -1,4 +1,4 @@
-"""The settler's batches: one `settleBatch` transaction each."""
+"""The settler's batches: one `settleBatch` transaction each, or a `voidSequence` (then `fills` is 0)."""
 
 from __future__ import annotations
 

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from api.database import Database, table
-from indexer.tables import Checkpoint, Undo
+from indexer.tables import Checkpoint
 
 _checkpoint = table(Checkpoint)
-_undo = table(Undo)
 
 
 class ChainPosition(NamedTuple):
-    """The indexer's head. `finalized`: the newest block whose effects can no longer be rolled back."""
+    """The indexer's head. `finalized`: the newest block that the indexer never rolls back."""
 
     block: int
     block_hash: bytes
@@ -31,10 +30,7 @@ def chain_position(database: Database) -> ChainPosition | None:
     row = database.first(select(_checkpoint))
     if row is None:
         return None
-    undoable = database.first(select(func.min(_undo.c.block)))
-    oldest = undoable[0] if undoable else None
-    finalized = row.block if oldest is None else oldest - 1
-    return ChainPosition(row.block, row.hash, finalized, row.head, row.timestamp)
+    return ChainPosition(row.block, row.hash, row.undo_floor, row.head, row.timestamp)
 
 
 def as_of(database: Database) -> dict[str, Any] | None:

@@ -15,10 +15,11 @@ from api.database import Database, table
 from api.reads.chain import chain_position
 from cxdex.batch import SkipReason
 from indexer.tables import SettledFill
-from relayer.tables import BatchRow
+from relayer.tables import BatchRow, BatchSpan
 
 _fill = table(SettledFill)
 _batch = table(BatchRow)
+_span = table(BatchSpan)
 _VOIDED = 7  # SettledFill.reason when the number was passed over by voidSequence
 
 
@@ -59,33 +60,47 @@ def _settlement(trade: Row[Any], fill: Row[Any] | None, batch: Row[Any] | None, 
 
 
 def _fills_of(database: Database, trades: Sequence[Row[Any]]) -> dict[tuple[str, int], Row[Any]]:
-    sequences: dict[str, list[int]] = defaultdict(list)
-    for trade in trades:
-        sequences[trade.market].append(trade.sequence)
     wanted = (
-        and_(_fill.c.market == market, _fill.c.sequence.in_(numbers)) for market, numbers in sorted(sequences.items())
+        and_(_fill.c.market == market, _fill.c.sequence.in_(numbers))
+        for market, numbers in sorted(_sequences_of(trades).items())
     )
     columns = (_fill.c.market, _fill.c.sequence, _fill.c.block, _fill.c.tx_hash, _fill.c.reason)
     return {(row.market, row.sequence): row for row in database.rows(select(*columns).where(or_(*wanted)))}
 
 
 def _batches_of(database: Database, trades: Sequence[Row[Any]]) -> Sequence[Row[Any]]:
-    """The batches that may hold these matches, newest first, without those that failed."""
-    numbers = [trade.match_id for trade in trades]
-    overlapping = and_(_batch.c.first_match_id <= max(numbers), _batch.c.last_match_id >= min(numbers))
+    """The spans of batches that may hold these matches, newest batch first, without those that failed."""
+    sequences = _sequences_of(trades)
+    near = (
+        and_(_span.c.market == market, _span.c.first_sequence <= max(numbers), _span.c.last_sequence >= min(numbers))
+        for market, numbers in sorted(sequences.items())
+    )
     columns = (
         _batch.c.id,
         _batch.c.status,
         _batch.c.tx_hash,
         _batch.c.block,
-        _batch.c.first_match_id,
-        _batch.c.last_match_id,
+        _span.c.market,
+        _span.c.first_sequence,
+        _span.c.last_sequence,
     )
-    return database.rows(select(*columns).where(overlapping, _batch.c.status != "FAILED").order_by(_batch.c.id.desc()))
+    joined = _batch.join(_span, _span.c.batch_id == _batch.c.id)
+    return database.rows(
+        select(*columns).select_from(joined).where(or_(*near), _batch.c.status != "FAILED").order_by(_batch.c.id.desc())
+    )
 
 
-def _batch_of(trade: Row[Any], batches: Sequence[Row[Any]]) -> Row[Any] | None:
-    return next((b for b in batches if b.first_match_id <= trade.match_id <= b.last_match_id), None)
+def _batch_of(trade: Row[Any], spans: Sequence[Row[Any]]) -> Row[Any] | None:
+    return next(
+        (s for s in spans if s.market == trade.market and s.first_sequence <= trade.sequence <= s.last_sequence), None
+    )
+
+
+def _sequences_of(trades: Sequence[Row[Any]]) -> dict[str, list[int]]:
+    sequences: dict[str, list[int]] = defaultdict(list)
+    for trade in trades:
+        sequences[trade.market].append(trade.sequence)
+    return sequences
 
 
 def _reason_word(reason: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Row, or_, select
+from sqlalchemy import Row, and_, or_, select
 
 from api.cursors import decode_cursor, next_cursor
 from api.database import Database, table
@@ -13,9 +13,10 @@ from api.order_json import TermsLookup
 from api.reads.settlement import settlements_of
 from cxdex.batch import trade_id
 from cxdex.units import format_price, format_quantity, format_usdc
-from relayer.tables import TradeRow
+from relayer.tables import BatchSpan, TradeRow
 
 _trade = table(TradeRow)
+_span = table(BatchSpan)
 
 
 def list_trades(
@@ -42,12 +43,14 @@ def list_fills(
     ], following
 
 
-def trades_between(
-    database: Database, terms_of: TermsLookup, first_match_id: int, last_match_id: int, limit: int
-) -> list[dict[str, Any]]:
-    """The matches of one batch, in the order in which it settles them."""
-    chosen = select(_trade).where(_trade.c.match_id.between(first_match_id, last_match_id))
-    rows = database.rows(chosen.order_by(_trade.c.match_id).limit(limit))
+def trades_of_batch(database: Database, terms_of: TermsLookup, batch: int, limit: int) -> list[dict[str, Any]]:
+    """The matches of one batch, in the order in which they were made."""
+    inside = and_(
+        _span.c.market == _trade.c.market,
+        _trade.c.sequence.between(_span.c.first_sequence, _span.c.last_sequence),
+    )
+    statement = select(_trade).join(_span, inside).where(_span.c.batch_id == batch)
+    rows = database.rows(statement.order_by(_trade.c.match_id).limit(limit))
     return [
         {**_match(row, terms_of), "settlement": settlement}
         for row, settlement in zip(rows, settlements_of(database, rows), strict=True)

@@ -9,7 +9,7 @@ from fastapi import APIRouter
 from api.fields import read_integer
 from api.reads.batches import find_batch, list_batches
 from api.reads.chain import as_of
-from api.reads.trades import trades_between
+from api.reads.trades import trades_of_batch
 from api.routes.inputs import Cursor, Limit, Shared
 from api.schemas.market import BatchDetail, BatchPage
 from cxdex.problem import Problem
@@ -32,6 +32,5 @@ def get_settlement(context: Shared, batch: str) -> dict[str, Any]:
     found = find_batch(context.database, read_integer(batch, "batch", most=2**62))
     if found is None:
         raise Problem("NOT_FOUND", "there is no such batch", field="batch", given=batch)
-    first, last = int(found["firstMatchId"]), int(found["lastMatchId"])
-    trades = trades_between(context.database, context.markets.terms_of, first, last, MAX_TRADES_SHOWN)
+    trades = trades_of_batch(context.database, context.markets.terms_of, found["id"], MAX_TRADES_SHOWN)
     return {**found, "trades": trades, "asOf": as_of(context.database)}
