@@ -50,8 +50,8 @@ class Stack:
             require_free_port(layout.node_port, "Pass another with --node-port.")
             require_free_port(layout.api_port, "Pass another one: `make up API_PORT=8001`.")
             self._add(node_process(layout, marker(layout)))
-            progress("contracts")
-            self.deploy(progress)
+            progress("contracts, compiled and deployed")
+            self.deploy()
             for title, child in service_processes(layout):
                 progress(title)
                 self._add(child)
@@ -63,14 +63,14 @@ class Stack:
             self.stop()
             raise
 
-    def deploy(self, progress: Progress) -> None:
+    def deploy(self) -> None:
         # Imported here: the compiler takes seconds to load, and a resumed exchange does not need it.
         from scripts.exchange import Options, deploy
 
         layout = self.layout
         options = Options(demo=True, withdrawal_delay=layout.withdrawal_delay)
         try:
-            deploy(layout.rpc_url, layout.keys, layout.deployment, options, progress)
+            deploy(layout.rpc_url, layout.keys, layout.deployment, options)
         except Problem as problem:
             raise StackError(f"the contracts could not be deployed: {problem}") from problem
 
