@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, inspect
 
 from indexer.halt import Halt
 from indexer.rows import STATE_SPECS, Key, TableSpec, table_spec
@@ -32,7 +32,7 @@ def read_snapshot(engine: Engine, block: int | None) -> Snapshot:
     """Raises Halt NOT_STARTED, or BLOCK_OUT_OF_REACH when the rows of that block are not to be had."""
     with engine.connect().execution_options(read_only=True) as connection:
         sql = Sql(connection)
-        checkpoint = sql.find(_CHECKPOINT, (1,))
+        checkpoint = sql.find(_CHECKPOINT, (1,)) if inspect(connection).has_table(_CHECKPOINT.name) else None
         if checkpoint is None:
             raise Halt("NOT_STARTED", "the database is empty", allowed="run `python -m indexer run`")
         at, hashed, floor = checkpoint[0], checkpoint[1], checkpoint[5]
