@@ -38,6 +38,7 @@ def test_anyone_may_claim_after_the_delay_and_only_the_owner_is_paid(funded: Wor
     assert funded.usdc.call("balanceOf", ALICE) == AMOUNT
     assert funded.usdc.call("balanceOf", STRANGER) == 0
     assert funded.vault.call("pendingTotal", USDC) == 0
+    assert funded.vault.call("withdrawals", identity) == ("0x" + "00" * 20, 0, 0, False, 0)
 
 
 def test_attack_50_a_claim_without_request_or_a_second_one_is_refused(funded: World, refuses) -> None:
