@@ -11,6 +11,7 @@ Source: https://eips.ethereum.org/EIPS/eip-712
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from cxdex.keccak import keccak
@@ -149,6 +150,7 @@ def market_hash(symbol: str) -> bytes:
     return _text(symbol)
 
 
+@lru_cache(maxsize=4096)
 def to_checksum(address: bytes) -> str:
     """EIP-55 checksummed address."""
     plain = address.hex()
