@@ -1,0 +1,152 @@
+"""Deposits, withdrawals and claims as transactions, against a node on paper; the real one is in the end-to-end test."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from eth_abi.abi import encode
+from eth_account import Account
+from eth_account.typed_transactions import TypedTransaction
+from hexbytes import HexBytes
+
+from cxdex.client import custody
+from cxdex.client.session import Session
+from cxdex.client.steps import NodeCall
+from cxdex.eip712 import to_checksum
+from cxdex.keccak import keccak
+from cxdex.problem import Problem
+from cxdex.wallet import LocalWallet
+from tests.cxdex.client.exchange_script import STATUS, Script
+from tests.cxdex.order_strategies import ACCOUNT, DOMAIN, KEY
+
+VAULT, USDC = STATUS["contracts"]["Vault"], STATUS["contracts"]["USDC"]  # type: ignore[index]
+
+
+def selector(signature: str) -> str:
+    return keccak(signature.encode())[:4].hex()
+
+
+class Node:
+    """Balance, allowance, and a log of the transactions that were sent."""
+
+    def __init__(self, *, balance: int = 10**9, allowance: int = 0, chain_id: int = DOMAIN.chain_id) -> None:
+        self.views = {selector("balanceOf(address)"): balance, selector("allowance(address,address)"): allowance}
+        self.chain_id = chain_id
+        self.refusal: dict[str, Any] | None = None
+        self.logs: list[dict[str, Any]] = []
+        self.sent: list[tuple[str, str]] = []
+        self.receipt_polls = 2
+
+    def __call__(self, call: NodeCall) -> dict[str, Any]:
+        if call.method == "eth_estimateGas" and self.refusal:
+            return {"error": self.refusal}
+        return {"result": getattr(self, call.method)(*call.params)}
+
+    def eth_chainId(self) -> str:
+        return hex(self.chain_id)
+
+    def eth_call(self, call: dict[str, str], _block: str) -> str:
+        return "0x" + self.views[call["data"][2:10]].to_bytes(32, "big").hex()
+
+    def eth_estimateGas(self, _call: dict[str, str]) -> str:
+        return hex(100_000)
+
+    def eth_getBlockByNumber(self, _number: str, _full: bool) -> dict[str, str]:
+        return {"baseFeePerGas": hex(7)}
+
+    def eth_getTransactionCount(self, account: str, _block: str) -> str:
+        assert account == to_checksum(ACCOUNT)
+        return hex(len(self.sent))
+
+    def eth_sendRawTransaction(self, raw: str) -> str:
+        assert Account.recover_transaction(raw).lower() == "0x" + ACCOUNT.hex()
+        fields = TypedTransaction.from_bytes(HexBytes(raw)).as_dict()
+        self.sent.append((to_checksum(bytes(fields["to"])), bytes(fields["data"]).hex()))
+        return "0x" + "77" * 32
+
+    def eth_getTransactionReceipt(self, _hash: str) -> dict[str, Any] | None:
+        self.receipt_polls -= 1
+        if self.receipt_polls >= 0:
+            return None
+        return {"status": "0x1", "blockNumber": "0x5", "gasUsed": "0x6", "logs": self.logs}
+
+
+@pytest.fixture
+def session() -> Session:
+    return Session(LocalWallet(KEY))
+
+
+def script_with(node: Node) -> Script:
+    script = Script()
+    script.node = node
+    return script
+
+
+def test_a_deposit_approves_exactly_that_and_deposits_it(session: Session) -> None:
+    node = Node()
+    transaction = script_with(node).run(custody.deposit(session, "12.5", "USDC"))
+    amount = (12_500_000).to_bytes(32, "big").hex()
+    approve = selector("approve(address,uint256)") + bytes(12).hex() + VAULT[2:] + amount
+    assert node.sent == [(USDC, approve), (VAULT, selector("deposit(uint256)") + amount)]
+    assert (transaction.block, transaction.gas_used) == (5, 6)
+
+
+def test_an_allowance_that_is_there_is_used(session: Session) -> None:
+    node = Node(allowance=12_500_000)
+    script_with(node).run(custody.deposit(session, "12.5", "USDC"))
+    assert [to for to, _ in node.sent] == [VAULT]
+
+
+@pytest.mark.parametrize(
+    ("amount", "code"),
+    [("1000.000001", "WALLET_BALANCE_INSUFFICIENT"), ("0", "DECIMAL_INVALID"), (1.5, "NUMBER_NOT_STRING")],
+)
+def test_a_deposit_that_cannot_be_is_refused_before_it_is_signed(session: Session, amount: Any, code: str) -> None:
+    node = Node()
+    with pytest.raises(Problem) as caught:
+        script_with(node).run(custody.deposit(session, amount, "USDC"))
+    assert caught.value.code == code
+    assert node.sent == []
+
+
+def test_a_withdrawal_gets_its_number_from_the_chain(session: Session) -> None:
+    node = Node()
+    topic = keccak(b"WithdrawRequested(uint256,address,uint256,uint256,bool,uint256,uint256)").hex()
+    words = [
+        "0x" + topic,
+        *("0x" + encode(["uint256"], [number]).hex() for number in (41, int.from_bytes(ACCOUNT, "big"), 0)),
+    ]
+    data = encode(["uint256", "bool", "uint256", "uint256"], [25_000_000, True, 1_900_000_000, 7])
+    stranger = {"address": USDC, "topics": words, "data": "0x" + bytes(128).hex()}
+    node.logs = [stranger, {"address": VAULT, "topics": words, "data": "0x" + data.hex()}]
+    request = script_with(node).run(custody.withdraw(session, "25", "USDC", True))
+    assert (request.id, request.claimable_at) == (41, 1_900_000_000)
+    expected = (
+        selector("requestWithdraw(uint256,uint256,bool)")
+        + encode(["uint256", "uint256", "bool"], [0, 25_000_000, True]).hex()
+    )
+    assert node.sent == [(VAULT, expected)]
+
+
+def test_the_contracts_reason_is_told_and_nothing_is_signed(session: Session) -> None:
+    node = Node()
+    reason = keccak(b"Error(string)")[:4] + encode(["string"], ["V:DELAY"])
+    node.refusal = {"code": 3, "message": "execution reverted", "data": "0x" + reason.hex()}
+    with pytest.raises(Problem) as caught:
+        script_with(node).run(custody.claim(session, 41))
+    assert (caught.value.code, caught.value.given) == ("TRANSACTION_REVERTED", "V:DELAY")
+    assert node.sent == []
+
+
+def test_a_node_of_another_chain_is_not_used(session: Session) -> None:
+    node = Node(chain_id=1)
+    with pytest.raises(Problem, match="NODE_WRONG_CHAIN"):
+        script_with(node).run(custody.claim(session, "41"))
+    assert node.sent == []
+
+
+def test_an_unknown_asset_names_the_known_ones(session: Session) -> None:
+    with pytest.raises(Problem) as caught:
+        script_with(Node()).run(custody.withdraw(session, "1", "DOGE", False))
+    assert (caught.value.code, caught.value.allowed) == ("ASSET_UNKNOWN", "USDC, CXPT, sBTC")
