@@ -55,16 +55,15 @@ implements: ISettlement
 # ------------------------------------------------------------------ types
 
 struct Cursor:
-    digest: bytes32  # the order's id
     account: address  # zero: the cursor is empty
+    digest: bytes32  # the order's id
     terms: uint256  # as in the entry
-    expiry: uint256  # unix seconds
-    word: uint256  # the account word as stored
-    lanes: uint256  # the lane word as stored; zero for lanes 0 and 1, which are in the account word
+    stop: uint256  # zero, or why the order can no longer trade: MAKER_CANCELLED or MAKER_EXPIRED
+    left: uint256  # lots that the order may still fill
     cash: uint256  # 1e-6 USDC, after the fills so far
     base: uint256  # base asset, after the fills so far
-    filled: uint256  # lots, after the fills so far
-    live: bool  # not cancelled
+    word: uint256  # the account word as stored
+    lanes: uint256  # the lane word as stored; unused for lanes 0 and 1, which are in the account word
     moved: bool  # storage is behind this cursor
 
 
@@ -73,6 +72,13 @@ struct Market:
     word: uint256  # as stored
     sequence: uint256  # the next fill's number
     fees: uint256  # 1e-6 USDC accrued
+    quote: uint256  # 1e-6 USDC a lot and tick
+    lot: uint256  # base units a lot
+    min_lots: uint256
+    maker_bps: uint256
+    taker_bps: uint256
+    base_key: uint256  # baseAsset << 160: with an account, the key of its balance
+    event_bits: uint256  # marketIndex where the Fill event has it
 
 
 # ------------------------------------------------------------------ constants
@@ -98,17 +104,16 @@ PRICE_SHIFT: constant(uint256) = 16
 QUANTITY_SHIFT: constant(uint256) = 80
 SEQ_SHIFT: constant(uint256) = 120
 LANE_SHIFT: constant(uint256) = 144
+LANE_OUTSIDE_ACCOUNT: constant(uint256) = (2**24 - 2) << 144  # zero for lanes 0 and 1
 EPOCH_SHIFT: constant(uint256) = 168
 NONCE_SHIFT: constant(uint256) = 120
 SIDE_BIT: constant(uint256) = order_hash.IS_BUY << order_hash.FLAGS_SHIFT
-TYPE_BIT: constant(uint256) = order_hash.IS_MARKET << order_hash.FLAGS_SHIFT
-TIF_SHIFT: constant(uint256) = order_hash.FLAGS_SHIFT + order_hash.TIME_IN_FORCE_SHIFT
 
 # Words of the Fill and FillSkipped events.
 FILL_PRICE_SHIFT: constant(uint256) = 40
 FILL_SEQUENCE_SHIFT: constant(uint256) = 104
 FILL_MARKET_SHIFT: constant(uint256) = 144
-FILL_SIDE_SHIFT: constant(uint256) = 160
+TAKER_IS_BUYER: constant(uint256) = 1 << 160
 MAKER_NONCE_SHIFT: constant(uint256) = 64
 TAKER_FEE_SHIFT: constant(uint256) = 128
 MAKER_FEE_SHIFT: constant(uint256) = 192
@@ -120,6 +125,7 @@ MAKER_EXPIRED: constant(uint256) = 3
 TAKER_EXPIRED: constant(uint256) = 4
 BUYER_BALANCE: constant(uint256) = 5
 SELLER_BALANCE: constant(uint256) = 6
+TAKER_STOP: constant(uint256) = 1  # added to a maker's reason, the taker's
 
 # Market status.
 PAUSED: constant(uint256) = 1
@@ -258,111 +264,118 @@ def settleBatch(entryCount: uint256):
     market: Market = empty(Market)
     maker: Cursor = empty(Cursor)
     taker: Cursor = empty(Cursor)
+    position: uint256 = HEAD_BYTES
 
-    for i: uint256 in range(entryCount, bound=MAX_ENTRIES):
-        who: uint256 = 0
-        terms: uint256 = 0
-        r: uint256 = 0
-        vs: uint256 = 0
-        who, terms, r, vs = abi_decode(
-            slice(msg.data, HEAD_BYTES + ENTRY_BYTES * i, ENTRY_BYTES), (uint256, uint256, uint256, uint256)
-        )
-        role: uint256 = who >> ROLE_SHIFT
+    for _i: uint256 in range(entryCount, bound=MAX_ENTRIES):
+        entry: order_hash.Entry = abi_decode(slice(msg.data, position, ENTRY_BYTES), order_hash.Entry)
+        position = unsafe_add(position, ENTRY_BYTES)  # below HEAD_BYTES + ENTRY_BYTES * MAX_ENTRIES
+        role: uint256 = entry.who >> ROLE_SHIFT
 
         if role == MARKET:
-            assert who == MARKET_ENTRY and vs == 0, "S:ENTRY"
-            self._flush(maker, market.word)
-            self._flush(taker, market.word)
+            assert entry.who == MARKET_ENTRY and entry.vs == 0, "S:ENTRY"
+            self._flush(maker, market.base_key)
+            self._flush(taker, market.base_key)
             self._flush_market(market)
             maker = empty(Cursor)
             taker = empty(Cursor)
-            market = self._load_market(convert(terms, bytes32), r)
+            market = self._load_market(convert(entry.terms, bytes32), entry.r)
             continue
 
-        assert role <= TAKER, "S:ENTRY"
-        assert market.hash != empty(bytes32), "S:MARKET"
-        account: address = convert(who & MASK_160, address)
-        if role == MAKER or maker.account == account:
-            self._flush(maker, market.word)
-            maker = empty(Cursor)
-        if role == TAKER or taker.account == account:
-            self._flush(taker, market.word)
-            taker = empty(Cursor)
+        account: address = convert(entry.who & MASK_160, address)
         if role == MAKER:
-            maker = self._load_order(who, terms, r, vs, market.hash, market.word, domain)
+            if maker.moved:
+                self._flush(maker, market.base_key)
+            if taker.account == account:
+                self._flush(taker, market.base_key)
+                taker = empty(Cursor)
+            maker = self._load_order(entry, market.hash, market.base_key, domain)
         else:
-            taker = self._load_order(who, terms, r, vs, market.hash, market.word, domain)
+            assert role == TAKER, "S:ENTRY"
+            if taker.moved:
+                self._flush(taker, market.base_key)
+            if maker.account == account:
+                self._flush(maker, market.base_key)
+                maker = empty(Cursor)
+            taker = self._load_order(entry, market.hash, market.base_key, domain)
 
-        quantity: uint256 = who >> FILL_SHIFT & MASK_40
+        quantity: uint256 = entry.who >> FILL_SHIFT & MASK_40
         if quantity == 0:
             continue
 
         # -------- what only a faulty relayer can cause: the batch reverts
-        assert maker.account != empty(address) and taker.account != empty(address), "S:CURSOR"
-        self._require_match(maker.terms, taker.terms, quantity, market.word)
-
-        price: uint256 = maker.terms >> PRICE_SHIFT & MASK_64
+        assert maker.account != empty(address), "S:CURSOR"
+        assert taker.account != empty(address), "S:CURSOR"
+        assert quantity >= market.min_lots, "S:LOTS"
+        assert (maker.terms ^ taker.terms) & SIDE_BIT != 0, "S:SIDE"
         taker_buys: bool = taker.terms & SIDE_BIT != 0
+        price: uint256 = maker.terms >> PRICE_SHIFT & MASK_64
+        if taker_buys:
+            assert taker.terms >> PRICE_SHIFT & MASK_64 >= price, "S:PRICE"
+        else:
+            assert taker.terms >> PRICE_SHIFT & MASK_64 <= price, "S:PRICE"
+
         fill_terms: uint256 = (
-            quantity
-            | price << FILL_PRICE_SHIFT
-            | market.sequence << FILL_SEQUENCE_SHIFT
-            | (market.word >> packing.MARKET_INDEX_SHIFT & MASK_16) << FILL_MARKET_SHIFT
-            | convert(taker_buys, uint256) << FILL_SIDE_SHIFT
+            quantity | price << FILL_PRICE_SHIFT | market.sequence << FILL_SEQUENCE_SHIFT | market.event_bits
         )
-        market.sequence += 1
+        if taker_buys:
+            fill_terms |= TAKER_IS_BUYER
+        market.sequence = unsafe_add(market.sequence, 1)  # at most MAX_ENTRIES above 40 bits
 
         # -------- what a trader can cause alone: the fill is skipped
         reason: uint256 = 0
-        if not maker.live:
-            reason = MAKER_CANCELLED
-        elif not taker.live:
-            reason = TAKER_CANCELLED
-        elif maker.expiry <= block.timestamp:
-            reason = MAKER_EXPIRED
-        elif taker.expiry <= block.timestamp:
-            reason = TAKER_EXPIRED
+        if maker.stop | taker.stop != 0:
+            reason = self._stop_reason(maker.stop, taker.stop)
         else:
-            maker_filled: uint256 = maker.filled + quantity
-            taker_filled: uint256 = taker.filled + quantity
-            assert maker_filled <= maker.terms >> QUANTITY_SHIFT & MASK_40, "S:OVERFILL"
-            assert taker_filled <= taker.terms >> QUANTITY_SHIFT & MASK_40, "S:OVERFILL"
+            assert quantity <= maker.left, "S:OVERFILL"
+            assert quantity <= taker.left, "S:OVERFILL"
 
-            notional: uint256 = quantity * price * (market.word >> packing.QUOTE_SHIFT & MASK_32)
-            amount: uint256 = quantity * 10 ** (market.word >> packing.LOT_EXPONENT_SHIFT & MASK_8)
-            maker_fee: uint256 = self._fee(
-                notional, market.word >> packing.MAKER_FEE_SHIFT & MASK_16, maker.terms & MASK_16
-            )
-            taker_fee: uint256 = self._fee(
-                notional, market.word >> packing.TAKER_FEE_SHIFT & MASK_16, taker.terms & MASK_16
-            )
+            # Below 2**136, 2**100 and 2**153: 40-bit lots, 64-bit ticks, 32-bit quote, lots of at most
+            # 10**18, 16-bit rates. No balance comes near 2**255.
+            notional: uint256 = unsafe_mul(unsafe_mul(quantity, price), market.quote)
+            amount: uint256 = unsafe_mul(quantity, market.lot)
+
+            # The market's rate rounds up, the signed cap rounds down, and the cap wins.
+            maker_fee: uint256 = unsafe_div(unsafe_add(unsafe_mul(notional, market.maker_bps), BPS - 1), BPS)
+            fee_cap: uint256 = unsafe_div(unsafe_mul(notional, maker.terms & MASK_16), BPS)
+            if fee_cap < maker_fee:
+                maker_fee = fee_cap
+            taker_fee: uint256 = unsafe_div(unsafe_add(unsafe_mul(notional, market.taker_bps), BPS - 1), BPS)
+            fee_cap = unsafe_div(unsafe_mul(notional, taker.terms & MASK_16), BPS)
+            if fee_cap < taker_fee:
+                taker_fee = fee_cap
+
+            # Each subtraction follows its comparison; a fee is below the notional it is taken from, because
+            # rates are below 100 % (see openMarket). Cash is held to 112 bits when it is written.
             if taker_buys:
-                if taker.cash < notional + taker_fee:
+                cost: uint256 = unsafe_add(notional, taker_fee)
+                if taker.cash < cost:
                     reason = BUYER_BALANCE
                 elif maker.base < amount:
                     reason = SELLER_BALANCE
                 else:
-                    taker.cash -= notional + taker_fee
-                    maker.cash += notional - maker_fee
-                    maker.base -= amount
+                    taker.cash = unsafe_sub(taker.cash, cost)
+                    maker.cash = unsafe_add(maker.cash, unsafe_sub(notional, maker_fee))
+                    maker.base = unsafe_sub(maker.base, amount)
                     taker.base += amount
             else:
-                if maker.cash < notional + maker_fee:
+                cost: uint256 = unsafe_add(notional, maker_fee)
+                if maker.cash < cost:
                     reason = BUYER_BALANCE
                 elif taker.base < amount:
                     reason = SELLER_BALANCE
                 else:
-                    maker.cash -= notional + maker_fee
-                    taker.cash += notional - taker_fee
-                    taker.base -= amount
+                    maker.cash = unsafe_sub(maker.cash, cost)
+                    taker.cash = unsafe_add(taker.cash, unsafe_sub(notional, taker_fee))
+                    taker.base = unsafe_sub(taker.base, amount)
                     maker.base += amount
 
             if reason == 0:
-                maker.filled = maker_filled
-                taker.filled = taker_filled
+                assert maker_fee | taker_fee <= MASK_64, "S:PACK"
+                maker.left = unsafe_sub(maker.left, quantity)  # checked above
+                taker.left = unsafe_sub(taker.left, quantity)
                 maker.moved = True
                 taker.moved = True
-                market.fees += maker_fee + taker_fee
+                market.fees = unsafe_add(market.fees, unsafe_add(maker_fee, taker_fee))  # 64 bits each
                 log Fill(
                     makerOrder=maker.digest,
                     takerOrder=taker.digest,
@@ -376,18 +389,19 @@ def settleBatch(entryCount: uint256):
                         | maker_fee << MAKER_FEE_SHIFT
                     ),
                 )
-        if reason != 0:
-            log FillSkipped(
-                makerOrder=maker.digest,
-                takerOrder=taker.digest,
-                maker=maker.account,
-                taker=taker.account,
-                terms=fill_terms,
-                reason=reason,
-            )
+                continue
 
-    self._flush(maker, market.word)
-    self._flush(taker, market.word)
+        log FillSkipped(
+            makerOrder=maker.digest,
+            takerOrder=taker.digest,
+            maker=maker.account,
+            taker=taker.account,
+            terms=fill_terms,
+            reason=reason,
+        )
+
+    self._flush(maker, market.base_key)
+    self._flush(taker, market.base_key)
     self._flush_market(market)
 
 
@@ -554,10 +568,8 @@ def laneOf(account: address, lane: uint256) -> (uint256, uint256):
     """
     @notice A lane's lowest live seq, and the lots its orders with that seq have filled.
     """
-    seq: uint256 = 0
-    filled: uint256 = 0
-    seq, filled = self._lane(account, lane)
-    return seq, filled
+    stored: uint256 = self._lane(account, lane)
+    return stored >> packing.SEQ_SHIFT, stored & packing.MAX_FILLED
 
 
 @external
@@ -614,7 +626,19 @@ def _load_market(market: bytes32, first_sequence: uint256) -> Market:
     assert word >> packing.STATUS_SHIFT == ACTIVE, "S:MARKET"
     sequence: uint256 = word >> packing.SEQUENCE_SHIFT & MASK_40
     assert first_sequence == sequence, "S:SEQ"
-    return Market(hash=market, word=word, sequence=sequence, fees=word & packing.MAX_FEES)
+    return Market(
+        hash=market,
+        word=word,
+        sequence=sequence,
+        fees=word & packing.MAX_FEES,
+        quote=word >> packing.QUOTE_SHIFT & MASK_32,
+        lot=10 ** (word >> packing.LOT_EXPONENT_SHIFT & MASK_8),
+        min_lots=word >> packing.MIN_LOTS_SHIFT & MASK_24,
+        maker_bps=word >> packing.MAKER_FEE_SHIFT & MASK_16,
+        taker_bps=word >> packing.TAKER_FEE_SHIFT & MASK_16,
+        base_key=(word >> packing.BASE_ASSET_SHIFT & MASK_16) << ASSET_SHIFT,
+        event_bits=(word >> packing.MARKET_INDEX_SHIFT & MASK_16) << FILL_MARKET_SHIFT,
+    )
 
 
 @internal
@@ -625,103 +649,86 @@ def _flush_market(market: Market):
 
 @internal
 @view
-def _load_order(
-    who: uint256, terms: uint256, r: uint256, vs: uint256, market: bytes32, market_word: uint256, domain: bytes32
-) -> Cursor:
+def _load_order(entry: order_hash.Entry, market: bytes32, base_key: uint256, domain: bytes32) -> Cursor:
     """
     @dev An order with its owner's balances and its progress. Reverts unless its account signed it. An order
-         is live if its epoch is the account's and its seq is the lane's (fills add up) or newer (it starts
-         at zero). The last seq is never live: it is what a cancel of the one before leaves behind.
+         is alive if its epoch is the account's and its seq is the lane's (fills add up) or newer (it starts
+         at zero). The last seq is never alive: it is what cancelling the one before leaves behind.
     """
-    account: address = convert(who & MASK_160, address)
-    expiry: uint256 = who >> EXPIRY_SHIFT & MASK_40
-    digest: bytes32 = order_hash._order_digest(account, expiry, terms, market, domain)
-    assert account != empty(address) and order_hash._signer(digest, r, vs) == account, "S:SIG"
+    assert market != empty(bytes32), "S:MARKET"
+    digest: bytes32 = order_hash._authenticated(entry, market, domain)
 
+    account: address = convert(entry.who & MASK_160, address)
     word: uint256 = self.accounts[account]
     lanes: uint256 = 0
-    lane: uint256 = terms >> LANE_SHIFT & MASK_24
     stored: uint256 = 0
-    if lane < packing.LANES_IN_ACCOUNT:
-        stored = word >> packing._lane_shift(lane) & MASK_64
+    if entry.terms & LANE_OUTSIDE_ACCOUNT == 0:
+        stored = packing._account_lane(word, entry.terms >> LANE_SHIFT & 1)
     else:
+        lane: uint256 = entry.terms >> LANE_SHIFT & MASK_24
         lanes = self.lanes[self._lane_key(account, lane)]
-        stored = lanes >> packing._lane_shift(lane) & MASK_64
+        stored = packing._slot_lane(lanes, lane)
 
-    seq: uint256 = terms >> SEQ_SHIFT & MASK_24
-    stored_seq: uint256 = stored >> packing.SEQ_SHIFT
-    filled: uint256 = 0
-    if seq == stored_seq:
-        filled = stored & packing.MAX_FILLED
+    left: uint256 = entry.terms >> QUANTITY_SHIFT & MASK_40
+    stop: uint256 = 0
+    if entry.who >> EXPIRY_SHIFT & MASK_40 <= block.timestamp:
+        stop = MAKER_EXPIRED
+    seq: uint256 = entry.terms >> SEQ_SHIFT & MASK_24
+    if seq == stored >> packing.SEQ_SHIFT:
+        filled: uint256 = stored & packing.MAX_FILLED
+        if filled < left:
+            left = unsafe_sub(left, filled)
+        else:
+            left = 0  # filled beyond its quantity: an amendment of this order was larger
+    elif seq < stored >> packing.SEQ_SHIFT:
+        stop = MAKER_CANCELLED
+    if seq == packing.MAX_SEQ or (entry.terms >> EPOCH_SHIFT ^ word >> packing.EPOCH_SHIFT) & MASK_16 != 0:
+        stop = MAKER_CANCELLED
     return Cursor(
-        digest=digest,
         account=account,
-        terms=terms,
-        expiry=expiry,
+        digest=digest,
+        terms=entry.terms,
+        stop=stop,
+        left=left,
+        cash=word & MASK_112,
+        base=self.assets[base_key | convert(account, uint256)],
         word=word,
         lanes=lanes,
-        cash=word & MASK_112,
-        base=self.assets[self._base_key(account, market_word)],
-        filled=filled,
-        live=(
-            seq >= stored_seq
-            and seq != packing.MAX_SEQ
-            and terms >> EPOCH_SHIFT & MASK_16 == word >> packing.EPOCH_SHIFT & MASK_16
-        ),
         moved=False,
     )
 
 
 @internal
-def _flush(cursor: Cursor, market_word: uint256):
+def _flush(cursor: Cursor, base_key: uint256):
     """
     @dev Writes each slot of the cursor's account once, if a fill moved it.
     """
     if not cursor.moved:
         return
-    lane: uint256 = cursor.terms >> LANE_SHIFT & MASK_24
-    seq: uint256 = cursor.terms >> SEQ_SHIFT & MASK_24
-    offset: uint256 = packing._lane_shift(lane)
-    word: uint256 = packing._with_cash(cursor.word, cursor.cash)
-    if lane < packing.LANES_IN_ACCOUNT:
-        word = packing._with_lane(word, offset, seq, cursor.filled)
+    # `left` began at most at the quantity, and only fell
+    progress: uint256 = (cursor.terms >> SEQ_SHIFT & MASK_24) << packing.SEQ_SHIFT | unsafe_sub(
+        cursor.terms >> QUANTITY_SHIFT & MASK_40, cursor.left
+    )
+    if cursor.terms & LANE_OUTSIDE_ACCOUNT == 0:
+        self.accounts[cursor.account] = packing._with_cash_and_lane(
+            cursor.word, cursor.cash, cursor.terms >> LANE_SHIFT & 1, progress
+        )
     else:
-        self.lanes[self._lane_key(cursor.account, lane)] = packing._with_lane(cursor.lanes, offset, seq, cursor.filled)
-    self.accounts[cursor.account] = word
-    self.assets[self._base_key(cursor.account, market_word)] = cursor.base
+        lane: uint256 = cursor.terms >> LANE_SHIFT & MASK_24
+        self.lanes[self._lane_key(cursor.account, lane)] = packing._with_slot_lane(cursor.lanes, lane, progress)
+        self.accounts[cursor.account] = packing._with_cash(cursor.word, cursor.cash)
+    self.assets[base_key | convert(cursor.account, uint256)] = cursor.base
 
 
 @internal
 @pure
-def _require_match(maker: uint256, taker: uint256, quantity: uint256, market_word: uint256):
+def _stop_reason(maker_stop: uint256, taker_stop: uint256) -> uint256:
     """
-    @dev The two orders may trade this many lots with one another.
+    @dev Cancelled before expired, the maker before the taker: the smallest of the reasons.
     """
-    assert (maker ^ taker) & SIDE_BIT != 0, "S:SIDE"
-    maker_tif: uint256 = maker >> TIF_SHIFT & order_hash.TIME_IN_FORCE_MASK
-    assert maker & TYPE_BIT == 0, "S:MAKER"
-    assert maker_tif == order_hash.TIF_GTC or maker_tif == order_hash.TIF_POST_ONLY, "S:MAKER"
-    assert taker >> TIF_SHIFT & order_hash.TIME_IN_FORCE_MASK != order_hash.TIF_POST_ONLY, "S:TAKER"
-    maker_limit: uint256 = maker >> PRICE_SHIFT & MASK_64
-    taker_limit: uint256 = taker >> PRICE_SHIFT & MASK_64
-    if taker & SIDE_BIT != 0:
-        assert taker_limit >= maker_limit, "S:PRICE"
-    else:
-        assert taker_limit <= maker_limit, "S:PRICE"
-    assert quantity >= market_word >> packing.MIN_LOTS_SHIFT & MASK_24, "S:LOTS"
-
-
-@internal
-@pure
-def _fee(notional: uint256, fee_bps: uint256, max_fee_bps: uint256) -> uint256:
-    """
-    @dev The market's rate rounds up, the signed cap rounds down, and the cap wins.
-    """
-    fee: uint256 = (notional * fee_bps + BPS - 1) // BPS
-    cap: uint256 = notional * max_fee_bps // BPS
-    fee = min(fee, cap)
-    assert fee <= MASK_64, "S:PACK"
-    return fee
+    if taker_stop == 0 or (maker_stop != 0 and maker_stop <= taker_stop):
+        return maker_stop
+    return taker_stop + TAKER_STOP
 
 
 # ------------------------------------------------------------------ internal: ledger
@@ -748,32 +755,26 @@ def _raise_lane(account: address, lane: uint256, seq: uint256):
     """
     @dev Orders of the lane up to and including `seq` are dead from here on.
     """
-    stored_seq: uint256 = 0
-    filled: uint256 = 0
-    stored_seq, filled = self._lane(account, lane)
     next_seq: uint256 = min(seq + 1, packing.MAX_SEQ)
-    if next_seq <= stored_seq:
+    if next_seq <= self._lane(account, lane) >> packing.SEQ_SHIFT:
         return
-    offset: uint256 = packing._lane_shift(lane)
+    progress: uint256 = next_seq << packing.SEQ_SHIFT  # nothing filled
     if lane < packing.LANES_IN_ACCOUNT:
-        self.accounts[account] = packing._with_lane(self.accounts[account], offset, next_seq, 0)
+        word: uint256 = self.accounts[account]
+        self.accounts[account] = packing._with_cash_and_lane(word, word & MASK_112, lane, progress)
     else:
         key: uint256 = self._lane_key(account, lane)
-        self.lanes[key] = packing._with_lane(self.lanes[key], offset, next_seq, 0)
+        self.lanes[key] = packing._with_slot_lane(self.lanes[key], lane, progress)
     log NonceRaised(account=account, lane=lane, seq=next_seq)
 
 
 @internal
 @view
-def _lane(account: address, lane: uint256) -> (uint256, uint256):
+def _lane(account: address, lane: uint256) -> uint256:
     assert lane <= packing.MAX_LANE, "S:LANE"
-    word: uint256 = 0
     if lane < packing.LANES_IN_ACCOUNT:
-        word = self.accounts[account]
-    else:
-        word = self.lanes[self._lane_key(account, lane)]
-    stored: uint256 = word >> packing._lane_shift(lane) & MASK_64
-    return stored >> packing.SEQ_SHIFT, stored & packing.MAX_FILLED
+        return packing._account_lane(self.accounts[account], lane)
+    return packing._slot_lane(self.lanes[self._lane_key(account, lane)], lane)
 
 
 @internal
@@ -787,9 +788,3 @@ def _lane_key(account: address, lane: uint256) -> uint256:
 def _asset_key(account: address, asset: uint256) -> uint256:
     assert asset <= MAX_ASSET, "S:ASSET"  # a larger number would lose its top bits and name another slot
     return asset << ASSET_SHIFT | convert(account, uint256)
-
-
-@internal
-@pure
-def _base_key(account: address, market_word: uint256) -> uint256:
-    return (market_word >> packing.BASE_ASSET_SHIFT & MASK_16) << ASSET_SHIFT | convert(account, uint256)

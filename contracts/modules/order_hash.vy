@@ -12,6 +12,13 @@
      flags = isBuy 1 | isMarket 1 | timeInForce 3 | selfTrade 2 | reduceOnly 1
 """
 
+struct Entry:
+    who: uint256  # account 160 | expiry 40 | fill 40 | role 8 | signature kind 8
+    terms: uint256
+    r: uint256  # EIP-2098 compact signature
+    vs: uint256
+
+
 DOMAIN_TYPEHASH: constant(bytes32) = keccak256(
     "EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"
 )
@@ -44,15 +51,16 @@ IS_MARKET: constant(uint256) = 2
 TIME_IN_FORCE_SHIFT: constant(uint256) = 2
 TIME_IN_FORCE_MASK: constant(uint256) = 7
 SELF_TRADE_SHIFT: constant(uint256) = 5
-SELF_TRADE_MASK: constant(uint256) = 3
 REDUCE_ONLY: constant(uint256) = 128
-MAX_FLAGS: constant(uint256) = 255
 
 # Numbers of the time-in-force words.
-TIF_GTC: constant(uint256) = 0
 TIF_IOC: constant(uint256) = 1
 TIF_FOK: constant(uint256) = 2
 TIF_POST_ONLY: constant(uint256) = 3
+
+# An entry's role and signature kind together; the only kind is 0, ECDSA.
+ROLE_SHIFT: constant(uint256) = 240
+MAKER: constant(uint256) = 0
 
 # Half of the order of secp256k1: a larger s is the malleable twin of a signature (EIP-2).
 MAX_LOW_S: constant(uint256) = 57896044618658097711785492504343953926418782139537452191302581570759080747168
@@ -60,6 +68,7 @@ MAX_LOW_S: constant(uint256) = 5789604461865809771178549250434395392641878213953
 MASK_16: constant(uint256) = 2**16 - 1
 MASK_40: constant(uint256) = 2**40 - 1
 MASK_64: constant(uint256) = 2**64 - 1
+MASK_160: constant(uint256) = 2**160 - 1
 MASK_255: constant(uint256) = 2**255 - 1
 
 
@@ -75,72 +84,87 @@ def _domain_separator() -> bytes32:
 
 @internal
 @pure
-def _order_digest(
-    account: address, expiry: uint256, terms: uint256, market: bytes32, domain: bytes32
-) -> bytes32:
+def _authenticated(entry: Entry, market: bytes32, domain: bytes32) -> bytes32:
     """
-    @dev The digest of the order that `terms` packs. Reverts on a flag that has no meaning on spot:
-         reduceOnly, an unknown word, a bit that is not assigned, a MARKET order that may rest.
+    @dev The digest of the order in an entry. Reverts unless its account signed it (EIP-2098, low s), and on
+         flags that do not fit its role, see `_words`.
     """
-    flags: uint256 = terms >> FLAGS_SHIFT
-    assert flags < REDUCE_ONLY, "S:FLAGS"  # also refuses every bit above reduceOnly
-
+    order_type: bytes32 = LIMIT
+    time_in_force: bytes32 = GTC
+    self_trade: bytes32 = CANCEL_TAKER
+    flags: uint256 = entry.terms >> FLAGS_SHIFT
+    if flags > IS_BUY:  # anything but LIMIT, GTC, CANCEL_TAKER
+        order_type, time_in_force, self_trade = self._words(flags, entry.who >> ROLE_SHIFT == MAKER)
     side: bytes32 = SELL
     if flags & IS_BUY != 0:
         side = BUY
 
-    order_type: bytes32 = LIMIT
-    time_in_force: bytes32 = GTC
-    tif: uint256 = flags >> TIME_IN_FORCE_SHIFT & TIME_IN_FORCE_MASK
-    if flags & IS_MARKET != 0:
-        assert tif == TIF_IOC or tif == TIF_FOK, "S:FLAGS"
-        order_type = MARKET
-    if tif != TIF_GTC:
-        assert tif <= TIF_POST_ONLY, "S:FLAGS"
-        time_in_force = IOC
-        if tif == TIF_FOK:
-            time_in_force = FOK
-        elif tif == TIF_POST_ONLY:
-            time_in_force = POST_ONLY
-
-    self_trade: bytes32 = CANCEL_TAKER
-    choice: uint256 = flags >> SELF_TRADE_SHIFT  # two bits are left: reduceOnly is zero
-    if choice != 0:
-        self_trade = CANCEL_MAKER
-        if choice == 2:
-            self_trade = CANCEL_BOTH
-        elif choice == 3:
-            self_trade = DECREMENT
-
-    struct_hash: bytes32 = keccak256(
-        abi_encode(
-            ORDER_TYPEHASH,
-            account,
-            market,
-            side,
-            order_type,
-            time_in_force,
-            terms >> 80 & MASK_40,  # quantity
-            terms >> 16 & MASK_64,  # limitPrice
-            terms & MASK_16,  # maxFeeBps
-            empty(uint256),  # maxCollateral: minting within a fill is not offered
-            self_trade,
-            False,  # reduceOnly
-            expiry,
-            terms >> 120 & MASK_64,  # nonce
+    digest: bytes32 = keccak256(
+        concat(
+            DIGEST_PREFIX,
+            domain,
+            keccak256(
+                abi_encode(
+                    ORDER_TYPEHASH,
+                    entry.who & MASK_160,  # account
+                    market,
+                    side,
+                    order_type,
+                    time_in_force,
+                    entry.terms >> 80 & MASK_40,  # quantity
+                    entry.terms >> 16 & MASK_64,  # limitPrice
+                    entry.terms & MASK_16,  # maxFeeBps
+                    empty(uint256),  # maxCollateral: minting within a fill is not offered
+                    self_trade,
+                    False,  # reduceOnly
+                    entry.who >> 160 & MASK_40,  # expiry
+                    entry.terms >> 120 & MASK_64,  # nonce
+                )
+            ),
         )
     )
-    return keccak256(concat(DIGEST_PREFIX, domain, struct_hash))
+    s: uint256 = entry.vs & MASK_255
+    assert s <= MAX_LOW_S, "S:SIG"
+    signer: uint256 = convert(ecrecover(digest, unsafe_add(27, entry.vs >> 255), entry.r, s), uint256)
+    assert signer != 0, "S:SIG"  # what ecrecover gives when no key can have signed
+    assert signer == entry.who & MASK_160, "S:SIG"
+    return digest
 
 
 @internal
 @pure
-def _signer(digest: bytes32, r: uint256, vs: uint256) -> address:
+def _words(flags: uint256, is_maker: bool) -> (bytes32, bytes32, bytes32):
     """
-    @dev Who signed, from an EIP-2098 compact signature. Zero when no key can have made it; a high s
-         counts as such.
+    @dev Hashes of the order's type, time in force and self-trade words.
     """
-    s: uint256 = vs & MASK_255
-    if s > MAX_LOW_S:
-        return empty(address)
-    return ecrecover(digest, 27 + (vs >> 255), r, s)
+    assert flags < REDUCE_ONLY, "S:FLAGS"  # also refuses every bit above reduceOnly
+    tif: uint256 = flags >> TIME_IN_FORCE_SHIFT & TIME_IN_FORCE_MASK
+    assert tif <= TIF_POST_ONLY, "S:FLAGS"
+    never_rests: bool = tif == TIF_IOC or tif == TIF_FOK
+    if is_maker:
+        assert not never_rests, "S:MAKER"
+    else:
+        assert tif != TIF_POST_ONLY, "S:TAKER"
+
+    order_type: bytes32 = LIMIT
+    if flags & IS_MARKET != 0:
+        assert never_rests, "S:FLAGS"
+        order_type = MARKET
+
+    time_in_force: bytes32 = GTC
+    if tif == TIF_IOC:
+        time_in_force = IOC
+    elif tif == TIF_FOK:
+        time_in_force = FOK
+    elif tif == TIF_POST_ONLY:
+        time_in_force = POST_ONLY
+
+    self_trade: bytes32 = CANCEL_TAKER
+    choice: uint256 = flags >> SELF_TRADE_SHIFT  # two bits are left: reduceOnly is zero
+    if choice == 1:
+        self_trade = CANCEL_MAKER
+    elif choice == 2:
+        self_trade = CANCEL_BOTH
+    elif choice == 3:
+        self_trade = DECREMENT
+    return order_type, time_in_force, self_trade

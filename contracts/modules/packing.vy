@@ -35,6 +35,9 @@ MAX_SEQUENCE: constant(uint256) = MASK_40
 # account word
 EPOCH_SHIFT: constant(uint256) = 112
 FIRST_LANE_SHIFT: constant(uint256) = 128
+SECOND_LANE_SHIFT: constant(uint256) = 192
+KEEPS_EPOCH_AND_LANE_1: constant(uint256) = MASK_16 << 112 | MASK_64 << 192
+KEEPS_EPOCH_AND_LANE_0: constant(uint256) = MASK_16 << 112 | MASK_64 << 128
 LANE_BITS: constant(uint256) = 64
 LANES_IN_ACCOUNT: constant(uint256) = 2
 LANES_PER_SLOT: constant(uint256) = 4
@@ -74,23 +77,46 @@ def _with_epoch(account: uint256, epoch: uint256) -> uint256:
 
 @internal
 @pure
-def _with_lane(word: uint256, offset: uint256, seq: uint256, filled: uint256) -> uint256:
+def _with_cash_and_lane(account: uint256, cash: uint256, lane: uint256, progress: uint256) -> uint256:
     """
-    @dev `offset` is where the lane begins in an account word or in a lane word, see `_lane_shift`.
+    @dev The account word with another cash balance and another lane 0 or 1.
     """
-    assert seq <= MAX_SEQ and filled <= MAX_FILLED, "S:PACK"
-    return word & ~(MASK_64 << offset) | (seq << SEQ_SHIFT | filled) << offset
+    assert cash <= MAX_CASH, "S:PACK"
+    assert progress <= MASK_64, "S:PACK"
+    if lane == 0:
+        return account & KEEPS_EPOCH_AND_LANE_1 | progress << FIRST_LANE_SHIFT | cash
+    return account & KEEPS_EPOCH_AND_LANE_0 | progress << SECOND_LANE_SHIFT | cash
 
 
 @internal
 @pure
-def _lane_shift(lane: uint256) -> uint256:
+def _account_lane(account: uint256, lane: uint256) -> uint256:
     """
-    @dev Lanes 0 and 1 live in the account word; the others four to a slot, at lane % 4.
+    @dev Lane 0 or 1.
     """
-    if lane < LANES_IN_ACCOUNT:
-        return FIRST_LANE_SHIFT + lane * LANE_BITS
-    return lane % LANES_PER_SLOT * LANE_BITS
+    if lane == 0:
+        return account >> FIRST_LANE_SHIFT & MASK_64
+    return account >> SECOND_LANE_SHIFT
+
+
+@internal
+@pure
+def _with_slot_lane(lanes: uint256, lane: uint256, progress: uint256) -> uint256:
+    """
+    @dev The lane word with another lane of number 2 or more.
+    """
+    assert progress <= MASK_64, "S:PACK"
+    offset: uint256 = lane % LANES_PER_SLOT * LANE_BITS
+    return lanes & ~(MASK_64 << offset) | progress << offset
+
+
+@internal
+@pure
+def _slot_lane(lanes: uint256, lane: uint256) -> uint256:
+    """
+    @dev A lane of number 2 or more.
+    """
+    return lanes >> lane % LANES_PER_SLOT * LANE_BITS & MASK_64
 
 
 @internal
