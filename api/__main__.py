@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import logging
 import os
+import signal
 import socket
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import uvicorn
+from sqlalchemy.exc import SQLAlchemyError
 
 from api.app import create_app
 from api.context import Settings
@@ -18,6 +23,7 @@ from cxdex.problem import Problem
 
 EXIT_USAGE = 2
 SHUTDOWN_SECONDS = 5
+MAX_PORT = 65_535
 MAX_SOCKET_MESSAGE = 64 * 1024
 
 
@@ -32,9 +38,12 @@ def main() -> int:
         database = arguments.database or f"sqlite:///{state / 'exchange.db'}"
         app = create_app(Settings(state, database, arguments.rpc, deployment))
     except Problem as problem:
-        remedy = f" ({problem.allowed})" if problem.allowed else ""
-        print(f"api: {problem.detail}{remedy}", file=sys.stderr)
-        return EXIT_USAGE
+        return _refuse(f"{problem.detail} ({problem.allowed})" if problem.allowed else problem.detail)
+    except (SQLAlchemyError, ImportError) as error:  # ImportError: the URL names a driver that is not installed
+        reason = str(error).splitlines()[0]
+        return _refuse(f"the database cannot be used: {reason} (sqlite:///path or postgresql+psycopg://...)")
+    except OSError as error:
+        return _refuse(f"{error.strerror}: {error.filename}")
     config = uvicorn.Config(
         app,
         log_config=None,
@@ -49,7 +58,13 @@ def main() -> int:
 
 
 class _Server(uvicorn.Server):
-    """Says `ready` once it accepts connections."""
+    """Says `ready` once it accepts connections. A signal ends it with status 0: it is how it is meant to stop."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, self.handle_exit, number, None)
+        yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -60,7 +75,7 @@ class _Server(uvicorn.Server):
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m api", description="The HTTP and WebSocket API of the exchange.")
     parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=8000)
+    parser.add_argument("--port", type=_port, default=8000)
     parser.add_argument("--state", default=os.environ.get("CXDEX_STATE", ".state"), help="folder of this exchange")
     parser.add_argument(
         "--database", default=os.environ.get("CXDEX_DATABASE_URL"), help="default: exchange.db in --state"
@@ -68,6 +83,17 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--rpc", default=os.environ.get("CXDEX_RPC_URL", "http://127.0.0.1:8545"), help="Ethereum node")
     parser.add_argument("--deployment", type=Path, help="default: deployment.json in --state")
     return parser.parse_args()
+
+
+def _refuse(reason: str) -> int:
+    print(f"api: {reason}", file=sys.stderr)
+    return EXIT_USAGE
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > MAX_PORT:
+        raise argparse.ArgumentTypeError(f"{text} is not a port: 0 to {MAX_PORT}")
+    return int(text)
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -18,7 +18,7 @@ from api.markets import MarketDirectory
 from api.reads.markets import listed_markets
 from cxdex.problem import Problem
 from relayer.client import EngineClient
-from relayer.wire import Feed
+from relayer.wire import Feed, MarketState
 
 RETRY_SECONDS = 0.5
 
@@ -68,9 +68,13 @@ class FeedReader:
 
     async def _learn_markets(self) -> None:
         with contextlib.suppress(SQLAlchemyError):  # the database may be away too; the next round asks again
-            listed = await asyncio.to_thread(listed_markets, self._database)
+            listed = await asyncio.to_thread(self._read_listings)
             if listed:
                 self._markets.replace(listed)
+
+    def _read_listings(self) -> list[MarketState]:
+        with self._database.snapshot() as reader:
+            return listed_markets(reader)
 
     def _take(self, feed: Feed) -> None:
         if feed.channel == "markets" or feed.type == "snapshot":

@@ -348,4 +348,7 @@ async def beat(connections: set[Connection]) -> None:
         await asyncio.sleep(HEARTBEAT_SECONDS)
         now_ms = time.time_ns() // 1_000_000
         for connection in tuple(connections):
-            connection.heartbeat(now_ms)
+            try:
+                connection.heartbeat(now_ms)
+            except Exception:
+                log.exception("a heartbeat failed")  # the other connections still get theirs

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import select
 
 from api.cursors import decode_cursor, next_cursor
-from api.database import Database, table
+from api.database import Reader, table
 from api.markets import MarketDirectory, format_amount
 from indexer.tables import AccountBalance, SynthAsset, Withdrawal
 
@@ -16,19 +16,19 @@ _withdrawal = table(Withdrawal)
 _synth = table(SynthAsset)
 
 
-def settled_balances(database: Database, account: bytes) -> dict[int, int]:
+def settled_balances(reader: Reader, account: bytes) -> dict[int, int]:
     """Asset number to the amount that the contract's ledger holds, as of the indexer's head."""
-    rows = database.rows(select(_balance.c.asset, _balance.c.amount).where(_balance.c.account == account))
+    rows = reader.rows(select(_balance.c.asset, _balance.c.amount).where(_balance.c.account == account))
     return {row.asset: row.amount for row in rows}
 
 
-def synth_symbols(database: Database) -> dict[int, str]:
+def synth_symbols(reader: Reader) -> dict[int, str]:
     """Asset number to symbol, for synths."""
-    return {row.asset: row.symbol for row in database.rows(select(_synth.c.asset, _synth.c.symbol))}
+    return {row.asset: row.symbol for row in reader.rows(select(_synth.c.asset, _synth.c.symbol))}
 
 
 def list_withdrawals(
-    database: Database, markets: MarketDirectory, account: bytes, limit: int, cursor: str | None
+    reader: Reader, markets: MarketDirectory, account: bytes, limit: int, cursor: str | None
 ) -> tuple[list[dict[str, Any]], str | None]:
     """(newest first, cursor of the next page)."""
     kind = f"withdrawals {account.hex()}"
@@ -36,7 +36,7 @@ def list_withdrawals(
     after = decode_cursor(kind, cursor)
     if after is not None:
         statement = statement.where(_withdrawal.c.id < after)
-    rows = database.rows(statement.order_by(_withdrawal.c.id.desc()).limit(limit + 1))
+    rows = reader.rows(statement.order_by(_withdrawal.c.id.desc()).limit(limit + 1))
     shown = [
         {
             "id": str(row.id),

@@ -7,25 +7,25 @@ from typing import Any
 from sqlalchemy import Row, select
 
 from api.cursors import decode_cursor, next_cursor
-from api.database import Database, table
+from api.database import Reader, table
 from relayer.tables import BatchRow
 
 _batch = table(BatchRow)
 _CURSOR = "settlements"
 
 
-def list_batches(database: Database, limit: int, cursor: str | None) -> tuple[list[dict[str, Any]], str | None]:
+def list_batches(reader: Reader, limit: int, cursor: str | None) -> tuple[list[dict[str, Any]], str | None]:
     """(newest first, cursor of the next page)."""
     statement = select(_batch)
     after = decode_cursor(_CURSOR, cursor)
     if after is not None:
         statement = statement.where(_batch.c.id < after)
-    rows = database.rows(statement.order_by(_batch.c.id.desc()).limit(limit + 1))
+    rows = reader.rows(statement.order_by(_batch.c.id.desc()).limit(limit + 1))
     return [_to_json(row) for row in rows[:limit]], next_cursor(_CURSOR, [row.id for row in rows], limit)
 
 
-def find_batch(database: Database, batch: int) -> dict[str, Any] | None:
-    row = database.first(select(_batch).where(_batch.c.id == batch))
+def find_batch(reader: Reader, batch: int) -> dict[str, Any] | None:
+    row = reader.first(select(_batch).where(_batch.c.id == batch))
     return _to_json(row) if row else None
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import select
 
 from api.cursors import decode_cursor, next_cursor
-from api.database import Database, table
+from api.database import Reader, table
 from cxdex.market import MarketTerms
 from cxdex.units import format_price, format_quantity, format_usdc
 from indexer.tables import Candle
@@ -16,7 +16,7 @@ _candle = table(Candle)
 
 
 def list_candles(
-    database: Database,
+    reader: Reader,
     terms: MarketTerms,
     *,
     since: int | None,
@@ -34,7 +34,7 @@ def list_candles(
     after = decode_cursor(kind, cursor)
     if after is not None:
         statement = statement.where(_candle.c.minute < after)
-    rows = database.rows(statement.order_by(_candle.c.minute.desc()).limit(limit + 1))
+    rows = reader.rows(statement.order_by(_candle.c.minute.desc()).limit(limit + 1))
     following = next_cursor(kind, [row.minute for row in rows], limit)
     candles = [
         {

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import select
 
-from api.database import Database, table
+from api.database import Reader, table
 from indexer.tables import Checkpoint
 
 _checkpoint = table(Checkpoint)
@@ -25,14 +25,14 @@ class ChainPosition(NamedTuple):
         return {"block": self.block, "blockHash": "0x" + self.block_hash.hex(), "finalized": self.finalized}
 
 
-def chain_position(database: Database) -> ChainPosition | None:
+def chain_position(reader: Reader) -> ChainPosition | None:
     """None while the indexer has not committed anything."""
-    row = database.first(select(_checkpoint))
+    row = reader.first(select(_checkpoint))
     if row is None:
         return None
     return ChainPosition(row.block, row.hash, row.undo_floor, row.head, row.timestamp)
 
 
-def as_of(database: Database) -> dict[str, Any] | None:
-    position = chain_position(database)
+def as_of(reader: Reader) -> dict[str, Any] | None:
+    position = chain_position(reader)
     return position.to_json() if position else None

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from sqlalchemy import select
 
-from api.database import Database, table
+from api.database import Reader, table
 from indexer.tables import MarketListing
 from relayer.wire import MarketState
 
 _listing = table(MarketListing)
 
 
-def listed_markets(database: Database) -> list[MarketState]:
+def listed_markets(reader: Reader) -> list[MarketState]:
     return [
         MarketState(
             symbol=row.symbol,
@@ -28,5 +28,5 @@ def listed_markets(database: Database) -> list[MarketState]:
             next_sequence=row.next_sequence,
             settled_sequence=row.next_sequence,
         )
-        for row in database.rows(select(_listing))
+        for row in reader.rows(select(_listing))
     ]

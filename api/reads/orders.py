@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Row, select
 
 from api.cursors import decode_cursor, next_cursor
-from api.database import Database, table
+from api.database import Reader, table
 from cxdex.order import Order, OrderType, SelfTrade, Side, TimeInForce
 from relayer.tables import OrderRow
 from relayer.wire import OrderState
@@ -16,13 +16,13 @@ _order = table(OrderRow)
 _CURSOR = "orders"
 
 
-def find_order(database: Database, digest: bytes) -> OrderState | None:
-    row = database.first(select(_order).where(_order.c.digest == digest))
+def find_order(reader: Reader, digest: bytes) -> OrderState | None:
+    row = reader.first(select(_order).where(_order.c.digest == digest))
     return _state_of(row) if row else None
 
 
 def list_orders(
-    database: Database, account: bytes, *, market: str | None, status: str | None, limit: int, cursor: str | None
+    reader: Reader, account: bytes, *, market: str | None, status: str | None, limit: int, cursor: str | None
 ) -> tuple[list[OrderState], str | None]:
     """(newest first, cursor of the next page). Raises FIELD_INVALID for a foreign cursor."""
     statement = select(_order).where(_order.c.account == account)
@@ -33,7 +33,7 @@ def list_orders(
     after = decode_cursor(_CURSOR, cursor)
     if after is not None:
         statement = statement.where(_order.c.accepted < after)
-    rows = database.rows(statement.order_by(_order.c.accepted.desc()).limit(limit + 1))
+    rows = reader.rows(statement.order_by(_order.c.accepted.desc()).limit(limit + 1))
     following = next_cursor(_CURSOR, [row.accepted for row in rows], limit)
     return [_state_of(row) for row in rows[:limit]], following
 

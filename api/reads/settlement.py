@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Row, and_, or_, select
 
-from api.database import Database, table
+from api.database import Reader, table
 from api.reads.chain import chain_position
 from cxdex.batch import SkipReason
 from indexer.tables import SettledFill
@@ -23,13 +23,13 @@ _span = table(BatchSpan)
 _VOIDED = 7  # SettledFill.reason when the number was passed over by voidSequence
 
 
-def settlements_of(database: Database, trades: Sequence[Row[Any]]) -> list[dict[str, Any]]:
+def settlements_of(reader: Reader, trades: Sequence[Row[Any]]) -> list[dict[str, Any]]:
     """For each trade row: {"status", "transaction", "block", "batch", "reason"}, in the order given."""
     if not trades:
         return []
-    fills = _fills_of(database, trades)
-    batches = _batches_of(database, trades)
-    position = chain_position(database)
+    fills = _fills_of(reader, trades)
+    batches = _batches_of(reader, trades)
+    position = chain_position(reader)
     finalized = position.finalized if position else -1
     return [
         _settlement(trade, fills.get((trade.market, trade.sequence)), _batch_of(trade, batches), finalized)
@@ -59,16 +59,16 @@ def _settlement(trade: Row[Any], fill: Row[Any] | None, batch: Row[Any] | None, 
     }
 
 
-def _fills_of(database: Database, trades: Sequence[Row[Any]]) -> dict[tuple[str, int], Row[Any]]:
+def _fills_of(reader: Reader, trades: Sequence[Row[Any]]) -> dict[tuple[str, int], Row[Any]]:
     wanted = (
         and_(_fill.c.market == market, _fill.c.sequence.in_(numbers))
         for market, numbers in sorted(_sequences_of(trades).items())
     )
     columns = (_fill.c.market, _fill.c.sequence, _fill.c.block, _fill.c.tx_hash, _fill.c.reason)
-    return {(row.market, row.sequence): row for row in database.rows(select(*columns).where(or_(*wanted)))}
+    return {(row.market, row.sequence): row for row in reader.rows(select(*columns).where(or_(*wanted)))}
 
 
-def _batches_of(database: Database, trades: Sequence[Row[Any]]) -> Sequence[Row[Any]]:
+def _batches_of(reader: Reader, trades: Sequence[Row[Any]]) -> Sequence[Row[Any]]:
     """The spans of batches that may hold these matches, newest batch first, without those that failed."""
     sequences = _sequences_of(trades)
     near = (
@@ -85,7 +85,7 @@ def _batches_of(database: Database, trades: Sequence[Row[Any]]) -> Sequence[Row[
         _span.c.last_sequence,
     )
     joined = _batch.join(_span, _span.c.batch_id == _batch.c.id)
-    return database.rows(
+    return reader.rows(
         select(*columns).select_from(joined).where(or_(*near), _batch.c.status != "FAILED").order_by(_batch.c.id.desc())
     )
 
@@ -104,4 +104,7 @@ def _sequences_of(trades: Sequence[Row[Any]]) -> dict[str, list[int]]:
 
 
 def _reason_word(reason: int) -> str:
-    return "VOIDED" if reason == _VOIDED else SkipReason(reason).name
+    if reason == _VOIDED:
+        return "VOIDED"
+    known = {member.value: member.name for member in SkipReason}
+    return known.get(reason, f"REASON_{reason}")

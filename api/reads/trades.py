@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Row, and_, or_, select
 
 from api.cursors import decode_cursor, next_cursor
-from api.database import Database, table
+from api.database import Reader, table
 from api.order_json import TermsLookup
 from api.reads.settlement import settlements_of
 from cxdex.batch import trade_id
@@ -20,50 +20,50 @@ _span = table(BatchSpan)
 
 
 def list_trades(
-    database: Database, terms_of: TermsLookup, market: str, limit: int, cursor: str | None
+    reader: Reader, terms_of: TermsLookup, market: str, limit: int, cursor: str | None
 ) -> tuple[list[dict[str, Any]], str | None]:
     """(newest first, cursor of the next page). Orders are named, accounts are not."""
     kind = f"trades {market}"
-    rows, following = _page(database, select(_trade).where(_trade.c.market == market), kind, limit, cursor)
+    rows, following = _page(reader, select(_trade).where(_trade.c.market == market), kind, limit, cursor)
     return [
         {**_match(row, terms_of), "settlement": settlement}
-        for row, settlement in zip(rows, settlements_of(database, rows), strict=True)
+        for row, settlement in zip(rows, settlements_of(reader, rows), strict=True)
     ], following
 
 
 def list_fills(
-    database: Database, terms_of: TermsLookup, account: bytes, limit: int, cursor: str | None
+    reader: Reader, terms_of: TermsLookup, account: bytes, limit: int, cursor: str | None
 ) -> tuple[list[dict[str, Any]], str | None]:
     """The account's side of its matches, newest first."""
     mine = or_(_trade.c.maker == account, _trade.c.taker == account)
-    rows, following = _page(database, select(_trade).where(mine), f"fills {account.hex()}", limit, cursor)
+    rows, following = _page(reader, select(_trade).where(mine), f"fills {account.hex()}", limit, cursor)
     return [
         {**_side_of(row, account, terms_of), "settlement": settlement}
-        for row, settlement in zip(rows, settlements_of(database, rows), strict=True)
+        for row, settlement in zip(rows, settlements_of(reader, rows), strict=True)
     ], following
 
 
-def trades_of_batch(database: Database, terms_of: TermsLookup, batch: int, limit: int) -> list[dict[str, Any]]:
+def trades_of_batch(reader: Reader, terms_of: TermsLookup, batch: int, limit: int) -> list[dict[str, Any]]:
     """The matches of one batch, in the order in which they were made."""
     inside = and_(
         _span.c.market == _trade.c.market,
         _trade.c.sequence.between(_span.c.first_sequence, _span.c.last_sequence),
     )
     statement = select(_trade).join(_span, inside).where(_span.c.batch_id == batch)
-    rows = database.rows(statement.order_by(_trade.c.match_id).limit(limit))
+    rows = reader.rows(statement.order_by(_trade.c.match_id).limit(limit))
     return [
         {**_match(row, terms_of), "settlement": settlement}
-        for row, settlement in zip(rows, settlements_of(database, rows), strict=True)
+        for row, settlement in zip(rows, settlements_of(reader, rows), strict=True)
     ]
 
 
 def _page(
-    database: Database, statement: Any, kind: str, limit: int, cursor: str | None
+    reader: Reader, statement: Any, kind: str, limit: int, cursor: str | None
 ) -> tuple[Sequence[Row[Any]], str | None]:
     after = decode_cursor(kind, cursor)
     if after is not None:
         statement = statement.where(_trade.c.match_id < after)
-    rows = database.rows(statement.order_by(_trade.c.match_id.desc()).limit(limit + 1))
+    rows = reader.rows(statement.order_by(_trade.c.match_id.desc()).limit(limit + 1))
     return rows[:limit], next_cursor(kind, [row.match_id for row in rows], limit)
 
 

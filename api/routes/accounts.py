@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 
 from api.balances import balances_to_json
+from api.context import Context
 from api.reads.accounts import list_withdrawals, settled_balances
 from api.reads.chain import as_of
 from api.reads.trades import list_fills
@@ -22,16 +23,16 @@ MAX_NONCES = 50
 async def get_balances(context: Shared, account: OwnAccount) -> dict[str, Any]:
     """The engine's count beside the contract's. They differ by the fills that have not settled yet."""
     reply = await context.engine.account(account)
-    settled = await asyncio.to_thread(settled_balances, context.database, account)
-    stamp = await asyncio.to_thread(as_of, context.database)
+    settled, stamp = await asyncio.to_thread(_settled, context, account)
     return {"data": balances_to_json(context.markets, reply.balances, settled), "asOf": stamp}
 
 
 @router.get("/fills", response_model=FillPage)
 def get_fills(context: Shared, account: Account, limit: Limit = LIMIT_DEFAULT, cursor: Cursor = None) -> dict[str, Any]:
     """The account's matches, newest first, with settlement matched, submitted, mined, final or skipped."""
-    rows, following = list_fills(context.database, context.markets.terms_of, account, limit, cursor)
-    return {"data": rows, "next": following, "asOf": as_of(context.database)}
+    with context.database.snapshot() as reader:
+        rows, following = list_fills(reader, context.markets.terms_of, account, limit, cursor)
+        return {"data": rows, "next": following, "asOf": as_of(reader)}
 
 
 @router.get("/withdrawals", response_model=WithdrawalPage)
@@ -39,8 +40,9 @@ def get_withdrawals(
     context: Shared, account: Account, limit: Limit = LIMIT_DEFAULT, cursor: Cursor = None
 ) -> dict[str, Any]:
     """Withdrawals, newest first, as the chain has them."""
-    rows, following = list_withdrawals(context.database, context.markets, account, limit, cursor)
-    return {"data": rows, "next": following, "asOf": as_of(context.database)}
+    with context.database.snapshot() as reader:
+        rows, following = list_withdrawals(reader, context.markets, account, limit, cursor)
+        return {"data": rows, "next": following, "asOf": as_of(reader)}
 
 
 @router.get("/nonce", response_model=NonceList)
@@ -49,3 +51,8 @@ async def get_nonces(
 ) -> dict[str, Any]:
     """Free nonces, cheapest lanes first. Two devices that ask at once get different ones."""
     return {"nonces": [str(nonce) for nonce in await context.engine.next_nonces(account, count)]}
+
+
+def _settled(context: Context, account: bytes) -> tuple[dict[int, int], dict[str, Any] | None]:
+    with context.database.snapshot() as reader:
+        return settled_balances(reader, account), as_of(reader)

@@ -53,8 +53,9 @@ async def get_book(
 def get_trades(context: Shared, market: str, limit: Limit = LIMIT_DEFAULT, cursor: Cursor = None) -> dict[str, Any]:
     """Matches, newest first, each with where it is on its way to the chain."""
     symbol = context.markets.find(market).terms.symbol
-    rows, following = list_trades(context.database, context.markets.terms_of, symbol, limit, cursor)
-    return {"data": rows, "next": following, "asOf": as_of(context.database)}
+    with context.database.snapshot() as reader:
+        rows, following = list_trades(reader, context.markets.terms_of, symbol, limit, cursor)
+        return {"data": rows, "next": following, "asOf": as_of(reader)}
 
 
 @router.get("/candles/{market}", response_model=CandlePage)
@@ -69,15 +70,12 @@ def get_candles(
 ) -> dict[str, Any]:
     """Settled fills by minute of block time, newest first. A minute without a fill is absent."""
     del interval  # one minute is the only one that is kept
-    rows, following = list_candles(
-        context.database,
-        context.markets.find(market).terms,
-        since=None if since is None else since // 60_000 * 60,
-        until=None if until is None else until // 1_000,
-        limit=limit,
-        cursor=cursor,
-    )
-    return {"data": rows, "next": following, "asOf": as_of(context.database)}
+    terms = context.markets.find(market).terms
+    first = None if since is None else since // 60_000 * 60
+    last = None if until is None else until // 1_000
+    with context.database.snapshot() as reader:
+        rows, following = list_candles(reader, terms, since=first, until=last, limit=limit, cursor=cursor)
+        return {"data": rows, "next": following, "asOf": as_of(reader)}
 
 
 async def _refresh(context: Context) -> None:

@@ -48,7 +48,8 @@ def get_orders(
     if account is not None:
         require_own(read_address(account, "account"), session)
     symbol = context.markets.find(market).terms.symbol if market is not None else None
-    states, following = list_orders(context.database, session, market=symbol, status=status, limit=limit, cursor=cursor)
+    with context.database.snapshot() as reader:
+        states, following = list_orders(reader, session, market=symbol, status=status, limit=limit, cursor=cursor)
     return {"data": [_json(context, state) for state in states], "next": following}
 
 
@@ -83,7 +84,12 @@ async def _find(context: Context, digest: bytes) -> OrderState | None:
     if context.engine.is_connected:
         with contextlib.suppress(Problem):
             state = await context.engine.order(digest)
-    return state or await asyncio.to_thread(find_order, context.database, digest)
+    return state or await asyncio.to_thread(_find_stored, context, digest)
+
+
+def _find_stored(context: Context, digest: bytes) -> OrderState | None:
+    with context.database.snapshot() as reader:
+        return find_order(reader, digest)
 
 
 def _json(context: Context, state: OrderState) -> dict[str, Any]:

@@ -22,15 +22,18 @@ MAX_TRADES_SHOWN = 2_000
 @router.get("", response_model=BatchPage)
 def get_settlements(context: Shared, limit: Limit = DEFAULT_BATCHES, cursor: Cursor = None) -> dict[str, Any]:
     """settleBatch transactions, newest first."""
-    rows, following = list_batches(context.database, limit, cursor)
+    with context.database.snapshot() as reader:
+        rows, following = list_batches(reader, limit, cursor)
     return {"data": rows, "next": following}
 
 
 @router.get("/{batch}", response_model=BatchDetail)
 def get_settlement(context: Shared, batch: str) -> dict[str, Any]:
     """One batch with its matches."""
-    found = find_batch(context.database, read_integer(batch, "batch", most=2**62))
-    if found is None:
-        raise Problem("NOT_FOUND", "there is no such batch", field="batch", given=batch)
-    trades = trades_of_batch(context.database, context.markets.terms_of, found["id"], MAX_TRADES_SHOWN)
-    return {**found, "trades": trades, "asOf": as_of(context.database)}
+    number = read_integer(batch, "batch", most=2**62)
+    with context.database.snapshot() as reader:
+        found = find_batch(reader, number)
+        if found is None:
+            raise Problem("NOT_FOUND", "there is no such batch", field="batch", given=batch)
+        trades = trades_of_batch(reader, context.markets.terms_of, number, MAX_TRADES_SHOWN)
+        return {**found, "trades": trades, "asOf": as_of(reader)}

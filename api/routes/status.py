@@ -11,7 +11,7 @@ from fastapi import APIRouter
 from api.context import Context, now_ms
 from api.order_json import domain_to_json
 from api.problems import CODES
-from api.reads.chain import chain_position
+from api.reads.chain import ChainPosition, chain_position
 from api.routes.inputs import Shared
 from api.schemas.status import ErrorCodes, Status, Time
 from cxdex.eip712 import DOMAIN_VERSION, to_checksum
@@ -28,7 +28,7 @@ async def get_status(context: Shared) -> dict[str, Any]:
     engine, node_block, position = await asyncio.gather(
         _engine_status(context),
         asyncio.to_thread(_node_block, context),
-        asyncio.to_thread(chain_position, context.database),
+        asyncio.to_thread(_position, context),
     )
     lag = None
     if position is not None:
@@ -74,6 +74,11 @@ async def _engine_status(context: Context) -> StatusReply | None:
         return await context.engine.status()
     except Problem:
         return None
+
+
+def _position(context: Context) -> ChainPosition | None:
+    with context.database.snapshot() as reader:
+        return chain_position(reader)
 
 
 def _node_block(context: Context) -> int | None:

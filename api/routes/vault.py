@@ -77,7 +77,8 @@ def _read_asset(context: Context, name: str | None) -> int:
     if name is None:
         return USDC_ASSET
     names = {"USDC": USDC_ASSET, "CXPT": CXPT_ASSET}
-    names.update({symbol: asset for asset, symbol in synth_symbols(context.database).items()})
+    with context.database.snapshot() as reader:
+        names.update({symbol: asset for asset, symbol in synth_symbols(reader).items()})
     asset = names.get(name)
     if asset is None and name.isascii() and name.isdecimal() and len(name) < 6:
         asset = int(name)

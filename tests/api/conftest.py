@@ -173,7 +173,7 @@ class Exchange:
         return httpx.get(self.url + path, headers=bearer(token))
 
     def post(self, path: str, body: Any) -> httpx.Response:
-        return httpx.post(self.url + path, json=body)
+        return httpx.post(self.url + path, json=body, timeout=PATIENCE_SECONDS)
 
     def delete(self, path: str, token: str | None = None) -> httpx.Response:
         return httpx.delete(self.url + path, headers=bearer(token))

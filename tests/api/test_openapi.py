@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import httpx
 import pytest
 from pydantic import BaseModel
 
@@ -120,7 +121,6 @@ def test_the_error_list_and_its_page_are_one(exchange: Any) -> None:
 
 
 def test_wallet_pages_of_any_origin_may_call(exchange: Any) -> None:
-    import httpx
 
     asked = {"Origin": "https://wallet.example", "Access-Control-Request-Method": "POST"}
     reply = httpx.options(

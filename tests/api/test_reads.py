@@ -118,9 +118,7 @@ def test_a_fill_walks_from_matched_to_final(exchange: Any, fill: dict[str, Any],
 
 
 @pytest.mark.parametrize(("reason", "word"), [(1, "MAKER_CANCELLED"), (5, "BUYER_BALANCE"), (7, "VOIDED")])
-def test_a_skipped_fill_says_why(
-    exchange: Any, fill: dict[str, Any], chain_rows: Any, reason: int, word: str
-) -> None:
+def test_a_skipped_fill_says_why(exchange: Any, fill: dict[str, Any], chain_rows: Any, reason: int, word: str) -> None:
     chain_rows("settled_fill", **settled_row(fill, 100, reason))
     settlement = settlement_of(exchange, fill)
     assert (settlement["status"], settlement["reason"]) == ("skipped", word)
