@@ -41,16 +41,21 @@ def from_chain(store: Store, runner: Runner) -> tuple[Digests, Digests] | None:
 
 def from_raw(store: Store, deployment: Deployment) -> tuple[Digests, Digests]:
     """Wipes the projections and folds the stored logs again up to the old checkpoint. Raises Halt without any."""
+    before = digests(store)
+    fold_stored_logs(store, deployment)
+    return before, digests(store)
+
+
+def fold_stored_logs(store: Store, deployment: Deployment) -> None:
+    """Wipes everything but the raw logs and folds them. Raises Halt NOT_STARTED when there are none."""
     old = store.checkpoint
     if old is None:
         raise Halt("NOT_STARTED", "the database holds no raw logs", allowed="run `python -m indexer rebuild`")
-    before = digests(store)
     store.wipe(keep_raw=True)
     base = Header(deployment.deployed_block - 1, bytes(32), bytes(32), 0)
     store.begin(base, old.head, keep_raw=True)
     for chunk in _stored_chunks(store, old):
         store.append(chunk, old.head, store_raw=False)
-    return before, digests(store)
 
 
 def differences(before: Digests, after: Digests) -> list[str]:

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, event
 from sqlmodel import SQLModel
 
 from cxdex.deployment import Deployment
@@ -46,6 +46,7 @@ PROJECTION_VERSION = 1  # raise it when the same events shall give other rows
 FINALITY_DEPTH = 256
 CACHED_ROWS = 200_000  # state rows kept in memory: about 100 MB
 PRELOADED_ROWS = 20_000  # a table up to this size is read at once, so that a missing row costs no question
+CACHE_KB = 32_000
 
 _CHECKPOINT = table_spec(tables.Checkpoint)
 _MARKETS = 5
@@ -84,6 +85,7 @@ class Store:
         self._outbox: Outbox | None = None
         self._complete: set[int] = set()
         self._pruned = -2  # the block before genesis is number -1
+        _widen_cache(engine)
         create_tables(engine)
         self.checkpoint = self._read_checkpoint(any_version)
 
@@ -159,9 +161,9 @@ class Store:
             sql.insert(CHAIN_BLOCK, [block.header for block in blocks])
             sql.insert(RAW_LOG, logs)
         sql.insert(SETTLED_FILL, fills)
-        sql.insert(LEDGER_ENTRY, entries)
+        sql.insert(LEDGER_ENTRY, sorted(entries))  # in key order: neighbours in the tree are written together
         for spec, changed in fold.state.take_dirty():
-            sql.upsert(spec.table, [(*key, *row) for key, row in changed])
+            sql.upsert(spec.table, [(*key, *row) for key, row in sorted(changed)])
         sql.run_many("INSERT INTO undo (block, images) VALUES (?, ?)", undo)
         return messages, count
 
@@ -333,6 +335,14 @@ class Store:
                 allowed="run `python -m indexer rebuild --from-raw`",
             )
         return Checkpoint(*moving)
+
+
+def _widen_cache(engine: Engine) -> None:
+    """SQLite's 2 MB of pages are too few for a chunk of random keys."""
+    if engine.dialect.name == "sqlite":
+        event.listen(
+            engine, "connect", lambda connection, _record: connection.execute(f"PRAGMA cache_size=-{CACHE_KB}")
+        )
 
 
 def create_tables(engine: Engine) -> None:

@@ -7,13 +7,14 @@ price the buyer pays notional plus fee, the seller receives notional less fee, a
 from __future__ import annotations
 
 from cxdex import facts
+from cxdex.batch import SkipReason
 from indexer.candles import with_trade
 from indexer.events import Fill, FillSkipped, Position, SequenceVoided
 from indexer.halt import Halt, MissingLogs
 from indexer.projections.ledger import CASH, Ledger
 from indexer.rows import LaneRow, MarketRow, OrderFillRow
 
-VOIDED = 7  # the reason of a sequence number that CORE used up without a fill
+VOIDED = SkipReason.VOIDED
 MAX_VOIDED = 100_000  # more in one event is not operation but sabotage; a person should look
 
 LANE_MASK = 2**24 - 1
@@ -61,7 +62,20 @@ def settled(ledger: Ledger, event: Fill, at: Position) -> None:
             None,
         )
     )
-    ledger.fact(at, facts.FillSettled(symbol, event.sequence))
+    terms = facts.SettledTerms(
+        event.maker_order,
+        event.taker_order,
+        event.maker,
+        event.taker,
+        event.taker_is_buyer,
+        event.price,
+        event.quantity,
+        event.maker_fee,
+        event.taker_fee,
+        event.maker_nonce,
+        event.taker_nonce,
+    )
+    ledger.fact(at, facts.FillSettled(symbol, event.sequence, terms))
 
 
 def skipped(ledger: Ledger, event: FillSkipped, at: Position) -> None:
@@ -97,7 +111,7 @@ def voided(ledger: Ledger, event: SequenceVoided, at: Position) -> None:
     for place in range(event.count):
         sequence = event.first_sequence + place
         ledger.fills.append((at.block, at.log_index, sequence, symbol, at.tx_hash, at.timestamp, *[None] * 11, VOIDED))
-        ledger.fact(at, facts.FillSkipped(symbol, sequence, VOIDED), place)
+    ledger.fact(at, facts.FillSkipped(symbol, event.first_sequence, VOIDED, event.count))
 
 
 def _take_sequence(

@@ -85,9 +85,9 @@ class Ledger:
 
     # ------------------------------------------------------------------ facts
 
-    def fact(self, at: Position, fact: AnyFact, place: int = 0) -> None:
-        """A fact for the relayer. `place` counts the facts of one event."""
-        self.facts.append((at.block, at.log_index * POSITIONS_PER_LOG + place, fact))
+    def fact(self, at: Position, fact: AnyFact) -> None:
+        """A fact for the relayer: at most one an event, because its position is the event's."""
+        self.facts.append((at.block, at.log_index, fact))
 
     # ------------------------------------------------------------------ markets
 
