@@ -39,7 +39,7 @@ class Role(IntEnum):
 
 
 class SkipReason(IntEnum):
-    """Why the chain passed over a fill: only what a trader can do on their own."""
+    """Why a fill moved nothing. 1 to 6: what a trader can do on their own; the contract's FillSkipped has these."""
 
     MAKER_CANCELLED = 1
     TAKER_CANCELLED = 2
@@ -47,6 +47,7 @@ class SkipReason(IntEnum):
     TAKER_EXPIRED = 4
     BUYER_BALANCE = 5
     SELLER_BALANCE = 6
+    VOIDED = 7  # the relayer used the number up (event SequenceVoided): the fill could never settle
 
 
 @dataclass(frozen=True, slots=True)

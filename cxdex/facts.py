@@ -6,8 +6,7 @@ each into a journaled command. A reorg does not delete messages: it appends the 
 Outbox table (written by the indexer only; read with plain SQL by the relayer):
   outbox(seq INTEGER PRIMARY KEY, block INTEGER, log_index INTEGER, reverted BOOLEAN, payload TEXT)
   payload is `encode_fact(fact)`: JSON, because amounts may exceed 64 bits (bytes are base64).
-  (block, log_index) orders facts and is unique among those that stand: `log_index` is the log's index times
-  POSITIONS_PER_LOG plus the fact's place in its event (voiding ten numbers is one event and ten facts). A reader
+  (block, log_index) orders facts and is unique among those that stand: an event gives at most one. A reader
   ignores a fact at or before the position it has already applied, and a revert after it, so a rebuilt outbox is
   harmless.
 
@@ -17,8 +16,6 @@ Amounts are unsigned: 1e-6 USDC for asset 0 and 1 (CXPT), 1e-18 units for synths
 from __future__ import annotations
 
 import msgspec
-
-POSITIONS_PER_LOG = 2**20
 
 
 class Fact(msgspec.Struct, frozen=True, tag=True, array_like=True):
@@ -41,15 +38,37 @@ class Debited(Fact, frozen=True):
     amount: int
 
 
+class SettledTerms(msgspec.Struct, frozen=True, array_like=True):
+    """What a fill moved, for a reader that does not know it. price in ticks, quantity in lots, fees in 1e-6 USDC."""
+
+    maker_order: bytes
+    taker_order: bytes
+    maker: bytes
+    taker: bytes
+    taker_is_buyer: bool
+    price: int
+    quantity: int
+    maker_fee: int
+    taker_fee: int
+    maker_nonce: int
+    taker_nonce: int
+
+
 class FillSettled(Fact, frozen=True):
+    """The indexer always sends the terms: an engine that lost its journal, or did not make the fill, needs them."""
+
     market: str
     sequence: int
+    terms: SettledTerms | None = None
 
 
 class FillSkipped(Fact, frozen=True):
+    """`count` numbers from `sequence` on moved nothing."""
+
     market: str
     sequence: int
     reason: int
+    count: int = 1
 
 
 class NonceRaised(Fact, frozen=True):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cxdex.facts import POSITIONS_PER_LOG, AnyFact, Credited, Debited
+from cxdex.facts import AnyFact, Credited, Debited
 from indexer.events import Position
 from indexer.halt import Halt
 from indexer.rows import BalanceRow, MarketRow

@@ -21,6 +21,7 @@ from cxdex.facts import (
     MarketListed,
     MarketStatusChanged,
     NonceRaised,
+    SettledTerms,
 )
 from cxdex.market import USDC_ASSET, MarketKind, MarketStatus, MarketTerms
 from cxdex.nonce import unpack_nonce
@@ -61,9 +62,10 @@ def _apply(turn: Turn, fact: AnyFact, position: tuple[int, int]) -> None:
         case Debited():
             _change_total(turn, fact.account, fact.asset, -fact.amount)
         case FillSettled():
-            _resolve(turn, fact.market, fact.sequence, position[0], None)
+            _settle(turn, fact, position[0])
         case FillSkipped():
-            _resolve(turn, fact.market, fact.sequence, position[0], fact.reason)
+            for sequence in range(fact.sequence, fact.sequence + fact.count):
+                _resolve(turn, fact.market, sequence, position[0], fact.reason)
         case NonceRaised():
             _raise_nonce(turn, fact, position)
         case EpochRaised():
@@ -80,8 +82,11 @@ def _revert(turn: Turn, fact: AnyFact, position: tuple[int, int]) -> None:
             _change_total(turn, fact.account, fact.asset, -fact.amount)
         case Debited():
             _change_total(turn, fact.account, fact.asset, fact.amount)
-        case FillSettled() | FillSkipped():
+        case FillSettled():
             _unresolve(turn, fact.market, fact.sequence, position[0])
+        case FillSkipped():
+            for sequence in reversed(range(fact.sequence, fact.sequence + fact.count)):
+                _unresolve(turn, fact.market, sequence, position[0])
         case NonceRaised():
             account = turn.state.account(fact.account)
             account.lane_may_be_free(fact.lane)
@@ -100,6 +105,51 @@ def _change_total(turn: Turn, address: bytes, asset: int, change: int) -> None:
     account = turn.state.account(address)
     turn.change_total(account, asset, change)
     turn.cover(account, asset, "BALANCE_WITHDRAWN")
+
+
+def _settle(turn: Turn, fact: FillSettled, block: int) -> None:
+    """A fill of ours is on chain, or one that this engine never made: then it moves now what it moved there."""
+    market, terms = turn.state.markets.get(fact.market), fact.terms
+    if market is not None and terms is not None:
+        ours = market.unsettled.get(fact.sequence)
+        if ours is None or (ours.maker_digest, ours.taker_digest) != (terms.maker_order, terms.taker_order):
+            # Our own fill of this number, if any, can never settle: the number is used up.
+            _resolve(turn, fact.market, fact.sequence, block, SkipReason.VOIDED)
+            _take_foreign(turn, market, fact.sequence, block, terms)
+            return
+    _resolve(turn, fact.market, fact.sequence, block, None)
+
+
+def _take_foreign(turn: Turn, market: Market, sequence: int, block: int, terms: SettledTerms) -> None:
+    maker_nonce, taker_nonce = unpack_nonce(terms.maker_nonce), unpack_nonce(terms.taker_nonce)
+    fill = FillRecord(
+        match_id=0,
+        market=market.terms.symbol,
+        sequence=sequence,
+        maker=terms.maker,
+        taker=terms.taker,
+        maker_digest=terms.maker_order,
+        taker_digest=terms.taker_order,
+        maker_lane=maker_nonce.lane,
+        taker_lane=taker_nonce.lane,
+        taker_is_buyer=terms.taker_is_buyer,
+        base_asset=market.terms.base_asset,
+        base=terms.quantity * market.terms.lot_size,
+        notional=market.terms.notional(terms.quantity, terms.price),
+        maker_fee=terms.maker_fee,
+        taker_fee=terms.taker_fee,
+        resolved_block=block,
+        is_foreign=True,
+    )
+    turn.pay(fill, 1)
+    for address, nonce in ((terms.maker, maker_nonce), (terms.taker, taker_nonce)):
+        lane = turn.state.account(address).lane(nonce.lane)
+        lane.used = max(lane.used, nonce.seq)
+    market.settled_sequence = max(market.settled_sequence, sequence + 1)
+    market.next_sequence = max(market.next_sequence, sequence + 1)
+    market.foreign[sequence] = fill
+    turn.state.resolutions.append((block, fill.market, sequence))
+    _cover_both(turn, fill)
 
 
 def _resolve(turn: Turn, symbol: str, sequence: int, block: int, skip_reason: int | None) -> None:
@@ -139,11 +189,15 @@ def _unresolve(turn: Turn, symbol: str, sequence: int, block: int) -> None:
     if market is None:
         return
     market.settled_sequence = min(market.settled_sequence, sequence)
+    foreign = market.foreign.pop(sequence, None)
+    if foreign is not None:
+        _drop_resolution(turn, (block, symbol, sequence))
+        turn.pay(foreign, -1)
+        _cover_both(turn, foreign)
     fill = market.resolved.pop(sequence, None)
     if fill is None:
         return
-    if state.resolutions and state.resolutions[-1] == (block, symbol, sequence):
-        state.resolutions.pop()
+    _drop_resolution(turn, (block, symbol, sequence))
     market.unsettled[sequence] = fill
     turn.count_unsettled(fill, 1)
     was_voided = fill.skip_reason is not None
@@ -152,6 +206,11 @@ def _unresolve(turn: Turn, symbol: str, sequence: int, block: int) -> None:
         turn.events.append(FillRestored(turn.time_ms, fill.match_id, symbol, sequence))
         turn.pay(fill, 1)
         _cover_both(turn, fill)
+
+
+def _drop_resolution(turn: Turn, resolution: tuple[int, str, int]) -> None:
+    if turn.state.resolutions and turn.state.resolutions[-1] == resolution:
+        turn.state.resolutions.pop()
 
 
 def _cover_both(turn: Turn, fill: FillRecord) -> None:
@@ -221,8 +280,9 @@ def _forget_before(turn: Turn, block: int) -> None:
     state = turn.state
     while state.resolutions and state.resolutions[0][0] < block:
         resolved_block, symbol, sequence = state.resolutions.popleft()
-        fill = state.markets[symbol].resolved.get(sequence)
-        if fill is not None and fill.resolved_block == resolved_block:
-            del state.markets[symbol].resolved[sequence]
+        for kept in (state.markets[symbol].resolved, state.markets[symbol].foreign):
+            fill = kept.get(sequence)
+            if fill is not None and fill.resolved_block == resolved_block:
+                del kept[sequence]
     if state.undo and next(iter(state.undo))[0] < block:  # positions only rise, so the first is the oldest
         state.undo = {position: value for position, value in state.undo.items() if position[0] >= block}

@@ -13,6 +13,7 @@ class FillRecord(msgspec.Struct, array_like=True):
 
     resolved_block  block whose batch settled or skipped it; None while it is on its way
     skip_reason     why the chain passed over it; None unless it is voided
+    is_foreign      the engine learnt of it from the chain (a lost journal, or somebody else settled); match_id is 0
     """
 
     match_id: int
@@ -32,3 +33,4 @@ class FillRecord(msgspec.Struct, array_like=True):
     taker_fee: int
     resolved_block: int | None = None
     skip_reason: int | None = None
+    is_foreign: bool = False

@@ -45,6 +45,7 @@ class _MarketImage(msgspec.Struct, array_like=True, frozen=True):
     settled_sequence: int
     unsettled: list[FillRecord]
     resolved: list[FillRecord]
+    foreign: list[FillRecord]
 
 
 class _AccountImage(msgspec.Struct, array_like=True, frozen=True):
@@ -116,7 +117,9 @@ def load(data: bytes) -> State:
     for order in image.open:
         _restore_open(state, _record(state, order))
     state.undo = {(block, index): value for block, index, value in image.undo}
-    resolved = [fill for market in state.markets.values() for fill in market.resolved.values()]
+    resolved = [
+        fill for market in state.markets.values() for fill in (*market.resolved.values(), *market.foreign.values())
+    ]
     resolved.sort(key=lambda fill: (fill.resolved_block or 0, fill.match_id))
     state.resolutions.extend((fill.resolved_block or 0, fill.market, fill.sequence) for fill in resolved)
     return state
@@ -168,6 +171,7 @@ def _market_image(market: Market) -> _MarketImage:
         market.settled_sequence,
         [market.unsettled[sequence] for sequence in sorted(market.unsettled)],
         [market.resolved[sequence] for sequence in sorted(market.resolved)],
+        [market.foreign[sequence] for sequence in sorted(market.foreign)],
     )
 
 
@@ -177,6 +181,7 @@ def _market(image: _MarketImage) -> Market:
     market.settled_sequence = image.settled_sequence
     market.unsettled = {fill.sequence: fill for fill in image.unsettled}
     market.resolved = {fill.sequence: fill for fill in image.resolved}
+    market.foreign = {fill.sequence: fill for fill in image.foreign}
     return market
 
 

@@ -32,9 +32,9 @@ class MarketView:
 
 
 class Market:
-    """unsettled and resolved: fills by sequence; the resolved ones of recent blocks only."""
+    """unsettled, resolved and foreign: fills by sequence; those that the chain has decided, of recent blocks only."""
 
-    __slots__ = ("book", "next_sequence", "resolved", "settled_sequence", "status", "terms", "unsettled")
+    __slots__ = ("book", "foreign", "next_sequence", "resolved", "settled_sequence", "status", "terms", "unsettled")
 
     def __init__(self, terms: MarketTerms, status: int) -> None:
         self.terms = terms
@@ -44,6 +44,7 @@ class Market:
         self.settled_sequence = 0
         self.unsettled: dict[int, FillRecord] = {}
         self.resolved: dict[int, FillRecord] = {}
+        self.foreign: dict[int, FillRecord] = {}
 
     def view(self) -> MarketView:
         return MarketView(self.terms, self.status, self.next_sequence, self.settled_sequence)

@@ -13,7 +13,15 @@ EXAMPLES: list[AnyFact] = [
     facts.Credited(ACCOUNT, 2, 2**256 - 1),
     facts.Debited(ACCOUNT, 0, 1),
     facts.FillSettled("sBTC-USDC", 2**40 - 1),
+    facts.FillSettled(
+        "sBTC-USDC",
+        0,
+        facts.SettledTerms(
+            b"m" * 32, b"t" * 32, b"a" * 20, b"b" * 20, True, 2**64 - 1, 2**40 - 1, 2**63, 0, 2**64 - 1, 0
+        ),
+    ),
     facts.FillSkipped("sBTC-USDC", 0, 5),
+    facts.FillSkipped("sBTC-USDC", 0, 7, 1000),
     facts.NonceRaised(ACCOUNT, 2**24 - 1, 3),
     facts.EpochRaised(ACCOUNT, 65_535),
     facts.MarketListed("sBTC-USDC", 1, 0, 2, "sBTC", 14, 10, 1, 25, 25),

@@ -112,7 +112,8 @@ def test_a_fill_moves_notional_and_fees_as_the_contract_does() -> None:
     assert balances.get((ALICE, ASSET)).amount == 5 * 10**14
     assert balances.get((BOB, ASSET)).amount == 10**20 - 5 * 10**14
     assert fold.state.markets.get((SYMBOL,)).accrued_fees == 15_001
-    assert rows.facts == [(1, 0, facts.FillSettled(SYMBOL, 0))]
+    terms = facts.SettledTerms(b"m" * 32, b"t" * 32, BOB, ALICE, True, 60_000, 5, 7_500, 7_501, 1, 1)
+    assert rows.facts == [(1, 0, facts.FillSettled(SYMBOL, 0, terms))]
 
 
 def test_a_skip_uses_the_number_and_moves_nothing() -> None:
@@ -126,15 +127,12 @@ def test_a_skip_uses_the_number_and_moves_nothing() -> None:
     assert fold.state.balances.rows != before  # the second one moved
 
 
-def test_voiding_says_one_fact_a_number() -> None:
+def test_voiding_says_one_fact_an_event() -> None:
     fold = opened()
     rows = fold_block(fold, 1, [events.SequenceVoided(market_hash(SYMBOL), 0, 3), fill(3)])
-    assert [fact for _, _, fact in rows.facts] == [
-        *(facts.FillSkipped(SYMBOL, sequence, 7) for sequence in range(3)),
-        facts.FillSettled(SYMBOL, 3),
-    ]
-    positions = [(block, position) for block, position, _ in rows.facts]
-    assert positions == sorted(set(positions))
+    assert rows.facts[0] == (1, 0, facts.FillSkipped(SYMBOL, 0, 7, 3))
+    assert [(block, position) for block, position, _ in rows.facts] == [(1, 0), (1, 1)]
+    assert fold.state.markets.get((SYMBOL,)).next_sequence == 4
 
 
 def test_a_sequence_gap_means_missing_logs() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from trading_desk import ALICE, ASSETS, BOB, BTC, CAROL, ETH, Desk, nonce, of_type
 
@@ -15,9 +16,11 @@ from cxdex.facts import (
     MarketListed,
     MarketStatusChanged,
     NonceRaised,
+    SettledTerms,
 )
 from cxdex.fees import fill_fee
 from cxdex.market import MarketStatus
+from cxdex.nonce import pack_nonce
 from relayer.engine.chain import UNDO_BLOCKS
 from relayer.engine.core import Engine
 from relayer.engine.events import (
@@ -281,3 +284,68 @@ def test_no_event_lists_an_asset_twice() -> None:
         touched = [(event.account, event.asset) for event in of_type(events, BalanceChanged)]
         assert len(touched) == len(set(touched))
         assert {asset for _, asset in touched} <= set(ASSETS)
+
+
+def settled_terms(trade: Traded, maker_nonce: int, taker_nonce: int) -> SettledTerms:
+    return SettledTerms(
+        trade.maker_digest,
+        trade.taker_digest,
+        trade.maker,
+        trade.taker,
+        trade.taker_is_buyer,
+        trade.price,
+        trade.quantity,
+        trade.maker_fee,
+        trade.taker_fee,
+        maker_nonce,
+        taker_nonce,
+    )
+
+
+def test_an_engine_that_lost_its_journal_takes_the_fills_from_the_chain() -> None:
+    desk, _, _, trade = traded_desk()
+    desk.cancel_all(ALICE)
+    nonces = (pack_nonce(0, 0, 7), pack_nonce(0, 3, 9))
+    amnesiac = Desk()
+    amnesiac.fact(FillSettled(BTC.symbol, 0, settled_terms(trade, *nonces)))
+    for who in (ALICE, BOB):
+        assert amnesiac.engine.balances(who) == desk.engine.balances(who)
+    assert [(m.next_sequence, m.settled_sequence) for m in amnesiac.engine.markets()] == [(1, 1), (0, 0)]
+    maker = trade.maker
+    assert amnesiac.engine.free_nonces(maker, 1) == [pack_nonce(0, 0, 8)]
+    assert Engine.restore(amnesiac.engine.snapshot()).state_hash() == amnesiac.engine.state_hash()
+
+
+def test_a_reorg_takes_a_foreign_fill_back_to_the_unit() -> None:
+    trade = traded_desk()[3]
+    desk = Desk()
+    before = {who: desk.engine.balances(who) for who in (ALICE, BOB)}
+    fact = FillSettled(BTC.symbol, 0, settled_terms(trade, 1, 1))
+    desk.fact(fact, at=(50, 0))
+    desk.fact(fact, at=(50, 0), reverted=True)
+    assert {who: desk.engine.balances(who) for who in (ALICE, BOB)} == before
+    assert desk.engine.markets()[0].settled_sequence == 0
+
+
+def test_a_fill_that_somebody_else_settled_under_our_number_replaces_ours() -> None:
+    desk, buy, _, trade = traded_desk()
+    other = settled_terms(trade, 1, 1)
+    other = msgspec.structs.replace(other, maker_order=b"m" * 32, taker_order=b"t" * 32, quantity=1, maker_fee=0)
+    events = desk.fact(FillSettled(BTC.symbol, 0, other))
+    assert of_type(events, FillVoided) == [FillVoided(desk.now_ms, 1, BTC.symbol, 0, SkipReason.VOIDED)]
+    assert desk.engine.balances(ALICE)[0][0] == 10**15 - 100
+    assert desk.view(buy).status == "OPEN"
+
+
+def test_one_fact_voids_a_range_and_gives_it_back() -> None:
+    desk = Desk()
+    before = desk.engine.balances(ALICE)
+    desk.buy(ALICE, 10, 100)
+    for _ in range(3):
+        desk.sell(BOB, 1, 100)
+    void = FillSkipped(BTC.symbol, 0, SkipReason.VOIDED, 3)
+    assert [event.sequence for event in of_type(desk.fact(void, at=(50, 0)), FillVoided)] == [0, 1, 2]
+    desk.cancel_all(ALICE)
+    assert desk.engine.balances(ALICE)[0] == before[0]
+    restored = desk.fact(void, at=(50, 0), reverted=True)
+    assert [event.sequence for event in of_type(restored, FillRestored)] == [2, 1, 0]
