@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -34,6 +35,9 @@ from relayer.wire import SOCKET_NAME
 
 VERSION = "1.0.0"
 DAY_SECONDS = 86_400
+RESTART_SECONDS = 1.0
+
+log = logging.getLogger("api")
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -87,8 +91,8 @@ def _make_context(settings: Settings) -> Context:
 async def _lifespan(context: Context, _app: FastAPI) -> AsyncIterator[None]:
     reader = FeedReader(context.engine, context.hub, context.markets, context.database)
     tasks = (
-        asyncio.create_task(reader.run()),
-        asyncio.create_task(beat(context.connections)),
+        asyncio.create_task(_keep_running("the feed reader", reader.run)),
+        asyncio.create_task(_keep_running("the heartbeat", partial(beat, context.connections))),
     )
     try:
         yield
@@ -98,6 +102,16 @@ async def _lifespan(context: Context, _app: FastAPI) -> AsyncIterator[None]:
         await asyncio.gather(*tasks, return_exceptions=True)
         context.node.close()
         context.database.close()
+
+
+async def _keep_running(name: str, work: Callable[[], Awaitable[None]]) -> None:
+    """Restarts what must not end. A fault in it is logged, and costs its users a second."""
+    while True:
+        try:
+            await work()
+        except Exception:
+            log.exception("%s failed; starting it again", name)
+        await asyncio.sleep(RESTART_SECONDS)
 
 
 async def _on_problem(_request: Request, problem: Exception) -> Response:

@@ -30,7 +30,20 @@ A hybrid order-book exchange: orders are signed in the wallet, matched here, and
 
 Amounts and prices are decimal strings, times unix milliseconds. An order's id is its EIP-712 digest, so the client
 knows it before sending, and sending twice returns the same order. Errors are `application/problem+json` with a stable
-`code`: see [/docs/errors](/docs/errors). Live data is on the WebSocket `/v1/ws`.
+`code`: see [/docs/errors](/docs/errors).
+
+## WebSocket `/v1/ws`
+
+Send `{"op":"subscribe","ch":"book","key":"sBTC-USDC"}`. Channels: `book`, `trades`, `markets` (key: the market), and
+after `{"op":"auth","token":"..."}` (or the fields of POST /v1/auth/login) `orders` and `balances` of the signed-in
+account. Other ops: `unsubscribe`, `ping`. A mistake is answered by `{"op":"error","code":...}`; the connection stays.
+
+Every message is `{"ch","key","epoch","seq","prev","ts","type","data","crc"?}`. A subscription starts with a `snapshot`;
+then each message has `prev` equal to the `seq` before it. In a book a quantity of `"0"` removes the level; `crc` is the
+CRC32 of `price:quantity|...` over the ten best bids and asks. After a lost connection subscribe with
+`"resume":{"epoch":...,"seq":...}`: what was missed is sent again, or a `reset` and a snapshot. The REST book carries
+the same `epoch` and `seq`. A heartbeat every 5 seconds lists the last `seq` of each subscription. A client that does
+not read is closed with code 4008, naming the last message that it was sent.
 """
 
 EXAMPLE_ORDER = {

@@ -138,6 +138,7 @@ class Exchange:
         self.chain = Chain(self.database)
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
+        self.http = httpx.Client(base_url=self.url)  # one connection for many requests
         self.engine: subprocess.Popen[str] | None = None
         self.api: subprocess.Popen[str] | None = None
         self._keys = itertools.count(1)
@@ -153,6 +154,7 @@ class Exchange:
             if process is not None:
                 process.terminate()
                 process.wait(10)
+        self.http.close()
         self.database.dispose()
 
     def person(self, cash: int = 100_000_000_000, coins: int = 10**19) -> Person:

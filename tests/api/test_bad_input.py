@@ -268,7 +268,7 @@ _modest = settings(
 @_modest
 @given(path=_paths, body=st.dictionaries(_fields, _json_values, max_size=5))
 def test_no_json_becomes_a_fault(exchange: Any, path: str, body: Body) -> None:
-    assert httpx.post(exchange.url + path, content=_encoded(body)).status_code < 500
+    assert exchange.http.post(path, content=_encoded(body)).status_code < 500
 
 
 @_modest
@@ -279,13 +279,13 @@ def test_no_json_becomes_a_fault(exchange: Any, path: str, body: Body) -> None:
 def test_no_value_of_a_field_becomes_a_fault(exchange: Any, person: Any, name: str, value: Any) -> None:
     body = body_with(order=person.order(1, **{name: value}))(exchange, person)
     for path in ("/v1/orders", "/v1/orders/validate"):
-        assert httpx.post(exchange.url + path, content=_encoded(body)).status_code < 500
+        assert exchange.http.post(path, content=_encoded(body)).status_code < 500
 
 
 @_modest
 @given(path=_paths, body=st.binary(max_size=200))
 def test_no_bytes_become_a_fault(exchange: Any, path: str, body: bytes) -> None:
-    assert httpx.post(exchange.url + path, content=body).status_code < 500
+    assert exchange.http.post(path, content=body).status_code < 500
 
 
 def _encoded(value: Any) -> bytes:
