@@ -1,0 +1,53 @@
+"""Compiled contracts and funded desks, shared by the contract tests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.contracts.settlement_desk import CASH, SBTC, SETH, USDC, Desk, Trader
+
+
+@pytest.fixture(scope="session")
+def settlement_bytecode(project: Any) -> bytes:
+    """Creation code as ape compiled it; `make compile` forces a fresh one."""
+    return bytes(project.Settlement.contract_type.get_deployment_bytecode())
+
+
+@pytest.fixture(scope="session")
+def opened_desk(settlement_bytecode: bytes) -> Desk:
+    return Desk(settlement_bytecode)
+
+
+@pytest.fixture
+def bare_desk(opened_desk: Desk) -> Any:
+    """Two active markets, no balances. Whatever a test does is undone after it."""
+    checkpoint = opened_desk.evm.snapshot()
+    yield opened_desk
+    opened_desk.evm.revert(checkpoint)
+
+
+@pytest.fixture(scope="session")
+def alice() -> Trader:
+    return Trader.named("alice")
+
+
+@pytest.fixture(scope="session")
+def bob() -> Trader:
+    return Trader.named("bob")
+
+
+@pytest.fixture(scope="session")
+def carol() -> Trader:
+    return Trader.named("carol")
+
+
+@pytest.fixture
+def desk(bare_desk: Desk, alice: Trader, bob: Trader, carol: Trader) -> Desk:
+    """Alice, Bob and Carol each have 1,000,000 USDC, 100 sBTC and 1,000 sETH."""
+    for trader in (alice, bob, carol):
+        bare_desk.fund(trader, CASH, 1_000_000 * USDC)
+        bare_desk.fund(trader, SBTC, 100 * 10**18)
+        bare_desk.fund(trader, SETH, 1_000 * 10**18)
+    return bare_desk

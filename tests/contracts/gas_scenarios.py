@@ -1,0 +1,197 @@
+"""The five shapes of a batch that gas is measured on, and a real node to measure them with.
+
+Every slot that a measured batch writes is non-zero before it: each shape runs once, then the measured batch
+repeats it with newer orders. An account's orders reuse its first lane with rising seq, as in the measurements
+that the targets come from; the shapes "with a lane an order" take a new lane for each order of an account
+that is open at once, which costs the slots that those lanes live in.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from eth_abi import encode
+
+from cxdex.batch import MatchedFill, encode_settle_batch
+from cxdex.eip712 import Domain, market_hash
+from cxdex.market import MarketStatus
+from cxdex.order import SignedOrder
+from tests.contracts.settlement_desk import (
+    ADMIN,
+    BTC,
+    CASH,
+    CHAIN_ID,
+    CORE,
+    DEPLOYER,
+    FEES,
+    LISTINGS,
+    REGISTRY,
+    SBTC,
+    USDC,
+    VAULT,
+    Signer,
+    Trader,
+    calldata,
+)
+
+FAR_EXPIRY = 2**40 - 1
+LOTS = 1_000
+PRICE = 6_000_000
+
+Matches = list[tuple[int, int]]  # (maker order, taker order), as positions in the list of orders
+Shape = tuple[list[int], Matches]  # owner of each order as an account number, then the matches
+
+
+def one_by_one() -> Shape:
+    return [0, 1], [(0, 1)]
+
+
+def one_by_ten() -> Shape:
+    """One taker sweeps ten makers."""
+    return list(range(11)), [(maker, 0) for maker in range(1, 11)]
+
+
+def fifty_distinct() -> Shape:
+    """Fifty independent matches among a hundred accounts."""
+    return list(range(100)), [(2 * i, 2 * i + 1) for i in range(50)]
+
+
+def fifty_among_ten() -> Shape:
+    """Fifty matches, a hundred orders, ten accounts."""
+    owners = [account for i in range(50) for account in (i % 10, (i + 1 + i // 10 % 9) % 10)]
+    return owners, [(2 * i, 2 * i + 1) for i in range(50)]
+
+
+def five_hundred_among_hundred() -> Shape:
+    """125 maker orders, each met by four takers, among a hundred accounts."""
+    owners: list[int] = []
+    matches: Matches = []
+    for i in range(125):
+        maker = len(owners)
+        owners.append(i % 100)
+        for j in range(4):
+            owners.append((4 * i + j + 50) % 100 if (4 * i + j + 50) % 100 != i % 100 else (i + 37) % 100)
+            matches.append((maker, len(owners) - 1))
+    return owners, matches
+
+
+SHAPES: dict[str, Callable[[], Shape]] = {
+    "A: 1 taker x 1 maker": one_by_one,
+    "B: 1 taker x 10 makers": one_by_ten,
+    "C: 50 matches, 100 accounts": fifty_distinct,
+    "C': 50 matches, 10 accounts": fifty_among_ten,
+    "D: 500 fills, 125 makers x 4 takers, 100 accounts": five_hundred_among_hundred,
+}
+WITH_A_LANE_AN_ORDER: dict[str, Callable[[], Shape]] = {
+    "C' with a lane an order": fifty_among_ten,
+    "D with a lane an order": five_hundred_among_hundred,
+}
+SEQS_A_RUN = 100  # more than any account has orders in one batch
+
+
+class GasNode:
+    """A node of its own, with one Settlement and a hundred funded accounts."""
+
+    def __init__(self, url: str, bytecode: bytes) -> None:
+        self.url = url
+        for account in (CORE, ADMIN, VAULT, REGISTRY, DEPLOYER):
+            self.rpc("anvil_setBalance", account, hex(10**24))
+            self.rpc("anvil_impersonateAccount", account)
+        roles = encode(["address"] * 5, [CORE, ADMIN, VAULT, REGISTRY, FEES])
+        self.address: str = self.send(DEPLOYER, bytecode + roles, to=None)["contractAddress"]
+        self.signer = Signer(Domain(CHAIN_ID, bytes.fromhex(self.address[2:])))
+        self.traders = [Trader.named(str(number)) for number in range(100)]
+        self.sequence = 0
+        self.runs = 0
+        market = market_hash(BTC)
+        self.send(REGISTRY, calldata("openMarket(bytes32,uint256)", market, LISTINGS[BTC].word()))
+        self.send(REGISTRY, calldata("setMarketStatus(bytes32,uint256)", market, MarketStatus.ACTIVE))
+        for trader in self.traders:
+            for asset, amount in ((CASH, 10**9 * USDC), (SBTC, 10**24)):
+                self.send(VAULT, calldata("credit(address,uint256,uint256)", trader.address, asset, amount))
+
+    def gas_per_fill(self, shape: Shape, lane_an_order: bool = False) -> int:
+        """Gas of the whole transaction divided by its fills, every slot non-zero beforehand."""
+        self.run(shape, lane_an_order)
+        receipt = self.run(shape, lane_an_order)
+        assert len(receipt["logs"]) == len(shape[1])
+        return round(int(receipt["gasUsed"], 16) / len(shape[1]))
+
+    def run(self, shape: Shape, lane_an_order: bool = False) -> Any:
+        self.runs += 1
+        fills = self.fills(shape, lane_an_order)
+        self.sequence += len(fills)
+        return self.send(CORE, encode_settle_batch(fills))
+
+    def fills(self, shape: Shape, lane_an_order: bool) -> list[MatchedFill]:
+        """Every order is filled completely: a maker's quantity is what its takers bring, and the reverse."""
+        owners, matches = shape
+        makers = Counter(maker for maker, _ in matches)
+        takers = Counter(taker for _, taker in matches)
+        had: Counter[int] = Counter()
+        orders: list[SignedOrder] = []
+        for number, owner in enumerate(owners):
+            make = self.signer.sell if number in makers else self.signer.buy
+            lots = (makers[number] + takers[number]) * LOTS
+            lane, seq = (had[owner], 0) if lane_an_order else (0, had[owner])
+            seq += self.runs * SEQS_A_RUN
+            had[owner] += 1
+            orders.append(
+                make(self.traders[owner], lots, PRICE, lane=lane, seq=seq, max_fee_bps=25, expiry=FAR_EXPIRY)
+            )
+        return [
+            MatchedFill(BTC, self.sequence + i, orders[maker], orders[taker], LOTS)
+            for i, (maker, taker) in enumerate(matches)
+        ]
+
+    def send(self, sender: str, data: bytes, to: str | None = "contract") -> Any:
+        transaction = {"from": sender, "data": "0x" + data.hex(), "gas": hex(16_777_216)}
+        if to is not None:
+            transaction["to"] = self.address
+        receipt = self.rpc("eth_sendTransactionSync", transaction)
+        assert receipt["status"] == "0x1", receipt
+        return receipt
+
+    def rpc(self, method: str, *parameters: Any) -> Any:
+        body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": parameters}).encode()
+        request = urllib.request.Request(self.url, body, {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=60) as response:
+            answer = json.load(response)
+        if "error" in answer:
+            raise RuntimeError(f"{method}: {answer['error']}")
+        return answer["result"]
+
+
+@contextmanager
+def running_anvil() -> Iterator[str]:
+    """The URL of a fresh node with the gas rules of Prague and the transaction gas cap of Osaka."""
+    binary = shutil.which("anvil")
+    assert binary is not None, "anvil is not on PATH: use `make test`"
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [binary, "--port", str(port), "--chain-id", str(CHAIN_ID), "--hardfork", "prague", "--silent"]
+    command += ["--base-fee", "0", "--gas-price", "0", "--gas-limit", "100000000", "--accounts", "1"]
+    node = subprocess.Popen([*command, "--enable-tx-gas-limit"], stdout=subprocess.DEVNULL, env=dict(os.environ))
+    try:
+        for _ in range(200):
+            with socket.socket() as client:
+                if client.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            assert node.poll() is None, "anvil ended at once"
+            time.sleep(0.05)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        node.send_signal(signal.SIGTERM)
+        node.wait(10)

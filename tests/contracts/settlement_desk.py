@@ -1,0 +1,320 @@
+"""A Settlement contract to trade on: real signatures, real calldata, the bytecode that ape compiled.
+
+Owns:     `Desk` (the contract inside an in-process EVM), the traders, decoding of reverts and events.
+Promises: the test plays CORE, ADMIN, VAULT and REGISTRY as plain accounts; nothing of the contract is replaced.
+Never:    measures gas: the in-process EVM keeps slots warm (see test_gas.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from eth_abi import decode, encode
+from pyrevm import EVM, BlockEnv, CfgEnv, Env
+
+from cxdex.batch import SETTLE_BATCH_SELECTOR, MatchedFill, encode_settle_batch, unpack_fill
+from cxdex.eip712 import Domain, market_hash, order_digest
+from cxdex.keccak import keccak
+from cxdex.market import MarketStatus
+from cxdex.nonce import pack_nonce
+from cxdex.order import Order, OrderType, SelfTrade, Side, SignedOrder, TimeInForce
+from cxdex.signature import address_of, sign_digest
+
+CHAIN_ID = 31337
+NOW = 1_800_000_000
+HOUR = 3_600
+CASH = 0
+SBTC, SETH = 2, 3
+BTC, ETH = "sBTC-USDC", "sETH-USDC"
+USDC = 10**6
+
+
+def role(name: str) -> str:
+    return "0x" + keccak(name.encode())[12:].hex()
+
+
+CORE, ADMIN, VAULT, REGISTRY, FEES, DEPLOYER, STRANGER = map(
+    role, ("core", "admin", "vault", "registry", "fees", "deployer", "stranger")
+)
+
+
+class RevertedError(Exception):
+    """The call reverted; `code` is the contract's short code, empty for a bare revert."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What the registry would store for a market. Fees in 1/10,000, a lot is 10**lot_exponent base units."""
+
+    symbol: str
+    index: int
+    base_asset: int
+    lot_exponent: int = 14
+    quote_per_lot_tick: int = 1
+    min_lots: int = 1
+    maker_fee_bps: int = 25
+    taker_fee_bps: int = 25
+    status: MarketStatus = MarketStatus.PAUSED
+
+    @property
+    def lot(self) -> int:
+        size: int = 10**self.lot_exponent
+        return size
+
+    def word(self) -> int:
+        return (
+            self.quote_per_lot_tick << 120
+            | self.min_lots << 152
+            | self.lot_exponent << 176
+            | self.base_asset << 184
+            | self.index << 200
+            | self.taker_fee_bps << 216
+            | self.maker_fee_bps << 232
+            | self.status << 248
+        )
+
+
+LISTINGS = {
+    BTC: Listing(BTC, 1, SBTC, min_lots=2),
+    ETH: Listing(ETH, 2, SETH, lot_exponent=15, quote_per_lot_tick=10, maker_fee_bps=0, taker_fee_bps=50),
+}
+
+
+@dataclass
+class Trader:
+    """A key and its address."""
+
+    key: bytes
+    account: bytes = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.account = address_of(self.key)
+
+    @property
+    def address(self) -> str:
+        return "0x" + self.account.hex()
+
+    @classmethod
+    def named(cls, name: str) -> Trader:
+        return cls(keccak(b"trader " + name.encode()))
+
+
+@dataclass(frozen=True)
+class Event:
+    name: str
+    fields: dict[str, Any]
+
+
+EVENT_TYPES: dict[bytes, tuple[str, list[tuple[str, str, bool]]]] = {}
+
+
+def _event(signature: str, names: str) -> None:
+    name, _, body = signature.rstrip(")").partition("(")
+    kinds = [kind.split(" ") for kind in body.split(",")]
+    plain = f"{name}({','.join(kind[0] for kind in kinds)})"
+    fields = [(word, kind[0], len(kind) > 1) for word, kind in zip(names.split(), kinds, strict=True)]
+    EVENT_TYPES[keccak(plain.encode())] = (name, fields)
+
+
+_event("Fill(bytes32,bytes32,address,address,uint256,uint256)", "makerOrder takerOrder maker taker terms charges")
+_event("FillSkipped(bytes32,bytes32,address,address,uint256,uint256)", "makerOrder takerOrder maker taker terms reason")
+_event("SequenceVoided(bytes32 indexed,uint256,uint256)", "market firstSequence count")
+_event("NonceRaised(address indexed,uint256,uint256)", "account lane seq")
+_event("EpochRaised(address indexed,uint256)", "account epoch")
+_event("FeesCollected(bytes32 indexed,address indexed,uint256,uint256)", "market recipient amount balance")
+
+
+def decode_event(topics: Sequence[bytes], data: bytes) -> Event:
+    name, fields = EVENT_TYPES[bytes(topics[0])]
+    indexed = [f for f in fields if f[2]]
+    plain = [f for f in fields if not f[2]]
+    values = {
+        word: decode([kind], bytes(topic))[0] for (word, kind, _), topic in zip(indexed, topics[1:], strict=True)
+    }
+    values |= dict(zip((f[0] for f in plain), decode([f[1] for f in plain], data), strict=True))
+    return Event(name, values)
+
+
+def calldata(signature: str, *values: Any) -> bytes:
+    name_end = signature.index("(")
+    body = signature[name_end + 1 : -1]
+    return keccak(signature.encode())[:4] + encode(body.split(",") if body else [], values)
+
+
+class Signer:
+    """Makes signed orders for one verifying contract."""
+
+    def __init__(self, domain: Domain) -> None:
+        self.domain = domain
+
+    def order(
+        self,
+        trader: Trader,
+        side: Side,
+        quantity: int,
+        price: int,
+        *,
+        market: str = BTC,
+        epoch: int = 0,
+        lane: int = 0,
+        seq: int = 1,
+        tif: TimeInForce = TimeInForce.GTC,
+        kind: OrderType = OrderType.LIMIT,
+        self_trade: SelfTrade = SelfTrade.CANCEL_TAKER,
+        max_fee_bps: int = 50,
+        expiry: int = NOW + HOUR,
+        account: bytes | None = None,
+        domain: Domain | None = None,
+    ) -> SignedOrder:
+        order = Order(
+            account=account or trader.account,
+            market=market,
+            side=side,
+            order_type=kind,
+            time_in_force=tif,
+            quantity=quantity,
+            limit_price=price,
+            max_fee_bps=max_fee_bps,
+            expiry=expiry,
+            nonce=pack_nonce(epoch, lane, seq),
+            self_trade=self_trade,
+        )
+        digest = order_digest(domain or self.domain, order)
+        return SignedOrder(order, sign_digest(trader.key, digest), digest)
+
+    def buy(self, trader: Trader, quantity: int, price: int, **more: Any) -> SignedOrder:
+        return self.order(trader, Side.BUY, quantity, price, **more)
+
+    def sell(self, trader: Trader, quantity: int, price: int, **more: Any) -> SignedOrder:
+        return self.order(trader, Side.SELL, quantity, price, **more)
+
+
+class Desk(Signer):
+    """The contract in an in-process EVM, with markets open and active."""
+
+    def __init__(self, bytecode: bytes, chain_id: int = CHAIN_ID) -> None:
+        self.evm = EVM(
+            env=Env(cfg=CfgEnv(chain_id=chain_id), block=BlockEnv(number=1, timestamp=NOW, basefee=0)),
+            spec_id="PRAGUE",
+        )
+        roles = encode(["address"] * 5, [CORE, ADMIN, VAULT, REGISTRY, FEES])
+        self.address: str = self.evm.deploy(DEPLOYER, bytecode + roles)
+        super().__init__(Domain(chain_id, bytes.fromhex(self.address[2:])))
+        for listing in LISTINGS.values():
+            self.call(REGISTRY, "openMarket(bytes32,uint256)", market_hash(listing.symbol), listing.word())
+            self.set_status(listing.symbol, MarketStatus.ACTIVE)
+
+    # ---- calls
+
+    def send(self, caller: str, data: bytes) -> bytes:
+        """Raises RevertedError with the contract's code; nothing of the call remains then."""
+        self.evm.reset_transient_storage()
+        try:
+            output: bytes = self.evm.message_call(caller, self.address, calldata=data)
+        except RuntimeError as error:
+            raise RevertedError(_revert_code(str(error))) from None
+        return bytes(output)
+
+    def call(self, caller: str, signature: str, *values: Any) -> list[Event]:
+        """The events of one state-changing call."""
+        self.send(caller, calldata(signature, *values))
+        return self.events()
+
+    def read(self, signature: str, *values: Any, returns: str = "uint256") -> Any:
+        decoded = decode(returns.split(","), self.send(STRANGER, calldata(signature, *values)))
+        return decoded[0] if len(decoded) == 1 else decoded
+
+    def events(self) -> list[Event]:
+        found = []
+        for entry in self.evm.result.logs:
+            topics = [bytes.fromhex(t[2:]) if isinstance(t, str) else bytes(t) for t in entry.topics]
+            data = entry.data[1] if isinstance(entry.data, tuple) else entry.data
+            found.append(decode_event(topics, bytes(data)))
+        return found
+
+    # ---- batches
+
+    def settle(self, fills: Iterable[MatchedFill], caller: str = CORE) -> list[Event]:
+        return self.settle_bytes(encode_settle_batch(fills), caller)
+
+    def settle_bytes(self, data: bytes, caller: str = CORE) -> list[Event]:
+        self.send(caller, data)
+        return self.events()
+
+    def fill(self, maker: SignedOrder, taker: SignedOrder, quantity: int) -> Event:
+        """One fill in a batch of its own."""
+        market = taker.order.market
+        (event,) = self.settle([MatchedFill(market, self.sequence(market), maker, taker, quantity)])
+        return event
+
+    def fills(self, *matches: tuple[SignedOrder, SignedOrder, int]) -> list[Event]:
+        """Several fills in one batch, numbered from each market's next sequence."""
+        return self.settle(self.numbered(matches))
+
+    def numbered(self, matches: Iterable[tuple[SignedOrder, SignedOrder, int]]) -> list[MatchedFill]:
+        following = {symbol: self.sequence(symbol) for symbol in LISTINGS}
+        numbered = []
+        for maker, taker, quantity in matches:
+            market = taker.order.market
+            numbered.append(MatchedFill(market, following[market], maker, taker, quantity))
+            following[market] += 1
+        return numbered
+
+    # ---- state
+
+    def fund(self, trader: Trader, asset: int, amount: int) -> None:
+        self.call(VAULT, "credit(address,uint256,uint256)", trader.address, asset, amount)
+
+    def balance(self, account: Trader | str, asset: int) -> int:
+        address = account if isinstance(account, str) else account.address
+        value: int = self.read("balanceOf(address,uint256)", address, asset)
+        return value
+
+    def lane(self, trader: Trader, lane: int) -> tuple[int, int]:
+        """(seq, filled lots)"""
+        seq, filled = self.read("laneOf(address,uint256)", trader.address, lane, returns="uint256,uint256")
+        return seq, filled
+
+    def epoch(self, trader: Trader) -> int:
+        value: int = self.read("epochOf(address)", trader.address)
+        return value
+
+    def sequence(self, symbol: str) -> int:
+        value: int = self.read("sequenceOf(bytes32)", market_hash(symbol))
+        return value
+
+    def fees(self, symbol: str) -> int:
+        value: int = self.read("accruedFees(bytes32)", market_hash(symbol))
+        return value
+
+    def set_status(self, symbol: str, status: int) -> None:
+        self.call(REGISTRY, "setMarketStatus(bytes32,uint256)", market_hash(symbol), status)
+
+    def set_time(self, timestamp: int) -> None:
+        self.evm.set_block_env(BlockEnv(number=2, timestamp=timestamp, basefee=0))
+
+
+def batch(*entries: bytes) -> bytes:
+    """Calldata of settleBatch with these entries as they are."""
+    return SETTLE_BATCH_SELECTOR + len(entries).to_bytes(32, "big") + b"".join(entries)
+
+
+def fill_numbers(event: Event) -> Any:
+    """The unpacked words of a Fill or FillSkipped event."""
+    return unpack_fill(event.fields["terms"], event.fields.get("charges", 0))
+
+
+def _revert_code(message: str) -> str:
+    """The string of `Error(string)` inside the in-process EVM's error text."""
+    _, found, tail = message.partition("0x08c379a0")
+    if not found:
+        return ""
+    digits = tail.split('"')[0].split(" ")[0].split("}")[0].strip(",")
+    text: str = decode(["string"], bytes.fromhex(digits))[0]
+    return text

@@ -1,0 +1,220 @@
+"""What a fill moves, to the unit, and what it says."""
+
+from __future__ import annotations
+
+import pytest
+
+from cxdex.batch import MatchedFill, Role, pack_market_entry, pack_order_entry
+from cxdex.eip712 import market_hash
+from cxdex.order import OrderType, SelfTrade, Side, TimeInForce
+from tests.contracts.settlement_desk import (
+    ADMIN,
+    BTC,
+    CASH,
+    ETH,
+    FEES,
+    LISTINGS,
+    SBTC,
+    SETH,
+    USDC,
+    Desk,
+    RevertedError,
+    Trader,
+    batch,
+    fill_numbers,
+)
+
+RICH = 1_000_000 * USDC
+
+
+def test_a_taker_buys_at_the_makers_price(desk: Desk, alice: Trader, bob: Trader) -> None:
+    ask = desk.sell(alice, 10, 600_000, seq=7, lane=1)
+    bid = desk.buy(bob, 8, 610_000, seq=3)
+    event = desk.fill(ask, bid, 4)
+
+    notional, fee = 4 * 600_000, 6_000  # 25 bps
+    assert desk.balance(alice, CASH) == RICH + notional - fee
+    assert desk.balance(bob, CASH) == RICH - notional - fee
+    assert desk.balance(alice, SBTC) == 100 * 10**18 - 4 * 10**14
+    assert desk.balance(bob, SBTC) == 100 * 10**18 + 4 * 10**14
+    assert desk.fees(BTC) == 2 * fee
+    assert desk.sequence(BTC) == 1
+    assert desk.lane(alice, 1) == (7, 4)
+    assert desk.lane(bob, 0) == (3, 4)
+
+    assert event.name == "Fill"
+    assert event.fields["makerOrder"] == ask.digest
+    assert event.fields["takerOrder"] == bid.digest
+    assert event.fields["maker"] == alice.address
+    assert event.fields["taker"] == bob.address
+    numbers = fill_numbers(event)
+    assert (numbers.market_index, numbers.sequence, numbers.taker_is_buyer) == (1, 0, True)
+    assert (numbers.price, numbers.quantity) == (600_000, 4)
+    assert (numbers.maker_fee, numbers.taker_fee) == (fee, fee)
+    assert (numbers.maker_nonce, numbers.taker_nonce) == (ask.order.nonce, bid.order.nonce)
+
+
+def test_a_taker_sells_at_the_makers_price(desk: Desk, alice: Trader, bob: Trader) -> None:
+    event = desk.fill(desk.buy(alice, 10, 600_000), desk.sell(bob, 10, 1), 10)
+    notional, fee = 6_000_000, 15_000
+    assert desk.balance(alice, CASH) == RICH - notional - fee
+    assert desk.balance(bob, CASH) == RICH + notional - fee
+    assert desk.balance(alice, SBTC) == 100 * 10**18 + 10**15
+    assert desk.balance(bob, SBTC) == 100 * 10**18 - 10**15
+    assert not fill_numbers(event).taker_is_buyer
+
+
+def test_fills_of_one_order_add_up_across_batches(desk: Desk, alice: Trader, bob: Trader, carol: Trader) -> None:
+    ask = desk.sell(alice, 10, 500)
+    desk.fill(ask, desk.buy(bob, 4, 500), 4)
+    desk.fill(ask, desk.buy(carol, 4, 500), 4)
+    desk.fill(ask, desk.buy(bob, 4, 500, seq=2), 2)
+    assert desk.lane(alice, 0) == (1, 10)
+    with pytest.raises(RevertedError, match="S:OVERFILL"):
+        desk.fill(ask, desk.buy(carol, 4, 500, seq=2), 2)
+
+
+def test_a_newer_order_takes_its_lane_over(desk: Desk, alice: Trader, bob: Trader) -> None:
+    for lane in (0, 1, 2, 3, 4, 2**24 - 1):
+        old, new = (desk.sell(alice, 10, 500, lane=lane, seq=seq) for seq in (4, 9))
+        desk.fill(old, desk.buy(bob, 5, 500, lane=lane, seq=1), 5)
+        desk.fill(new, desk.buy(bob, 3, 500, lane=lane, seq=2), 3)
+        assert desk.lane(alice, lane) == (9, 3)
+        event = desk.fill(old, desk.buy(bob, 3, 500, lane=lane, seq=3), 2)
+        assert (event.name, event.fields["reason"]) == ("FillSkipped", 1)
+
+
+def test_orders_that_share_a_nonce_share_one_quantity(desk: Desk, alice: Trader, bob: Trader) -> None:
+    first = desk.sell(alice, 10, 500)
+    amended = desk.sell(alice, 6, 490)
+    desk.fill(first, desk.buy(bob, 10, 500), 5)
+    with pytest.raises(RevertedError, match="S:OVERFILL"):
+        desk.fill(amended, desk.buy(bob, 10, 500, seq=2), 2)
+    desk.fill(first, desk.buy(bob, 10, 500, seq=2), 3)
+    with pytest.raises(RevertedError, match="S:OVERFILL"):  # filled 8 of the amended 6
+        desk.fill(amended, desk.buy(bob, 10, 500, seq=3), 2)
+
+
+def test_markets_of_one_batch_settle_by_their_own_terms(desk: Desk, alice: Trader, bob: Trader) -> None:
+    events = desk.fills(
+        (desk.sell(alice, 10, 1_000), desk.buy(bob, 10, 1_000), 10),
+        (desk.sell(alice, 10, 7, market=ETH, lane=1), desk.buy(bob, 10, 7, market=ETH, lane=1), 10),
+        (desk.sell(alice, 10, 1_000, lane=2), desk.buy(bob, 10, 1_000, lane=2), 10),
+    )
+    assert [event.name for event in events] == ["Fill"] * 3
+    assert [fill_numbers(event).market_index for event in events] == [1, 2, 1]
+    assert [fill_numbers(event).sequence for event in events] == [0, 0, 1]
+    eth_taker_fee = 4  # ceil(700 * 50 bps); the maker pays nothing there
+    assert desk.fees(ETH) == eth_taker_fee
+    assert desk.fees(BTC) == 4 * 25
+    assert desk.balance(alice, CASH) == RICH + 2 * (10_000 - 25) + 700
+    assert desk.balance(bob, CASH) == RICH - 2 * (10_000 + 25) - 700 - eth_taker_fee
+    assert desk.balance(alice, SBTC) == 100 * 10**18 - 20 * 10**14
+    assert desk.balance(alice, SETH) == 1_000 * 10**18 - 10 * 10**15
+
+
+@pytest.mark.parametrize(
+    ("price", "max_fee_bps", "fee"),
+    [
+        (50, 25, 0),  # notional 100: the rate rounds 0.25 up to 1, the cap rounds it down to 0, and the cap wins
+        (50, 100, 1),
+        (50, 0, 0),
+        (200, 25, 1),  # notional 400: exactly 1
+        (201, 25, 1),  # notional 402: 1.005 rounds up to 2, the cap is 1
+        (201, 50, 2),
+        (100_000, 10, 200),  # the signed cap is below the market's rate
+        (100_000, 24, 480),
+        (100_000, 10_000, 500),  # a cap above the rate changes nothing
+    ],
+)
+def test_fee_rounds_up_but_never_above_the_signed_cap(
+    desk: Desk, alice: Trader, bob: Trader, price: int, max_fee_bps: int, fee: int
+) -> None:
+    ask = desk.sell(alice, 2, price, max_fee_bps=max_fee_bps)
+    numbers = fill_numbers(desk.fill(ask, desk.buy(bob, 2, price, max_fee_bps=0), 2))
+    assert (numbers.maker_fee, numbers.taker_fee) == (fee, 0)
+    assert desk.fees(BTC) == fee
+    assert desk.balance(alice, CASH) == RICH + 2 * price - fee
+    assert desk.balance(bob, CASH) == RICH - 2 * price
+
+
+def test_collected_fees_are_the_recipients_cash(desk: Desk, alice: Trader, bob: Trader) -> None:
+    desk.fill(desk.sell(alice, 10, 4_000), desk.buy(bob, 10, 4_000), 10)
+    (event,) = desk.call(ADMIN, "collectFees(bytes32)", market_hash(BTC))
+    assert event.name == "FeesCollected"
+    assert event.fields == {"market": market_hash(BTC), "recipient": FEES, "amount": 200, "balance": 200}
+    assert desk.fees(BTC) == 0
+    assert desk.balance(FEES, CASH) == 200
+    assert desk.sequence(BTC) == 1
+    (again,) = desk.call(ADMIN, "collectFees(bytes32)", market_hash(BTC))
+    assert (again.fields["amount"], again.fields["balance"]) == (0, 200)
+
+
+def test_the_largest_order_that_signs_settles_exactly(desk: Desk, alice: Trader, bob: Trader) -> None:
+    lots, price = 2**40 - 1, 2**64 - 1
+    desk.fund(alice, SBTC, lots * LISTINGS[BTC].lot)
+    desk.fund(bob, CASH, 2**112 - 1 - RICH)
+    notional = lots * price
+    event = desk.fill(desk.sell(alice, lots, price, max_fee_bps=0), desk.buy(bob, lots, price, max_fee_bps=0), lots)
+    assert event.name == "Fill"
+    assert desk.balance(alice, CASH) == RICH + notional
+    assert desk.balance(bob, CASH) == 2**112 - 1 - notional
+    assert desk.lane(alice, 0) == (1, lots)
+
+
+def test_a_fee_that_the_event_cannot_hold_reverts(desk: Desk, alice: Trader, bob: Trader) -> None:
+    lots, price = 2**40 - 1, 2**64 - 1
+    desk.fund(alice, SBTC, lots * LISTINGS[BTC].lot)
+    desk.fund(bob, CASH, 2**112 - 1 - RICH)
+    with pytest.raises(RevertedError, match="S:PACK"):
+        desk.fill(desk.sell(alice, lots, price), desk.buy(bob, lots, price), lots)
+
+
+def test_cash_that_the_account_word_cannot_hold_reverts(desk: Desk, alice: Trader, bob: Trader) -> None:
+    desk.fund(alice, CASH, 2**112 - 1 - RICH - 999)
+    sells, buys = desk.sell(alice, 10, 100, max_fee_bps=0), desk.buy(bob, 10, 100, max_fee_bps=0)
+    with pytest.raises(RevertedError, match="S:PACK"):
+        desk.fill(sells, buys, 10)
+    desk.fill(sells, buys, 9)
+    assert desk.balance(alice, CASH) == 2**112 - 1 - 99
+    assert desk.lane(alice, 0) == (1, 9)
+    assert desk.epoch(alice) == 0
+
+
+def test_every_word_that_a_wallet_shows_is_hashed_as_signed(desk: Desk, alice: Trader, bob: Trader) -> None:
+    seq = 1
+    takers = [
+        (OrderType.LIMIT, TimeInForce.GTC),
+        (OrderType.LIMIT, TimeInForce.IOC),
+        (OrderType.LIMIT, TimeInForce.FOK),
+        (OrderType.MARKET, TimeInForce.IOC),
+        (OrderType.MARKET, TimeInForce.FOK),
+    ]
+    for maker_tif in (TimeInForce.GTC, TimeInForce.POST_ONLY):
+        for kind, tif in takers:
+            for self_trade in SelfTrade:
+                for side in Side:
+                    maker = desk.order(alice, side, 2, 50, seq=seq, tif=maker_tif, self_trade=self_trade)
+                    taker = desk.order(bob, side.opposite, 2, 50, seq=seq, kind=kind, tif=tif, self_trade=self_trade)
+                    assert desk.fill(maker, taker, 2).name == "Fill"
+                    seq += 1
+
+
+def test_a_batch_without_entries_changes_nothing(desk: Desk) -> None:
+    assert desk.settle([]) == []
+
+
+def test_an_order_without_a_fill_changes_nothing(desk: Desk, alice: Trader, bob: Trader) -> None:
+    ask = pack_order_entry(desk.sell(alice, 10, 500), Role.MAKER, 0)
+    bid = pack_order_entry(desk.buy(bob, 10, 500), Role.TAKER, 0)
+    assert desk.settle_bytes(batch(pack_market_entry(BTC, 0), ask, bid)) == []
+    assert desk.lane(alice, 0) == (0, 0)
+    assert desk.sequence(BTC) == 0
+
+
+def test_five_hundred_fills_fit_one_batch(desk: Desk, alice: Trader, bob: Trader) -> None:
+    ask = desk.sell(alice, 1_000, 50)
+    fills = [MatchedFill(BTC, i, ask, desk.buy(bob, 2, 50, seq=i + 1), 2) for i in range(500)]
+    assert len(desk.settle(fills)) == 500
+    assert desk.lane(alice, 0) == (1, 1_000)
+    assert desk.lane(bob, 0) == (500, 2)
