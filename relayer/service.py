@@ -173,6 +173,8 @@ def main(argv: list[str]) -> int:
         return _refuse(f"{problem.code}: {problem.detail}")
     except OSError as error:
         return _refuse(f"{error.strerror}: {error.filename}" if error.filename else str(error))
+    except ModuleNotFoundError as error:  # a database driver that is named in the URL
+        return _refuse(f"--database needs the package {error.name}, which is not installed")
     except SQLAlchemyError as error:
         reason = str(getattr(error, "orig", None) or error).splitlines()[0]
         return _refuse(f"the database cannot be used: {reason}")

@@ -262,6 +262,7 @@ def test_what_an_operator_can_get_wrong_is_one_clear_line(engine: RunningEngine)
     engine.stop()
     assert "/dev/null" in refused("--state", "/dev/null/state", "--database", database)
     assert "unable to open" in refused("--state", str(engine.state), "--database", "sqlite:////nowhere/at/all.db")
+    assert "no_driver" in refused("--state", str(engine.state), "--database", "postgresql+no_driver://h/x")
     deep = engine.state / ("d" * 120)
     assert "SOCKET_UNUSABLE" in refused("--state", str(deep), "--database", f"sqlite:///{engine.state}/other.db")
 
