@@ -19,7 +19,7 @@ from indexer.decode import Decoder
 from indexer.follow import Follower
 from indexer.lock import only_writer
 from indexer.node import Node, NodeAway, NodeRefused
-from indexer.run import POLL_SECONDS, Runner
+from indexer.run import POLL_SECONDS, Runner, relax_collector
 from indexer.store import FINALITY_DEPTH, Store
 
 EXIT_DIFFERENT = 1
@@ -110,6 +110,7 @@ def _runner(given: argparse.Namespace, deployment: Deployment, store: Store) -> 
     node = Node(given.rpc, Decoder(deployment).addresses)
     runner = Runner(Follower(store, node, deployment, given.finality_depth), given.poll)
     runner.stop_on_signals()
+    relax_collector()
     return runner
 
 
