@@ -65,7 +65,7 @@ def api_failures(base: str) -> Iterator[None]:
     try:
         yield
     except (httpx.HTTPError, httpx.InvalidURL) as error:
-        raise Unreachable(f"{base} does not answer: {str(error) or type(error).__name__}") from error
+        raise Unreachable(f"{base} does not answer: {str(error) or type(error).__name__}") from None
 
 
 @contextmanager
@@ -74,4 +74,4 @@ def node_failures(url: str) -> Iterator[None]:
         yield
     except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
         detail = f"the node at {url} does not answer: {str(error) or type(error).__name__}"
-        raise Problem("NODE_UNAVAILABLE", detail) from error
+        raise Problem("NODE_UNAVAILABLE", detail) from None
