@@ -62,6 +62,9 @@ def test_attack_70_a_wallet_can_give_cxpt_to_nobody(holding: World, refuses) -> 
     for to in (BOB, holding.vault.address):
         with refuses("C:TRANSFER"):
             holding.cxpt.send(BOB, "transferFrom", ALICE, to, 1)
+    holding.cxpt.send(ALICE, "approve", holding.vault.address, AMOUNT)
+    with refuses("C:TRANSFER"):
+        holding.cxpt.send(holding.vault.address, "transferFrom", ALICE, BOB, 1)
     holding.vault.send(ALICE, "redeemCxpt", AMOUNT)
 
 
