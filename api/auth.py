@@ -13,11 +13,10 @@ import os
 import secrets
 import time
 from pathlib import Path
-from typing import Any
 
 import jwt
 
-from cxdex.eip712 import LOGIN_STATEMENT, LOGIN_TYPE, Domain, login_digest, to_checksum, typed_data
+from cxdex.eip712 import Domain, login_digest, to_checksum
 from cxdex.problem import Problem
 from cxdex.signature import recover
 
@@ -85,12 +84,6 @@ def check_login(domain: Domain, account: bytes, expires_at: int, signature: byte
         )
     if recover(login_digest(domain, account, expires_at), signature) != account:
         raise Problem("AUTH_INVALID", "the login was not signed by the account", field="signature")
-
-
-def login_typed_data(domain: Domain, account: bytes, expires_at: int) -> dict[str, Any]:
-    """What the wallet signs to log in."""
-    message = {"account": to_checksum(account), "statement": LOGIN_STATEMENT, "expiresAt": str(expires_at)}
-    return typed_data(domain, LOGIN_TYPE, message)
 
 
 def load_secret(state: Path) -> bytes:

@@ -70,12 +70,6 @@ class MarketDirectory:
         names.update({market.terms.base_asset: market.terms.base_symbol for market in self._markets.values()})
         return names.get(asset, f"asset {asset}")
 
-    def asset_of(self, symbol: str) -> int | None:
-        """The ledger number of an asset by its symbol."""
-        names = {"USDC": USDC_ASSET, "CXPT": CXPT_ASSET}
-        names.update({market.terms.base_symbol: market.terms.base_asset for market in self._markets.values()})
-        return names.get(symbol)
-
 
 def asset_decimals(asset: int) -> int:
     return USDC_DECIMALS if asset in (USDC_ASSET, CXPT_ASSET) else ASSET_DECIMALS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import time
@@ -192,9 +193,12 @@ def test_an_endless_body_is_refused_while_it_streams(exchange: Any) -> None:
     with socket.create_connection(("127.0.0.1", exchange.port), timeout=10) as connection:
         connection.sendall(b"POST /v1/orders HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
         chunk = b"10000\r\n" + b"x" * 0x10000 + b"\r\n"
-        for _ in range(6):  # 384 KiB of a body that never ends
-            connection.sendall(chunk)
-        answer = connection.recv(65_536)
+        answer = b""
+        with contextlib.suppress(ConnectionError):  # it does not have to wait for the rest
+            for _ in range(6):  # 384 KiB of a body that never ends
+                connection.sendall(chunk)
+            while part := connection.recv(65_536):
+                answer += part
     assert b"413" in answer.split(b"\r\n")[0]
     assert b"BODY_TOO_LARGE" in answer
 

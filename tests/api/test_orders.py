@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +19,7 @@ from cxdex.signature import sign_digest
 
 SYMBOL = "sBTC-USDC"
 FAR_BELOW = "1000"
+CAST = Path(__file__).parents[2] / "node_modules/@foundry-rs/cast-linux-amd64/bin/cast"
 
 
 def test_the_same_order_twice_is_one_order(exchange: Any) -> None:
@@ -68,7 +73,20 @@ def test_a_batch_has_bounds(exchange: Any, count: int) -> None:
     assert (reply.status_code, reply.json()["code"], reply.json()["field"]) == (400, "FIELD_INVALID", "orders")
 
 
-def test_validate_fills_in_and_its_typed_data_signs_the_order(exchange: Any) -> None:
+def signed_by_eth_account(key: bytes, typed_data: dict[str, Any]) -> str:
+    signature: str = Account.sign_message(encode_typed_data(full_message=typed_data), key).signature.hex()
+    return "0x" + signature.removeprefix("0x")
+
+
+def signed_by_cast(key: bytes, typed_data: dict[str, Any]) -> str:
+    command = [str(CAST), "wallet", "sign", "--private-key", "0x" + key.hex(), "--data", json.dumps(typed_data)]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+@pytest.mark.parametrize("sign", [signed_by_eth_account, signed_by_cast])
+def test_validate_fills_in_and_any_signer_can_sign_its_typed_data(
+    exchange: Any, sign: Callable[[bytes, dict[str, Any]], str]
+) -> None:
     alice = exchange.person()
     draft = {"account": alice.address, "market": SYMBOL, "side": "BUY", "quantity": "0.50", "limitPrice": "1000.10"}
     checked = exchange.post("/v1/orders/validate", {"order": draft}).json()
@@ -79,9 +97,8 @@ def test_validate_fills_in_and_its_typed_data_signs_the_order(exchange: Any) -> 
     assert int(checked["order"]["expiry"]) > time.time() + 27 * 86_400
     assert (checked["notional"], checked["maxFee"]) == ("500.05", "2.50025")
 
-    signable = encode_typed_data(full_message=checked["typedData"])  # a signer that knows nothing of ours
-    signature = Account.sign_message(signable, alice.key).signature.hex()
-    body = {"order": checked["order"], "signature": "0x" + signature.removeprefix("0x"), "chainId": checked["chainId"]}
+    signature = sign(alice.key, checked["typedData"])  # a signer that knows nothing of ours
+    body = {"order": checked["order"], "signature": signature, "chainId": checked["chainId"]}
     placed = exchange.post("/v1/orders", body)
     assert placed.status_code == 200, placed.text
     assert placed.json()["id"] == checked["digest"]
