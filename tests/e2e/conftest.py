@@ -11,13 +11,13 @@ from scripts.stack.layout import Layout, free_port
 from scripts.stack.run import Stack
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def layout(tmp_path_factory: pytest.TempPathFactory) -> Layout:
     state: Path = tmp_path_factory.mktemp("exchange")
     return Layout(state=state, api_port=free_port(), node_port=free_port(), settle_seconds=1.0, withdrawal_delay=2)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def stack(layout: Layout) -> Iterator[Stack]:
     running = Stack(layout)
     running.start()
