@@ -12,6 +12,7 @@ from typing import NamedTuple
 USDC, CXPT = 0, 1
 BPS = 10_000
 FEE_BPS = 25
+MAX_FEE_BPS = 50  # what every order of the machine signs
 
 
 class Request(NamedTuple):
@@ -77,7 +78,7 @@ class Model:
         self.inside[account, USDC] -= collateral
 
     def trade(self, buyer: bytes, seller: bytes, asset: int, amount: int, notional: int) -> None:
-        fee = -(-notional * FEE_BPS // BPS)
+        fee = min(-(-notional * FEE_BPS // BPS), notional * MAX_FEE_BPS // BPS)
         self.inside[buyer, USDC] -= notional + fee
         self.inside[seller, USDC] += notional - fee
         self.inside[buyer, asset] += amount

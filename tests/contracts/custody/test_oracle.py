@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from custody_world import ADMIN, ALICE, BOB, CAROL, REPORTER, SBTC, STALENESS, STRANGER, World
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 PRICE = 60_000 * 10**6
@@ -119,6 +119,7 @@ def test_a_quorum_of_nobody_or_an_age_of_nothing_is_refused(refuses) -> None:
             World(**options)
 
 
+@settings(derandomize=True, deadline=None)
 @given(st.lists(st.integers(1, 12), min_size=1, max_size=4))
 def test_the_price_is_the_upper_median(prices: list[int]) -> None:
     world = World()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from custody_model import Model, Request
+from custody_model import MAX_FEE_BPS, Model, Request
 from custody_world import (
     ADMIN,
     ALICE,
@@ -270,7 +270,7 @@ class Custody(RuleBasedStateMachine):
     def sign(self, account: bytes, symbol: str, side: Side, lots: int, ticks: int) -> SignedOrder:
         self.order_seq += 1
         order = Order(
-            account, symbol, side, OrderType.LIMIT, TimeInForce.GTC, lots, ticks, 50, FOR_EVER,
+            account, symbol, side, OrderType.LIMIT, TimeInForce.GTC, lots, ticks, MAX_FEE_BPS, FOR_EVER,
             pack_nonce(0, self.order_seq % 5, self.order_seq),
         )  # fmt: skip
         digest = order_digest(Domain(self.world.evm.chain_id, self.world.settlement.address), order)
@@ -278,6 +278,10 @@ class Custody(RuleBasedStateMachine):
 
 
 Custody.TestCase.settings = settings(
-    max_examples=40, stateful_step_count=25, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=60,
+    stateful_step_count=25,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow],
 )
 TestCustody = Custody.TestCase

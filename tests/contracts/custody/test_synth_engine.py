@@ -6,7 +6,7 @@ from math import ceil
 
 import pytest
 from custody_world import ALICE, BOB, ONE_SYNTH, ONE_USDC, PRICES, SBTC, SETH, STALENESS, World
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 NEEDED = 90_000 * ONE_USDC  # 150 % of one sBTC
@@ -44,6 +44,7 @@ def test_the_smallest_debt_needs_a_unit_of_collateral(funded: World, refuses) ->
     funded.engine.send(ALICE, "mint", SBTC, 1, 1)
 
 
+@settings(derandomize=True, deadline=None)
 @given(debt=st.integers(1, 10**30), price=st.integers(1, 2**96 - 1))
 def test_the_required_collateral_is_rounded_up(debt: int, price: int) -> None:
     world = MODULE_WORLD
