@@ -98,17 +98,17 @@ def test_orders_that_share_a_nonce_share_one_quantity(desk: Desk, alice: Trader,
 def test_markets_of_one_batch_settle_by_their_own_terms(desk: Desk, alice: Trader, bob: Trader) -> None:
     events = desk.fills(
         (desk.sell(alice, 10, 1_000), desk.buy(bob, 10, 1_000), 10),
-        (desk.sell(alice, 10, 7, market=ETH, lane=1), desk.buy(bob, 10, 7, market=ETH, lane=1), 10),
+        (desk.sell(alice, 10, 8, market=ETH, lane=1), desk.buy(bob, 10, 8, market=ETH, lane=1), 10),
         (desk.sell(alice, 10, 1_000, lane=2), desk.buy(bob, 10, 1_000, lane=2), 10),
     )
     assert [event.name for event in events] == ["Fill"] * 3
     assert [fill_numbers(event).market_index for event in events] == [1, 2, 1]
     assert [fill_numbers(event).sequence for event in events] == [0, 0, 1]
-    eth_taker_fee = 4  # ceil(700 * 50 bps); the maker pays nothing there
+    eth_taker_fee = 4  # 50 bps of 800; the maker pays nothing there
     assert desk.fees(ETH) == eth_taker_fee
     assert desk.fees(BTC) == 4 * 25
-    assert desk.balance(alice, CASH) == RICH + 2 * (10_000 - 25) + 700
-    assert desk.balance(bob, CASH) == RICH - 2 * (10_000 + 25) - 700 - eth_taker_fee
+    assert desk.balance(alice, CASH) == RICH + 2 * (10_000 - 25) + 800
+    assert desk.balance(bob, CASH) == RICH - 2 * (10_000 + 25) - 800 - eth_taker_fee
     assert desk.balance(alice, SBTC) == 100 * 10**18 - 20 * 10**14
     assert desk.balance(alice, SETH) == 1_000 * 10**18 - 10 * 10**15
 
