@@ -39,7 +39,7 @@ class Reporter:
 
     def report(self) -> Flow[str]:
         """One report for each synth; returns the status line."""
-        told = []
+        told: list[str] = []
         asset = FIRST_SYNTH
         while True:
             synth = yield from chain.view("Vault", self._vault, "synthOf", asset)

@@ -30,6 +30,7 @@ from cxdex.client.replies import (
 )
 from cxdex.client.session import Session
 from cxdex.client.ticket import OrderTerms, Ticket
+from cxdex.deployment import Deployment
 from cxdex.order import SignedOrder
 from cxdex.wallet import Wallet
 
@@ -45,11 +46,12 @@ class AsyncExchange:
         wallet: Wallet | None = None,
         *,
         rpc_url: str | None = None,
+        deployment: Deployment | None = None,
         timeout: float = transport.TIMEOUT_SECONDS,
         http_transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._driver = AsyncDriver(api, rpc_url, timeout, http_transport)
-        self._session = Session(wallet)
+        self._session = Session(wallet, deployment)
 
     @property
     def feed_url(self) -> str:

@@ -25,6 +25,18 @@ RECEIPT_POLLS = 240
 RECEIPT_PAUSE_SECONDS = 0.25
 ERROR_SELECTOR = keccak(b"Error(string)")[:4].hex()
 
+# What the contracts' short codes mean to the owner of a wallet
+REASONS = {
+    "S:FUNDS": "the trading balance is smaller than that",
+    "V:DELAY": "the withdrawal's delay is not over yet",
+    "V:CXPT": "only USDC can be paid out as CXPT",
+    "V:TRANSFER": "the token refused the transfer",
+    "V:ZERO": "the amount is zero",
+    "Q:UNKNOWN": "there is no such withdrawal, or it is already paid or cancelled",
+    "O:STALE": "the price would be too old",
+    "O:REPORTER": "this key is not an authorised reporter",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Transaction:
@@ -137,7 +149,8 @@ def _refusal(method: str, error: dict[str, Any]) -> Problem:
     message = str(error.get("message", error))
     if isinstance(data, str) and data.startswith("0x" + ERROR_SELECTOR):
         reason = decode(["string"], bytes.fromhex(data[10:]))[0]
-        return Problem("TRANSACTION_REVERTED", f"the contract refused: {reason}", given=reason)
+        words = f"{REASONS[reason]} [{reason}]" if reason in REASONS else reason
+        return Problem("TRANSACTION_REVERTED", f"the contract refused: {words}")
     if "revert" in message:
         return Problem("TRANSACTION_REVERTED", f"the contract refused: {message}")
     return Problem("NODE_REFUSED", f"the node refused {method}: {message}")

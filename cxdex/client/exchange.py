@@ -30,6 +30,7 @@ from cxdex.client.replies import (
 )
 from cxdex.client.session import Session
 from cxdex.client.ticket import OrderTerms, Ticket
+from cxdex.deployment import Deployment
 from cxdex.order import SignedOrder
 from cxdex.wallet import Wallet
 
@@ -38,6 +39,9 @@ MAX_PAGE = 500
 
 class Exchange:
     """api: base URL. wallet: None for public data only. rpc_url: an Ethereum node, for deposits and withdrawals.
+
+    deployment: the contracts, when you know them (`cxdex.deployment.load_deployment`). Then money comes out also
+    when the exchange is gone, and a false answer of the API cannot name other contracts.
 
     Not for several threads at once: give each its own.
     """
@@ -48,11 +52,12 @@ class Exchange:
         wallet: Wallet | None = None,
         *,
         rpc_url: str | None = None,
+        deployment: Deployment | None = None,
         timeout: float = transport.TIMEOUT_SECONDS,
         http_transport: httpx.BaseTransport | None = None,
     ) -> None:
         self._driver = Driver(api, rpc_url, timeout, http_transport)
-        self._session = Session(wallet)
+        self._session = Session(wallet, deployment)
 
     def close(self) -> None:
         self._driver.close()

@@ -9,6 +9,8 @@ from typing import Any
 
 import msgspec
 
+from cxdex.deployment import Deployment
+from cxdex.eip712 import DOMAIN_NAME, DOMAIN_VERSION, to_checksum
 from cxdex.market import MarketKind, MarketTerms
 
 SETTLED = ("mined", "final")
@@ -32,6 +34,12 @@ class Status(Reply, frozen=True):
     contracts: dict[str, str]
     domain: DomainInfo
     mode: str = "normal"
+
+    @classmethod
+    def of_deployment(cls, deployment: Deployment) -> Status:
+        contracts = {name: to_checksum(address) for name, address in deployment.contracts.items()}
+        domain = DomainInfo(DOMAIN_NAME, DOMAIN_VERSION, deployment.chain_id, contracts["Settlement"])
+        return cls(deployment.chain_id, contracts, domain)
 
 
 class Market(Reply, frozen=True):

@@ -18,6 +18,7 @@ from cxdex.client.errors import ApiProblem, Unreachable
 from cxdex.client.nonces import NoncePool
 from cxdex.client.replies import Login, Market, NonceList, Page, Status
 from cxdex.client.steps import Call, Flow, Pause
+from cxdex.deployment import Deployment
 from cxdex.eip712 import Domain
 from cxdex.market import MarketTerms
 from cxdex.problem import Problem
@@ -32,9 +33,10 @@ LOGIN_MARGIN_SECONDS = 60
 
 
 class Session:
-    def __init__(self, wallet: Wallet | None) -> None:
+    def __init__(self, wallet: Wallet | None, deployment: Deployment | None = None) -> None:
+        """deployment: contracts that the caller knows; then the exchange is not asked for them, nor believed."""
         self._wallet = wallet
-        self._status: Status | None = None
+        self._status = None if deployment is None else Status.of_deployment(deployment)
         self._markets: dict[str, Market] = {}
         self._token: str | None = None
         self._token_until = 0
@@ -86,8 +88,7 @@ class Session:
         return self._status
 
     def fresh_status(self) -> Flow[Status]:
-        self._status = yield from self.request(endpoints.status(), Status)
-        return self._status
+        return (yield from self.request(endpoints.status(), Status))
 
     def domain(self) -> Flow[Domain]:
         status = yield from self.status()

@@ -15,6 +15,7 @@ from getpass import getpass
 from pathlib import Path
 
 from cxdex.client import Exchange
+from cxdex.deployment import load_deployment
 from cxdex.problem import Problem
 from cxdex.wallet import LocalWallet
 
@@ -27,12 +28,14 @@ class Settings:
     rpc_url: str | None
     key_file: Path | None
     as_json: bool
+    deployment: Path | None = None
 
     @contextmanager
     def exchange(self, *, signed: bool = True) -> Iterator[Exchange]:
         """A client; with a wallet unless `signed` is False. Raises Problem KEY_MISSING."""
         wallet = self.wallet() if signed else None
-        with Exchange(self.api, wallet, rpc_url=self.rpc_url) as exchange:
+        deployment = None if self.deployment is None else load_deployment(self.deployment)
+        with Exchange(self.api, wallet, rpc_url=self.rpc_url, deployment=deployment) as exchange:
             yield exchange
 
     def wallet(self) -> LocalWallet:

@@ -39,9 +39,13 @@ def settings(
         Path | None,
         typer.Option(envvar="CXDEX_KEY_FILE", help="Hex key or encrypted keystore; else CXDEX_PRIVATE_KEY is used"),
     ] = None,
+    deployment: Annotated[
+        Path | None,
+        typer.Option(envvar="CXDEX_DEPLOYMENT", help="The contracts, from a file instead of from the exchange"),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs")] = False,
 ) -> None:
-    context.obj = Settings(api, rpc, key_file, as_json)
+    context.obj = Settings(api, rpc, key_file, as_json, deployment)
 
 
 for register in (trade.register, account.register, market.register):

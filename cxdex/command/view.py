@@ -68,7 +68,7 @@ def show_pairs(pairs: Sequence[tuple[str, object]]) -> None:
 
 
 def show_order(order: Order) -> None:
-    status = order.status if order.reason is None else f"{order.status} ({order.reason})"
+    status = order.status if order.reason in (None, order.status) else f"{order.status} ({order.reason})"
     show_pairs(
         [
             ("id", order.id),

@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 from eth_abi.abi import encode
 from eth_account import Account
-from eth_account.typed_transactions import TypedTransaction
+from eth_account.typed_transactions.typed_transaction import TypedTransaction
 from hexbytes import HexBytes
 
 from cxdex.client import custody
 from cxdex.client.session import Session
 from cxdex.client.steps import NodeCall
+from cxdex.deployment import CONTRACTS, Deployment
 from cxdex.eip712 import to_checksum
 from cxdex.keccak import keccak
 from cxdex.problem import Problem
@@ -135,7 +136,8 @@ def test_the_contracts_reason_is_told_and_nothing_is_signed(session: Session) ->
     node.refusal = {"code": 3, "message": "execution reverted", "data": "0x" + reason.hex()}
     with pytest.raises(Problem) as caught:
         script_with(node).run(custody.claim(session, 41))
-    assert (caught.value.code, caught.value.given) == ("TRANSACTION_REVERTED", "V:DELAY")
+    assert caught.value.code == "TRANSACTION_REVERTED"
+    assert caught.value.detail == "the contract refused: the withdrawal's delay is not over yet [V:DELAY]"
     assert node.sent == []
 
 
@@ -144,6 +146,16 @@ def test_a_node_of_another_chain_is_not_used(session: Session) -> None:
     with pytest.raises(Problem, match="NODE_WRONG_CHAIN"):
         script_with(node).run(custody.claim(session, "41"))
     assert node.sent == []
+
+
+def test_money_comes_out_when_the_exchange_is_gone() -> None:
+    contracts = {name: bytes([number]) * 20 for number, name in enumerate(CONTRACTS, start=1)}
+    session = Session(LocalWallet(KEY), Deployment(DOMAIN.chain_id, 0, contracts))
+    node = Node()
+    script = script_with(node)
+    script.run(custody.claim(session, 41))
+    assert [to for to, _ in node.sent] == [to_checksum(contracts["Vault"])]
+    assert script.calls == []
 
 
 def test_an_unknown_asset_names_the_known_ones(session: Session) -> None:
