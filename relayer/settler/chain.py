@@ -24,6 +24,7 @@ from cxdex.rpc import JsonRpc, RpcError
 TRANSACTION_GAS_CAP = 2**24  # EIP-7825: no transaction may have more
 _ERROR_SELECTOR = "0x08c379a0"  # Error(string)
 _REVERT_CODE = 3  # JSON-RPC error code of "execution reverted"
+OUT_OF_GAS = "OUT_OF_GAS"  # not a word of the contract: the batch is too large for one transaction
 
 
 def _selector(signature: str) -> str:
@@ -38,7 +39,7 @@ _VOID_SEQUENCE = _selector("voidSequence(bytes32,uint256)")
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """The contract reverted. code: its word, such as ``S:SIG``, or empty when it gave none."""
+    """The contract reverted. code: its word, such as ``S:SIG``, OUT_OF_GAS, or empty when it gave none."""
 
     code: str
     message: str
@@ -93,9 +94,10 @@ def encode_void_sequence(market: str, count: int) -> bytes:
 
 
 class SettlementChain:
-    """One Settlement contract, seen as the account `core`."""
+    """One Settlement contract, seen as the account `core`. gas_cap: most that one transaction may use."""
 
-    def __init__(self, rpc: JsonRpc, deployment: Deployment, core: bytes) -> None:
+    def __init__(self, rpc: JsonRpc, deployment: Deployment, core: bytes, gas_cap: int = TRANSACTION_GAS_CAP) -> None:
+        self._gas = hex(gas_cap)
         self._rpc = rpc
         self._deployment = deployment
         self._to = to_checksum(deployment.contracts["Settlement"])
@@ -182,7 +184,7 @@ class SettlementChain:
         return str(self._rpc.call("eth_call", [{"to": self._to, "data": data}, "latest"]))
 
     def _transaction(self, data: bytes) -> dict[str, str]:
-        return {"from": self.core, "to": self._to, "data": "0x" + data.hex(), "gas": hex(TRANSACTION_GAS_CAP)}
+        return {"from": self.core, "to": self._to, "data": "0x" + data.hex(), "gas": self._gas}
 
 
 def _market_state(word: int) -> MarketState:
@@ -202,7 +204,10 @@ def _receipt(answer: dict[str, Any]) -> Receipt:
 def _refusal(error: RpcError) -> Refusal:
     """Raises Problem when it was the node that failed, not the contract that refused."""
     data = error.data if isinstance(error.data, str) else ""
-    if error.code != _REVERT_CODE and not data.startswith("0x") and "revert" not in error.message.lower():
+    message = error.message.lower()
+    if any(words in message for words in ("out of gas", "outofgas", "gas required exceeds")):
+        return Refusal(OUT_OF_GAS, error.message)
+    if error.code != _REVERT_CODE and not data.startswith("0x") and "revert" not in message:
         raise Problem("SIMULATION_FAILED", f"the node cannot simulate the batch: {error}") from None
     code = ""
     if data.startswith(_ERROR_SELECTOR):

@@ -19,7 +19,15 @@ from sqlalchemy.exc import SQLAlchemyError
 from cxdex.batch import MatchedFill, encode_settle_batch
 from cxdex.problem import Problem
 from cxdex.rpc import RpcError
-from relayer.settler.chain import TRANSACTION_GAS_CAP, Head, MarketState, Refusal, SettlementChain, encode_void_sequence
+from relayer.settler.chain import (
+    OUT_OF_GAS,
+    TRANSACTION_GAS_CAP,
+    Head,
+    MarketState,
+    Refusal,
+    SettlementChain,
+    encode_void_sequence,
+)
 from relayer.settler.follow import Follower, FollowOptions
 from relayer.settler.plan import Limits, Load, Trade, fitting, is_due, longest_passing, settleable, spans
 from relayer.settler.store import Batch, Draft, Quarantined, Store
@@ -33,7 +41,7 @@ GAS_MARGIN = 1.1  # the estimate is made on the pending block; the real one may 
 _SCALE_BOUNDS = (0.5, 3.0)
 
 # Words that the contract has for the state of the world, not for a fill: planning again is the answer.
-_NOT_THE_FILL = frozenset({"S:CORE", "S:MARKET", "S:SEQ", "S:LENGTH"})
+_NOT_THE_FILL = frozenset({OUT_OF_GAS, "S:CORE", "S:MARKET", "S:SEQ", "S:LENGTH"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +159,10 @@ class Settler:
 
     def _settle(self, chosen: Sequence[Trade], fills: Sequence[MatchedFill]) -> bool:
         refusal = self._chain.simulate(encode_settle_batch(fills))
+        while refusal is not None and refusal.code == OUT_OF_GAS and len(fills) > 1:
+            # Many slots that were never written cost four times what the plan assumes; `_gas_for` learns from it.
+            fills = fills[: len(fills) // 2]
+            refusal = self._chain.simulate(encode_settle_batch(fills))
         if refusal is not None:
             good = longest_passing(
                 len(fills), lambda count: self._chain.simulate(encode_settle_batch(fills[:count])) is None

@@ -11,14 +11,16 @@ import time
 from pathlib import Path
 from threading import Event
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from cxdex.deployment import load_deployment
 from cxdex.problem import Problem
 from cxdex.rpc import JsonRpc
 from cxdex.storage import open_database
 from cxdex.wallet import LocalWallet
-from relayer.settler.chain import SettlementChain
+from relayer.settler.chain import TRANSACTION_GAS_CAP, SettlementChain
 from relayer.settler.follow import FollowOptions
-from relayer.settler.loop import Options, Settler
+from relayer.settler.loop import GAS_MARGIN, Options, Settler
 from relayer.settler.plan import Limits
 from relayer.settler.store import Store
 from relayer.settler.wallet import GWEI, TransactionSigner
@@ -38,6 +40,9 @@ def main(argv: list[str]) -> int:
     except Problem as problem:
         remedy = f" ({problem.allowed})" if problem.allowed else ""
         print(f"settler: {problem.detail}{remedy}", file=sys.stderr)
+        return 1
+    except SQLAlchemyError as error:
+        print(f"settler: cannot use the database: {str(error).splitlines()[0]}", file=sys.stderr)
         return 1
     settler.run(stop, lambda: print("ready", flush=True))
     return 0
@@ -71,7 +76,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--key-file", required=True, help="file with CORE's private key, hexadecimal")
     parser.add_argument("--interval", type=_positive, default=30.0, help="seconds from a batch's first fill to its end")
     parser.add_argument("--max-fills", type=_count, default=500, help="fills in a batch")
-    parser.add_argument("--gas-limit", type=_count, default=15_000_000, help="gas that a batch may use")
+    parser.add_argument("--gas-limit", type=_gas, default=15_000_000, help="gas that a batch may use")
     parser.add_argument("--confirmations", type=_count, default=12, help="blocks after which a batch is final")
     parser.add_argument("--replace-after", type=_positive, default=45.0, help="seconds until a stuck one pays more")
     parser.add_argument("--fee-cap-gwei", type=_positive, default=100.0, help="most to pay for a unit of gas")
@@ -84,6 +89,13 @@ def _positive(text: str) -> float:
     value = float(text)
     if not 0 <= value < 10**9:
         raise argparse.ArgumentTypeError("must be zero or more")
+    return value
+
+
+def _gas(text: str) -> int:
+    value, most = _count(text), int(TRANSACTION_GAS_CAP / GAS_MARGIN)
+    if value > most:
+        raise argparse.ArgumentTypeError(f"must be at most {most}: no transaction may use more, margin included")
     return value
 
 

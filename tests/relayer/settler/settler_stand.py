@@ -29,7 +29,7 @@ from cxdex.rpc import JsonRpc
 from cxdex.signature import address_of, sign_digest
 from cxdex.storage import open_database
 from cxdex.wallet import LocalWallet
-from relayer.settler.chain import SettlementChain
+from relayer.settler.chain import TRANSACTION_GAS_CAP, SettlementChain
 from relayer.settler.follow import FollowOptions
 from relayer.settler.loop import Options, Settler
 from relayer.settler.plan import Limits
@@ -325,7 +325,9 @@ class Clock:
         self.ms += int(seconds * 1000)
 
 
-def settler_for(desk: Desk, clock: Clock, *, url: str | None = None, **choices: Any) -> Settler:
+def settler_for(
+    desk: Desk, clock: Clock, *, url: str | None = None, gas_cap: int = TRANSACTION_GAS_CAP, **choices: Any
+) -> Settler:
     """A settler in this process, one step at a time. choices: fields of Limits and FollowOptions."""
     limits = {"max_fills": 500, "interval_ms": 0, "gas_limit": 15_000_000}
     follow = {"confirmations": 3, "replace_after_ms": 45_000, "fee_cap": 100 * GWEI, "tip": GWEI}
@@ -336,7 +338,7 @@ def settler_for(desk: Desk, clock: Clock, *, url: str | None = None, **choices: 
     rpc = JsonRpc(url or desk.exchange.node.url, attempts=1)
     return Settler(
         desk.store,
-        SettlementChain(rpc, deployment, wallet.account),
+        SettlementChain(rpc, deployment, wallet.account, gas_cap),
         TransactionSigner(wallet, deployment.chain_id, deployment.contracts["Settlement"]),
         Options(Limits(**limits), FollowOptions(**follow), poll_ms=20),
         clock,

@@ -96,6 +96,16 @@ def test_a_batch_closes_at_its_gas_budget(desk: Desk, exchange: Exchange, clock:
     assert exchange.filled_sequences() == {1: list(range(12))}
 
 
+def test_a_batch_that_runs_out_of_gas_is_cut_and_nobody_is_blamed(desk: Desk, exchange: Exchange, clock: Clock) -> None:
+    alice, bob = desk.trader(1), desk.trader(2)
+    for _ in range(12):
+        desk.trade(alice, bob)
+    settle(settler_for(desk, clock, gas_cap=200_000), desk)
+    assert len(desk.rows("batch")) > 1
+    assert desk.rows("quarantine") == []
+    assert exchange.filled_sequences() == {1: list(range(12))}
+
+
 def test_a_paused_market_waits_while_the_other_goes_on(desk: Desk, exchange: Exchange, clock: Clock) -> None:
     alice, bob = desk.trader(1), desk.trader(2)
     exchange.set_status(BTC, MarketStatus.PAUSED)
