@@ -230,6 +230,10 @@ class Desk(Signer):
         decoded = decode(returns.split(","), self.send(STRANGER, calldata(signature, *values)))
         return decoded[0] if len(decoded) == 1 else decoded
 
+    def read_as(self, caller: str, signature: str, *values: Any) -> int:
+        """The number that a state-changing call returns."""
+        return int.from_bytes(self.send(caller, calldata(signature, *values)), "big")
+
     def events(self) -> list[Event]:
         found = []
         for entry in self.evm.result.logs:

@@ -1,0 +1,327 @@
+"""Cancels, the Vault's and the registry's doors, the roles, and the bounds of every packed field."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from eth_abi import encode
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cxdex.eip712 import Domain, market_hash
+from cxdex.keccak import keccak
+from cxdex.market import MarketStatus
+from cxdex.nonce import MAX_LANE, MAX_SEQ, pack_nonce
+from tests.contracts.settlement_desk import (
+    ADMIN,
+    BTC,
+    CASH,
+    CHAIN_ID,
+    CORE,
+    DEPLOYER,
+    FEES,
+    LISTINGS,
+    REGISTRY,
+    SBTC,
+    STRANGER,
+    VAULT,
+    Desk,
+    Listing,
+    RevertedError,
+    Trader,
+    fill_numbers,
+)
+
+CREDIT, DEBIT = "credit(address,uint256,uint256)", "debit(address,uint256,uint256)"
+OPEN, STATUS = "openMarket(bytes32,uint256)", "setMarketStatus(bytes32,uint256)"
+MAX_CASH = 2**112 - 1
+
+
+def assert_reverts(code: str, desk: Desk, caller: str, signature: str, *values: Any) -> None:
+    with pytest.raises(RevertedError) as reverted:
+        desk.call(caller, signature, *values)
+    assert reverted.value.code == code
+
+
+def cancel(desk: Desk, trader: Trader, *nonces: int) -> list[Any]:
+    return [event.fields for event in desk.call(trader.address, "cancelOrders(uint64[])", list(nonces))]
+
+
+# ---------------------------------------------------------------- constructor
+
+
+def deploy(desk: Desk, bytecode: bytes, *roles: str) -> str:
+    try:
+        return str(desk.evm.deploy(DEPLOYER, bytecode + encode(["address"] * 5, roles)))
+    except RuntimeError as error:
+        return str(error)
+
+
+def test_the_roles_are_public(desk: Desk) -> None:
+    names = ("CORE", "ADMIN", "VAULT", "REGISTRY", "FEE_RECIPIENT")
+    assert [desk.read(f"{name}()", returns="address") for name in names] == [CORE, ADMIN, VAULT, REGISTRY, FEES]
+    assert desk.read("DOMAIN_SEPARATOR()", returns="bytes32") == desk.domain.separator
+
+
+@pytest.mark.parametrize("place", range(5))
+def test_no_role_is_the_zero_address(desk: Desk, settlement_bytecode: bytes, place: int) -> None:
+    roles = [CORE, ADMIN, VAULT, REGISTRY, FEES]
+    roles[place] = "0x" + "00" * 20
+    assert b"S:ZERO".hex() in deploy(desk, settlement_bytecode, *roles)
+
+
+@pytest.mark.parametrize("pair", [(0, 1), (0, 2), (0, 3), (0, 4), (1, 2), (1, 3), (2, 3), (2, 4), (3, 4)])
+def test_roles_that_must_differ_do(desk: Desk, settlement_bytecode: bytes, pair: tuple[int, int]) -> None:
+    roles = [CORE, ADMIN, VAULT, REGISTRY, FEES]
+    roles[pair[1]] = roles[pair[0]]
+    assert b"S:ROLES".hex() in deploy(desk, settlement_bytecode, *roles)
+
+
+def test_the_admin_may_be_the_fee_recipient(desk: Desk, settlement_bytecode: bytes) -> None:
+    assert len(deploy(desk, settlement_bytecode, CORE, ADMIN, VAULT, REGISTRY, ADMIN)) == 42
+
+
+# ---------------------------------------------------------------- credit and debit
+
+
+@pytest.mark.parametrize("asset", [0, 1, 2, 65_535])
+def test_credit_and_debit_return_the_balance(bare_desk: Desk, alice: Trader, asset: int) -> None:
+    desk = bare_desk
+    assert desk.read_as(VAULT, CREDIT, alice.address, asset, 70) == 70
+    assert desk.read_as(VAULT, CREDIT, alice.address, asset, 30) == 100
+    assert desk.read_as(VAULT, DEBIT, alice.address, asset, 99) == 1
+    assert desk.balance(alice, asset) == 1
+    assert_reverts("S:FUNDS", desk, VAULT, DEBIT, alice.address, asset, 2)
+    assert desk.read_as(VAULT, DEBIT, alice.address, asset, 1) == 0
+    assert desk.events() == []  # the Vault's event is the only one
+
+
+@pytest.mark.parametrize("caller", [STRANGER, CORE, ADMIN, REGISTRY])
+def test_only_the_vault_credits_and_debits(desk: Desk, alice: Trader, caller: str) -> None:
+    assert_reverts("S:VAULT", desk, caller, CREDIT, alice.address, CASH, 1)
+    assert_reverts("S:VAULT", desk, caller, DEBIT, alice.address, CASH, 1)
+
+
+def test_cash_is_bounded_and_leaves_its_neighbours_alone(bare_desk: Desk, alice: Trader, bob: Trader) -> None:
+    desk = bare_desk
+    desk.call(alice.address, "cancelAll()")
+    cancel(desk, alice, pack_nonce(1, 0, 5), pack_nonce(1, 1, MAX_SEQ))
+    desk.fund(alice, CASH, MAX_CASH)
+    for amount in (1, MAX_CASH, 2**112, 2**256 - 1):
+        assert_reverts("S:PACK", desk, VAULT, CREDIT, alice.address, CASH, amount)
+    assert_reverts("S:FUNDS", desk, VAULT, DEBIT, alice.address, CASH, 2**112)
+    assert (desk.balance(alice, CASH), desk.epoch(alice)) == (MAX_CASH, 1)
+    assert (desk.lane(alice, 0), desk.lane(alice, 1)) == ((6, 0), (MAX_SEQ, 0))
+    desk.call(VAULT, DEBIT, alice.address, CASH, MAX_CASH)
+    assert (desk.epoch(alice), desk.lane(alice, 0), desk.lane(alice, 1)) == (1, (6, 0), (MAX_SEQ, 0))
+
+
+def test_an_asset_number_cannot_name_another_slot(desk: Desk, alice: Trader) -> None:
+    for asset in (2**16, 2**96, 2**96 + SBTC, 2**256 - 1):
+        assert_reverts("S:ASSET", desk, VAULT, CREDIT, alice.address, asset, 1)
+        assert_reverts("S:ASSET", desk, VAULT, DEBIT, alice.address, asset, 1)
+        assert_reverts("S:ASSET", desk, STRANGER, "balanceOf(address,uint256)", alice.address, asset)
+
+
+def test_a_lane_number_cannot_name_another_slot(desk: Desk, alice: Trader) -> None:
+    for lane in (MAX_LANE + 1, 2**98 + 2, 2**256 - 1):
+        assert_reverts("S:LANE", desk, STRANGER, "laneOf(address,uint256)", alice.address, lane)
+
+
+def test_an_asset_that_would_overflow_reverts(bare_desk: Desk, alice: Trader) -> None:
+    bare_desk.fund(alice, SBTC, 2**256 - 1)
+    with pytest.raises(RevertedError):
+        bare_desk.fund(alice, SBTC, 1)
+
+
+@settings(max_examples=100, deadline=None, derandomize=True)
+@given(data=st.data())
+def test_packed_neighbours_never_touch(opened_desk: Desk, data: st.DataObject) -> None:
+    """Cash, epoch and every lane are independent numbers, whatever is written in whatever order."""
+    checkpoint = opened_desk.evm.snapshot()
+    try:
+        change_neighbours(opened_desk, Trader.named("dora"), data)
+    finally:
+        opened_desk.evm.revert(checkpoint)
+
+
+def change_neighbours(desk: Desk, trader: Trader, data: st.DataObject) -> None:
+    cash, epoch, seqs = 0, 0, dict.fromkeys((0, 1, 2, 3, 4, 5, 6, 7, MAX_LANE), 0)
+    for _ in range(data.draw(st.integers(1, 8))):
+        match data.draw(st.sampled_from(("credit", "debit", "epoch", "lane"))):
+            case "credit":
+                amount = data.draw(st.integers(0, MAX_CASH - cash))
+                desk.fund(trader, CASH, amount)
+                cash += amount
+            case "debit":
+                amount = data.draw(st.integers(0, cash))
+                desk.call(VAULT, DEBIT, trader.address, CASH, amount)
+                cash -= amount
+            case "epoch":
+                desk.call(trader.address, "cancelAll()")
+                epoch += 1
+            case _:
+                lane, seq = data.draw(st.sampled_from(list(seqs))), data.draw(st.integers(0, MAX_SEQ))
+                cancel(desk, trader, pack_nonce(epoch, lane, seq))
+                seqs[lane] = max(seqs[lane], min(seq + 1, MAX_SEQ))
+        assert (desk.balance(trader, CASH), desk.epoch(trader)) == (cash, epoch)
+        assert {lane: desk.lane(trader, lane) for lane in seqs} == {lane: (seq, 0) for lane, seq in seqs.items()}
+
+
+# ---------------------------------------------------------------- cancels
+
+
+def test_cancelling_raises_the_floor_of_each_lane(desk: Desk, alice: Trader) -> None:
+    events = cancel(desk, alice, pack_nonce(0, 0, 4), pack_nonce(0, 6, 0), pack_nonce(0, 0, 2), pack_nonce(0, 0, 5))
+    assert events == [
+        {"account": alice.address, "lane": 0, "seq": 5},
+        {"account": alice.address, "lane": 6, "seq": 1},
+        {"account": alice.address, "lane": 0, "seq": 6},
+    ]
+    assert (desk.lane(alice, 0), desk.lane(alice, 6), desk.lane(alice, 1)) == ((6, 0), (1, 0), (0, 0))
+
+
+def test_cancelling_forgets_what_a_dead_order_filled(desk: Desk, alice: Trader, bob: Trader) -> None:
+    desk.fill(desk.sell(alice, 10, 500, seq=3), desk.buy(bob, 10, 500), 4)
+    cancel(desk, alice, pack_nonce(0, 0, 3))
+    assert desk.lane(alice, 0) == (4, 0)
+    assert desk.fill(desk.sell(alice, 10, 500, seq=4), desk.buy(bob, 10, 500, seq=2), 10).name == "Fill"
+
+
+def test_cancelling_twice_or_late_changes_nothing(desk: Desk, alice: Trader, bob: Trader) -> None:
+    desk.fill(desk.sell(alice, 10, 500, seq=3), desk.buy(bob, 10, 500), 4)
+    assert cancel(desk, alice, pack_nonce(0, 0, 2)) == []
+    assert desk.lane(alice, 0) == (3, 4)
+    assert len(cancel(desk, alice, pack_nonce(0, 0, 3))) == 1
+    assert cancel(desk, alice, pack_nonce(0, 0, 3)) == []
+
+
+def test_a_nonce_of_a_past_epoch_cancels_nothing_newer(desk: Desk, alice: Trader, bob: Trader) -> None:
+    desk.call(alice.address, "cancelAll()")
+    assert cancel(desk, alice, pack_nonce(0, 0, 9)) == []
+    assert desk.fill(desk.sell(alice, 10, 500, epoch=1, seq=2), desk.buy(bob, 10, 500), 4).name == "Fill"
+
+
+def test_an_order_of_a_future_epoch_can_be_cancelled_before_it(desk: Desk, alice: Trader, bob: Trader) -> None:
+    order = desk.sell(alice, 10, 500, epoch=1, seq=2)
+    cancel(desk, alice, order.order.nonce)
+    desk.call(alice.address, "cancelAll()")
+    assert desk.fill(order, desk.buy(bob, 10, 500), 4).fields["reason"] == 1
+
+
+def test_cancel_all_names_the_new_epoch(desk: Desk, alice: Trader) -> None:
+    for epoch in (1, 2):
+        (event,) = desk.call(alice.address, "cancelAll()")
+        assert (event.name, event.fields) == ("EpochRaised", {"account": alice.address, "epoch": epoch})
+
+
+def test_an_account_runs_out_of_epochs_but_not_of_cancels(desk: Desk, alice: Trader) -> None:
+    slot = _account_slot(desk, alice)
+    word = desk.evm.storage(desk.address, slot)
+    desk.evm.insert_account_storage(desk.address, slot, word | (2**16 - 1) << 112)
+    assert desk.epoch(alice) == 2**16 - 1
+    assert_reverts("S:EPOCH", desk, alice.address, "cancelAll()")
+    assert len(cancel(desk, alice, pack_nonce(2**16 - 1, 0, 3))) == 1
+
+
+def test_sixty_four_cancels_in_one_call(desk: Desk, alice: Trader) -> None:
+    assert len(cancel(desk, alice, *(pack_nonce(0, lane, 1) for lane in range(64)))) == 64
+    assert_reverts("", desk, alice.address, "cancelOrders(uint64[])", [0] * 65)
+
+
+# ---------------------------------------------------------------- markets
+
+
+def test_only_the_registry_opens_markets_and_sets_their_status(desk: Desk) -> None:
+    for caller in (STRANGER, ADMIN, CORE, VAULT):
+        assert_reverts("S:REGISTRY", desk, caller, OPEN, market_hash("sXAU-USDC"), replace(LISTINGS[BTC], index=3).word())
+        assert_reverts("S:REGISTRY", desk, caller, STATUS, market_hash(BTC), 1)
+
+
+def test_a_symbol_is_listed_once(desk: Desk) -> None:
+    assert_reverts("S:OPEN", desk, REGISTRY, OPEN, market_hash(BTC), LISTINGS[BTC].word())
+    assert_reverts("S:OPEN", desk, REGISTRY, OPEN, bytes(32), LISTINGS[BTC].word())
+
+
+GOOD = Listing("sXAU-USDC", 3, 4)
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        replace(GOOD, status=MarketStatus.ACTIVE).word(),
+        replace(GOOD, status=MarketStatus.UNLISTED).word(),
+        replace(GOOD, quote_per_lot_tick=0).word(),
+        replace(GOOD, min_lots=0).word(),
+        replace(GOOD, lot_exponent=19).word(),
+        replace(GOOD, base_asset=1).word(),
+        replace(GOOD, index=0).word(),
+        replace(GOOD, maker_fee_bps=26).word(),
+        replace(GOOD, maker_fee_bps=2**16 - 1, taker_fee_bps=2**16 - 1).word(),
+        GOOD.word() | 1,
+        GOOD.word() | 1 << 80,
+    ],
+)
+def test_a_market_word_that_breaks_a_bound_is_refused(desk: Desk, word: int) -> None:
+    assert_reverts("S:TERMS", desk, REGISTRY, OPEN, market_hash(GOOD.symbol), word)
+
+
+def test_a_market_at_every_bound_opens(desk: Desk) -> None:
+    extreme = Listing("sXAU-USDC", 2**16 - 1, 2**16 - 1, 18, 2**32 - 1, 2**24 - 1, 0, 50)
+    desk.call(REGISTRY, OPEN, market_hash(extreme.symbol), extreme.word())
+    assert desk.read("marketWord(bytes32)", market_hash(extreme.symbol)) == extreme.word()
+
+
+def test_a_market_leaves_its_last_states_never(desk: Desk) -> None:
+    market = market_hash(BTC)
+    before = desk.read("marketWord(bytes32)", market) & 2**248 - 1
+    for status in (MarketStatus.PAUSED, MarketStatus.ACTIVE, MarketStatus.DELISTED):
+        desk.set_status(BTC, status)
+        assert desk.read("marketWord(bytes32)", market) == before | status << 248
+    for status in range(1, 5):
+        assert_reverts("S:STATUS", desk, REGISTRY, STATUS, market, status)
+
+
+def test_a_status_is_one_of_the_known_ones(desk: Desk) -> None:
+    for status in (0, 5, 256, 2**256 - 1):
+        assert_reverts("S:STATUS", desk, REGISTRY, STATUS, market_hash(BTC), status)
+    assert_reverts("S:MARKET", desk, REGISTRY, STATUS, market_hash("sXAU-USDC"), 2)
+
+
+def test_only_the_admin_collects_fees(desk: Desk) -> None:
+    for caller in (STRANGER, CORE, FEES, VAULT):
+        assert_reverts("S:ADMIN", desk, caller, "collectFees(bytes32)", market_hash(BTC))
+    assert_reverts("S:MARKET", desk, ADMIN, "collectFees(bytes32)", market_hash("sXAU-USDC"))
+
+
+def test_the_sequence_and_the_fees_are_bounded_and_leave_the_terms_alone(
+    desk: Desk, alice: Trader, bob: Trader
+) -> None:
+    market = market_hash(BTC)
+    terms = desk.read("marketWord(bytes32)", market) >> 120
+    desk.call(CORE, "voidSequence(bytes32,uint256)", market, 2**40 - 2)
+    ask, bid = desk.sell(alice, 10, 4_000), desk.buy(bob, 10, 4_000)
+    assert fill_numbers(desk.fill(ask, bid, 2)).sequence == 2**40 - 2
+    assert desk.read("marketWord(bytes32)", market) >> 120 == terms
+    with pytest.raises(RevertedError, match="S:PACK"):
+        desk.fill(ask, bid, 2)
+    assert_reverts("S:PACK", desk, CORE, "voidSequence(bytes32,uint256)", market, 1)
+
+
+# ---------------------------------------------------------------- domain
+
+
+def test_the_domain_follows_the_chain_it_runs_on(settlement_bytecode: bytes) -> None:
+    desk = Desk(settlement_bytecode, chain_id=10)
+    separator = desk.read("DOMAIN_SEPARATOR()", returns="bytes32")
+    here = desk.domain.verifying_contract
+    assert separator == Domain(10, here).separator != Domain(CHAIN_ID, here).separator
+
+
+def _account_slot(desk: Desk, trader: Trader) -> int:
+    """Where the contract keeps the account's word: `accounts` is its first variable."""
+    key = int.from_bytes(keccak(bytes(32) + bytes(12) + trader.account), "big")
+    assert desk.evm.storage(desk.address, key) != 0
+    return key
