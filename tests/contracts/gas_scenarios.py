@@ -147,9 +147,7 @@ class GasNode:
             lane, seq = (had[owner], 0) if lane_an_order else (0, had[owner])
             seq += self.runs * SEQS_A_RUN
             had[owner] += 1
-            orders.append(
-                make(self.traders[owner], lots, PRICE, lane=lane, seq=seq, max_fee_bps=25, expiry=FAR_EXPIRY)
-            )
+            orders.append(make(self.traders[owner], lots, PRICE, lane=lane, seq=seq, max_fee_bps=25, expiry=FAR_EXPIRY))
         return [
             MatchedFill(BTC, self.sequence + i, orders[maker], orders[taker], LOTS)
             for i, (maker, taker) in enumerate(matches)

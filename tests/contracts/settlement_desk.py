@@ -134,9 +134,7 @@ def decode_event(topics: Sequence[bytes], data: bytes) -> Event:
     name, fields = EVENT_TYPES[bytes(topics[0])]
     indexed = [f for f in fields if f[2]]
     plain = [f for f in fields if not f[2]]
-    values = {
-        word: decode([kind], bytes(topic))[0] for (word, kind, _), topic in zip(indexed, topics[1:], strict=True)
-    }
+    values = {word: decode([kind], bytes(topic))[0] for (word, kind, _), topic in zip(indexed, topics[1:], strict=True)}
     values |= dict(zip((f[0] for f in plain), decode([f[1] for f in plain], data), strict=True))
     return Event(name, values)
 
@@ -198,13 +196,13 @@ class Signer:
 class Desk(Signer):
     """The contract in an in-process EVM, with markets open and active."""
 
-    def __init__(self, bytecode: bytes, chain_id: int = CHAIN_ID) -> None:
+    def __init__(self, bytecode: bytes, chain_id: int = CHAIN_ID, deployer: str = DEPLOYER) -> None:
         self.evm = EVM(
             env=Env(cfg=CfgEnv(chain_id=chain_id), block=BlockEnv(number=1, timestamp=NOW, basefee=0)),
             spec_id="PRAGUE",
         )
         roles = encode(["address"] * 5, [CORE, ADMIN, VAULT, REGISTRY, FEES])
-        self.address: str = self.evm.deploy(DEPLOYER, bytecode + roles)
+        self.address: str = self.evm.deploy(deployer, bytecode + roles)
         super().__init__(Domain(chain_id, bytes.fromhex(self.address[2:])))
         for listing in LISTINGS.values():
             self.call(REGISTRY, "openMarket(bytes32,uint256)", market_hash(listing.symbol), listing.word())

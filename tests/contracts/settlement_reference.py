@@ -38,9 +38,7 @@ class Outcome:
 class Ledger:
     listings: dict[str, Listing]
     balances: defaultdict[tuple[bytes, int], int] = field(default_factory=lambda: defaultdict(int))
-    lanes: defaultdict[tuple[bytes, int], tuple[int, int]] = field(
-        default_factory=lambda: defaultdict(lambda: (0, 0))
-    )
+    lanes: defaultdict[tuple[bytes, int], tuple[int, int]] = field(default_factory=lambda: defaultdict(lambda: (0, 0)))
     epochs: defaultdict[bytes, int] = field(default_factory=lambda: defaultdict(int))
     fees: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
     sequences: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))

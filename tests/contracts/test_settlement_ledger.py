@@ -217,7 +217,9 @@ def test_cancel_all_names_the_new_epoch(desk: Desk, alice: Trader) -> None:
         assert (event.name, event.fields) == ("EpochRaised", {"account": alice.address, "epoch": epoch})
 
 
-def test_an_account_runs_out_of_epochs_but_not_of_cancels(desk: Desk, alice: Trader) -> None:
+def test_an_account_runs_out_of_epochs_but_not_of_cancels(settlement_bytecode: bytes, alice: Trader) -> None:
+    desk = Desk(settlement_bytecode)
+    desk.fund(alice, CASH, 1)
     slot = _account_slot(desk, alice)
     word = desk.evm.storage(desk.address, slot)
     desk.evm.insert_account_storage(desk.address, slot, word | (2**16 - 1) << 112)
@@ -236,7 +238,9 @@ def test_sixty_four_cancels_in_one_call(desk: Desk, alice: Trader) -> None:
 
 def test_only_the_registry_opens_markets_and_sets_their_status(desk: Desk) -> None:
     for caller in (STRANGER, ADMIN, CORE, VAULT):
-        assert_reverts("S:REGISTRY", desk, caller, OPEN, market_hash("sXAU-USDC"), replace(LISTINGS[BTC], index=3).word())
+        assert_reverts(
+            "S:REGISTRY", desk, caller, OPEN, market_hash("sXAU-USDC"), replace(LISTINGS[BTC], index=3).word()
+        )
         assert_reverts("S:REGISTRY", desk, caller, STATUS, market_hash(BTC), 1)
 
 

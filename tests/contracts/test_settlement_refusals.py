@@ -321,9 +321,7 @@ def test_a_post_only_order_never_takes(desk: Desk, reverts: Reverts, ask: Signed
     reverts("S:TAKER", desk.fill, ask, desk.buy(bob, 10, 500, tif=TimeInForce.POST_ONLY), 4)
 
 
-def test_a_fill_has_the_markets_smallest_size(
-    desk: Desk, reverts: Reverts, ask: SignedOrder, bid: SignedOrder
-) -> None:
+def test_a_fill_has_the_markets_smallest_size(desk: Desk, reverts: Reverts, ask: SignedOrder, bid: SignedOrder) -> None:
     reverts("S:LOTS", desk.fill, ask, bid, 1)
     desk.fill(ask, bid, 2)
 

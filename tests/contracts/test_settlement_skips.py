@@ -28,7 +28,8 @@ from tests.contracts.settlement_desk import (
 
 def state(desk: Desk, *traders: Trader) -> list[Any]:
     return [
-        (desk.balance(t, CASH), desk.balance(t, SBTC), desk.lane(t, 0), desk.lane(t, 2), desk.fees(BTC)) for t in traders
+        (desk.balance(t, CASH), desk.balance(t, SBTC), desk.lane(t, 0), desk.lane(t, 2), desk.fees(BTC))
+        for t in traders
     ]
 
 

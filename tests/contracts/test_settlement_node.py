@@ -1,0 +1,91 @@
+"""A sample of the same behaviour through ape, on a real node: real transactions, receipts and decoded logs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ape.exceptions import ContractLogicError
+
+from cxdex.batch import MatchedFill, encode_settle_batch, unpack_fill
+from cxdex.eip712 import Domain, market_hash
+from cxdex.market import MarketStatus
+from tests.contracts.settlement_desk import BTC, CASH, LISTINGS, SBTC, USDC, Signer, Trader
+
+EXPIRY = 2**40 - 1
+
+
+@pytest.fixture(scope="module")
+def roles(accounts: Any) -> dict[str, Any]:
+    return dict(zip(("core", "admin", "vault", "registry", "fees"), list(accounts)[:5], strict=True))
+
+
+@pytest.fixture(scope="module")
+def settlement(project: Any, accounts: Any, roles: dict[str, Any]) -> Any:
+    deployed = project.Settlement.deploy(*roles.values(), sender=accounts[5])
+    deployed.openMarket(market_hash(BTC), LISTINGS[BTC].word(), sender=roles["registry"])
+    deployed.setMarketStatus(market_hash(BTC), MarketStatus.ACTIVE, sender=roles["registry"])
+    return deployed
+
+
+@pytest.fixture(scope="module")
+def signer(settlement: Any, chain: Any) -> Signer:
+    return Signer(Domain(chain.chain_id, bytes.fromhex(settlement.address[2:])))
+
+
+def send_batch(settlement: Any, sender: Any, fills: list[MatchedFill]) -> Any:
+    ecosystem = settlement.provider.network.ecosystem
+    transaction = ecosystem.create_transaction(
+        receiver=settlement.address, data=encode_settle_batch(fills), chain_id=settlement.provider.chain_id
+    )
+    return sender.call(transaction)
+
+
+def test_a_batch_settles_once(
+    settlement: Any, signer: Signer, roles: dict[str, Any], alice: Trader, bob: Trader
+) -> None:
+    settlement.credit(alice.address, SBTC, 10**18, sender=roles["vault"])
+    settlement.credit(bob.address, CASH, 1_000 * USDC, sender=roles["vault"])
+    ask = signer.sell(alice, 10, 1_000_000, expiry=EXPIRY)
+    bid = signer.buy(bob, 10, 1_000_000, expiry=EXPIRY)
+    fills = [MatchedFill(BTC, 0, ask, bid, 10)]
+    receipt = send_batch(settlement, roles["core"], fills)
+
+    (event,) = receipt.decode_logs(settlement.Fill)
+    assert bytes(event.makerOrder) == ask.digest
+    assert unpack_fill(event.terms, event.charges).taker_fee == 25_000
+    assert settlement.balanceOf(alice.address, CASH) == 10_000_000 - 25_000
+    assert settlement.balanceOf(bob.address, SBTC) == 10**15
+    assert settlement.accruedFees(market_hash(BTC)) == 50_000
+    assert tuple(settlement.laneOf(alice.address, 0)) == (1, 10)
+
+    with pytest.raises(ContractLogicError, match="S:SEQ"):
+        send_batch(settlement, roles["core"], fills)
+    with pytest.raises(ContractLogicError, match="S:CORE"):
+        send_batch(settlement, roles["admin"], fills)
+
+
+def test_a_cancelled_order_is_skipped(
+    settlement: Any, signer: Signer, roles: dict[str, Any], accounts: Any, bob: Trader
+) -> None:
+    holder = accounts[6]
+    trader = Trader(bytes.fromhex(holder.private_key[2:]))
+    assert trader.address == holder.address.lower()
+    ask = signer.sell(trader, 10, 500, expiry=EXPIRY)
+    cancelled = settlement.cancelOrders([ask.order.nonce], sender=holder)
+    (raised,) = cancelled.decode_logs(settlement.NonceRaised)
+    assert (raised.account, raised.lane, raised.seq) == (holder.address, 0, 2)
+
+    sequence = settlement.sequenceOf(market_hash(BTC))
+    taker = signer.buy(bob, 10, 500, seq=2, expiry=EXPIRY)
+    receipt = send_batch(settlement, roles["core"], [MatchedFill(BTC, sequence, ask, taker, 4)])
+    (skipped,) = receipt.decode_logs(settlement.FillSkipped)
+    assert skipped.reason == 1
+
+
+def test_fees_are_collected_by_the_admin_alone(settlement: Any, roles: dict[str, Any]) -> None:
+    with pytest.raises(ContractLogicError, match="S:ADMIN"):
+        settlement.collectFees(market_hash(BTC), sender=roles["core"])
+    amount = settlement.accruedFees(market_hash(BTC))
+    settlement.collectFees(market_hash(BTC), sender=roles["admin"])
+    assert settlement.balanceOf(roles["fees"], CASH) == amount
