@@ -10,6 +10,7 @@ from functools import partial
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
@@ -43,7 +44,8 @@ log = logging.getLogger("api")
 def create_app(settings: Settings) -> FastAPI:
     """The whole API over these settings. Nothing is connected before the app starts."""
     context = _make_context(settings)
-    app = FastAPI(
+    app = FastAPIOffline(  # /docs works without the internet
+        redoc_url=None,
         title="Cxmpute DEX",
         version=VERSION,
         lifespan=partial(_lifespan, context),

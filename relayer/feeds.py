@@ -146,7 +146,7 @@ class Feeds:
         buy, sell = (taker, maker) if event.taker_is_buyer else (maker, taker)
         return _raw(
             {
-                "matchId": event.match_id,
+                "matchId": str(event.match_id),
                 "tradeId": "0x" + trade_id(event.market, buy, sell, event.sequence, event.price, event.quantity).hex(),
                 "price": format_price(terms, event.price),
                 "quantity": format_quantity(terms, event.quantity),

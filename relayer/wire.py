@@ -209,8 +209,8 @@ class Feed(msgspec.Struct, frozen=True, tag=True, tag_field="msg"):
 
     channel: book, trades, markets, or (private) orders, balances; key: market symbol, or the account as 0x hex.
     type: snapshot, delta or event. seq counts per (channel, key); prev is the seq before, and on a snapshot the
-    seq itself. data: JSON of the public shape (decimal strings; see `relayer.feeds`). crc: CRC32 of the book after this message, on book messages every 100 seq
-    and on snapshots.
+    seq itself. data: JSON of the public shape (decimal strings; see `relayer.feeds`). crc: CRC32 of the book
+    after this message, on book messages every 100 seq and on snapshots.
     """
 
     channel: str

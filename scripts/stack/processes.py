@@ -79,6 +79,8 @@ class Child:
                     f"{self.name} was not ready after {ready_seconds:.0f} s. The end of {self.log}:\n{self.tail()}"
                 )
             time.sleep(POLL_SECONDS)
+        if not self.running:  # something else answers in its place
+            raise StackError(f"{self.name} stopped while starting. The end of {self.log}:\n{self.tail()}")
 
     def stop(self, grace_seconds: float = GRACE_SECONDS) -> None:
         if self._process is None or self._process.poll() is not None:

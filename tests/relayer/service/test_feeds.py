@@ -63,7 +63,7 @@ def test_a_trade_names_both_orders_and_an_id_anyone_can_compute() -> None:
     (message,) = sent(feeds(), event)
     assert (message.channel, message.key, message.type) == ("trades", MARKET, "event")
     assert data(message) == {
-        "matchId": 4,
+        "matchId": "4",
         "tradeId": "0x" + trade_id(MARKET, TAKER, MAKER, 2, 1010, 3).hex(),
         "price": "1010",
         "quantity": "0.0003",
