@@ -14,7 +14,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.live import Live
 
-from scripts.stack.layout import Layout, StackError, free_port
+from scripts.stack.layout import USUAL_NODE_PORT, Layout, StackError, usual_or_free_port
 from scripts.stack.run import Stack, only_one
 from scripts.stack.view import Dashboard, Steps, welcome
 
@@ -40,7 +40,7 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="up", description=__doc__)
     parser.add_argument("--state", type=Path, default=Path(".state"), help="folder of the exchange's state")
     parser.add_argument("--api-port", type=int, default=8000)
-    parser.add_argument("--node-port", type=int, help="port of the local Ethereum node (default: a free one)")
+    parser.add_argument("--node-port", type=int, help="port of the local Ethereum node (default: 8545, or a free one)")
     parser.add_argument("--settle-seconds", type=float, default=2.0, help="longest wait before a batch is sent")
     parser.add_argument(
         "--prices", type=Path, help="CSV of timestamp,price for the market maker instead of a random walk"
@@ -55,7 +55,7 @@ def layout_from(arguments: argparse.Namespace) -> Layout:
     return Layout(
         state=arguments.state,
         api_port=arguments.api_port,
-        node_port=arguments.node_port or free_port(),
+        node_port=arguments.node_port or usual_or_free_port(USUAL_NODE_PORT),
         settle_seconds=arguments.settle_seconds,
         bots=not arguments.no_bots,
         prices=arguments.prices,

@@ -17,6 +17,7 @@ MNEMONIC = "test test test test test test test test test test test junk"
 ROLES = ("deployer", "core", "gateway", "admin", "guardian", "reporter", "alice", "bob", "carol", "maker", "taker")
 PEOPLE = ("alice", "bob", "carol")
 CHAIN_ID = 31337
+USUAL_NODE_PORT = 8545
 HOST = "127.0.0.1"
 
 
@@ -97,6 +98,15 @@ def free_port() -> int:
         probe.bind((HOST, 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def usual_or_free_port(usual: int) -> int:
+    """The port that people expect, or any free one where it is taken."""
+    try:
+        require_free_port(usual, "")
+    except StackError:
+        return free_port()
+    return usual
 
 
 def require_free_port(port: int, remedy: str) -> None:

@@ -84,7 +84,7 @@ class Dashboard:
         return "  ".join(f"{name} {value}" for name, value in self._figures())
 
     def _figures(self) -> list[tuple[str, str]]:
-        processes = " ".join(child.name if child.running else f"{child.name}(down)" for child in self._stack.children)
+        processes = ", ".join(child.name if child.running else f"{child.name}(down)" for child in self._stack.children)
         rows = [("running", processes)]
         status = self._get("/v1/status")
         if status is None:
