@@ -23,10 +23,10 @@ from tests.contracts.settlement_desk import (
     SBTC,
     SETH,
     Desk,
+    RevertedError,
     Trader,
     batch,
 )
-from tests.contracts.settlement_desk import RevertedError as Reverted
 from tests.contracts.settlement_reference import Ledger, RefusedError
 
 ASSETS = (CASH, SBTC, SETH)
@@ -128,7 +128,7 @@ def test_any_order_of_entries_equals_the_reference(bare_desk: Desk, seed: int) -
             getattr(trial, name).update(getattr(ledger, name))
         walk = random_walk(trial, orders, draw)
         if walk.code:
-            with pytest.raises(Reverted) as caught:
+            with pytest.raises(RevertedError) as caught:
                 desk.settle_bytes(batch(*walk.entries), CORE)
             assert caught.value.code == walk.code
         else:
