@@ -23,16 +23,16 @@
        S:REGISTRY  caller is not the MarketRegistry
        S:LENGTH    calldata is not a head and `entryCount` whole entries
        S:ENTRY     entry has an unknown role or signature kind, or stray bits
-       S:MARKET    market is not listed, not ACTIVE, or not yet chosen in this batch
+       S:MARKET    market is not listed or not ACTIVE
        S:SEQ       market entry does not name the market's next sequence number
        S:FLAGS     order has flags that mean nothing on spot
-       S:SIG       order was not signed by its account (high s and unrecoverable signatures included)
+       S:SIG       order was not signed by its account for this market (high s and unrecoverable included)
        S:CURSOR    fill with an empty cursor; also two orders of one account
        S:SIDE      maker and taker are on the same side
        S:MAKER     maker is MARKET, IOC or FOK, which never rest
        S:TAKER     taker is POST_ONLY
        S:PRICE     limits do not cross
-       S:LOTS      fill is below the market's smallest fill
+       S:LOTS      fill is below the market's smallest fill, or the batch has not chosen a market yet
        S:OVERFILL  fill exceeds what is left of an order
        S:PACK      a number does not fit its packed field
        S:ASSET     asset number is out of range
@@ -55,7 +55,7 @@ implements: ISettlement
 # ------------------------------------------------------------------ types
 
 struct Cursor:
-    account: address  # zero: the cursor is empty
+    account: uint256  # the address as a number; zero: the cursor is empty
     digest: bytes32  # the order's id
     terms: uint256  # as in the entry
     stop: uint256  # zero, or why the order can no longer trade: MAKER_CANCELLED or MAKER_EXPIRED
@@ -104,6 +104,7 @@ PRICE_SHIFT: constant(uint256) = 16
 QUANTITY_SHIFT: constant(uint256) = 80
 SEQ_SHIFT: constant(uint256) = 120
 LANE_SHIFT: constant(uint256) = 144
+LANE_OFFSET_SHIFT: constant(uint256) = 138  # leaves the lane's lowest bit where it counts 64, the bits of a lane
 LANE_OUTSIDE_ACCOUNT: constant(uint256) = (2**24 - 2) << 144  # zero for lanes 0 and 1
 EPOCH_SHIFT: constant(uint256) = 168
 NONCE_SHIFT: constant(uint256) = 120
@@ -162,7 +163,7 @@ FEE_RECIPIENT: public(immutable(address))
 # ------------------------------------------------------------------ storage
 
 # Layouts: see the packing module.
-accounts: HashMap[address, uint256]
+accounts: HashMap[uint256, uint256]  # by address
 lanes: HashMap[uint256, uint256]  # (lane // 4) << 160 | account
 assets: HashMap[uint256, uint256]  # asset << 160 | account
 markets: HashMap[bytes32, uint256]
@@ -262,63 +263,63 @@ def settleBatch(entryCount: uint256):
 
     domain: bytes32 = order_hash._domain_separator()
     market: Market = empty(Market)
+    market.min_lots = max_value(uint256)  # no fill is large enough before a market entry
     maker: Cursor = empty(Cursor)
     taker: Cursor = empty(Cursor)
     position: uint256 = HEAD_BYTES
 
     for _i: uint256 in range(entryCount, bound=MAX_ENTRIES):
-        entry: order_hash.Entry = abi_decode(slice(msg.data, position, ENTRY_BYTES), order_hash.Entry)
+        packed: Bytes[ENTRY_BYTES] = slice(msg.data, position, ENTRY_BYTES)
+        entry: order_hash.Entry = abi_decode(packed, order_hash.Entry, unwrap_tuple=False)
         position = unsafe_add(position, ENTRY_BYTES)  # below HEAD_BYTES + ENTRY_BYTES * MAX_ENTRIES
         role: uint256 = entry.who >> ROLE_SHIFT
 
-        if role == MARKET:
+        if role > TAKER:
             assert entry.who == MARKET_ENTRY and entry.vs == 0, "S:ENTRY"
-            self._flush(maker, market.base_key)
-            self._flush(taker, market.base_key)
-            self._flush_market(market)
+            self._flush_all(maker, taker, market)
             maker = empty(Cursor)
             taker = empty(Cursor)
             market = self._load_market(convert(entry.terms, bytes32), entry.r)
             continue
 
-        account: address = convert(entry.who & MASK_160, address)
+        account: uint256 = entry.who & MASK_160
+        digest: bytes32 = order_hash._authenticated(entry, market.hash, domain)
         if role == MAKER:
             if maker.moved:
                 self._flush(maker, market.base_key)
             if taker.account == account:
-                self._flush(taker, market.base_key)
+                if taker.moved:
+                    self._flush(taker, market.base_key)
                 taker = empty(Cursor)
-            maker = self._load_order(entry, market.hash, market.base_key, domain)
+            maker = self._load_order(digest, entry.who, entry.terms, market.base_key)
         else:
-            assert role == TAKER, "S:ENTRY"
             if taker.moved:
                 self._flush(taker, market.base_key)
             if maker.account == account:
-                self._flush(maker, market.base_key)
+                if maker.moved:
+                    self._flush(maker, market.base_key)
                 maker = empty(Cursor)
-            taker = self._load_order(entry, market.hash, market.base_key, domain)
+            taker = self._load_order(digest, entry.who, entry.terms, market.base_key)
 
         quantity: uint256 = entry.who >> FILL_SHIFT & MASK_40
         if quantity == 0:
             continue
 
         # -------- what only a faulty relayer can cause: the batch reverts
-        assert maker.account != empty(address), "S:CURSOR"
-        assert taker.account != empty(address), "S:CURSOR"
+        assert maker.account != 0, "S:CURSOR"
+        assert taker.account != 0, "S:CURSOR"
         assert quantity >= market.min_lots, "S:LOTS"
         assert (maker.terms ^ taker.terms) & SIDE_BIT != 0, "S:SIDE"
-        taker_buys: bool = taker.terms & SIDE_BIT != 0
         price: uint256 = maker.terms >> PRICE_SHIFT & MASK_64
-        if taker_buys:
-            assert taker.terms >> PRICE_SHIFT & MASK_64 >= price, "S:PRICE"
-        else:
-            assert taker.terms >> PRICE_SHIFT & MASK_64 <= price, "S:PRICE"
-
         fill_terms: uint256 = (
             quantity | price << FILL_PRICE_SHIFT | market.sequence << FILL_SEQUENCE_SHIFT | market.event_bits
         )
+        taker_buys: bool = taker.terms & SIDE_BIT != 0
         if taker_buys:
+            assert taker.terms >> PRICE_SHIFT & MASK_64 >= price, "S:PRICE"
             fill_terms |= TAKER_IS_BUYER
+        else:
+            assert taker.terms >> PRICE_SHIFT & MASK_64 <= price, "S:PRICE"
         market.sequence = unsafe_add(market.sequence, 1)  # at most MAX_ENTRIES above 40 bits
 
         # -------- what a trader can cause alone: the fill is skipped
@@ -379,8 +380,8 @@ def settleBatch(entryCount: uint256):
                 log Fill(
                     makerOrder=maker.digest,
                     takerOrder=taker.digest,
-                    maker=maker.account,
-                    taker=taker.account,
+                    maker=convert(maker.account, address),
+                    taker=convert(taker.account, address),
                     terms=fill_terms,
                     charges=(
                         taker.terms >> NONCE_SHIFT & MASK_64
@@ -394,15 +395,13 @@ def settleBatch(entryCount: uint256):
         log FillSkipped(
             makerOrder=maker.digest,
             takerOrder=taker.digest,
-            maker=maker.account,
-            taker=taker.account,
+            maker=convert(maker.account, address),
+            taker=convert(taker.account, address),
             terms=fill_terms,
             reason=reason,
         )
 
-    self._flush(maker, market.base_key)
-    self._flush(taker, market.base_key)
-    self._flush_market(market)
+    self._flush_all(maker, taker, market)
 
 
 @external
@@ -433,7 +432,7 @@ def cancelOrders(nonces: DynArray[uint64, MAX_CANCELS]):
          its lane. Idempotent; nothing can revive a cancelled order.
     @param nonces epoch 16 | lane 24 | seq 24 each, at most 64.
     """
-    epoch: uint256 = self.accounts[msg.sender] >> packing.EPOCH_SHIFT & MASK_16
+    epoch: uint256 = self.accounts[convert(msg.sender, uint256)] >> packing.EPOCH_SHIFT & MASK_16
     for packed: uint64 in nonces:
         nonce: uint256 = convert(packed, uint256)
         if nonce >> packing.NONCE_EPOCH_SHIFT >= epoch:
@@ -445,10 +444,10 @@ def cancelAll():
     """
     @notice Kills every order the caller ever signed for the present epoch or an earlier one.
     """
-    word: uint256 = self.accounts[msg.sender]
+    word: uint256 = self.accounts[convert(msg.sender, uint256)]
     epoch: uint256 = (word >> packing.EPOCH_SHIFT & MASK_16) + 1
     assert epoch <= packing.MAX_EPOCH, "S:EPOCH"
-    self.accounts[msg.sender] = packing._with_epoch(word, epoch)
+    self.accounts[convert(msg.sender, uint256)] = packing._with_epoch(word, epoch)
     log EpochRaised(account=msg.sender, epoch=epoch)
 
 
@@ -499,10 +498,10 @@ def debit(account: address, asset: uint256, amount: uint256) -> uint256:
     """
     assert msg.sender == VAULT, "S:VAULT"
     if asset == CASH:
-        word: uint256 = self.accounts[account]
+        word: uint256 = self.accounts[convert(account, uint256)]
         cash: uint256 = word & MASK_112
         assert amount <= cash, "S:FUNDS"
-        self.accounts[account] = packing._with_cash(word, cash - amount)
+        self.accounts[convert(account, uint256)] = packing._with_cash(word, cash - amount)
         return cash - amount
     key: uint256 = self._asset_key(account, asset)
     balance: uint256 = self.assets[key]
@@ -558,7 +557,7 @@ def balanceOf(account: address, asset: uint256) -> uint256:
     @notice An account's balance of one asset inside the exchange, in the asset's units.
     """
     if asset == CASH:
-        return self.accounts[account] & MASK_112
+        return self.accounts[convert(account, uint256)] & MASK_112
     return self.assets[self._asset_key(account, asset)]
 
 
@@ -578,7 +577,7 @@ def epochOf(account: address) -> uint256:
     """
     @notice The account's epoch; orders of any other epoch are dead.
     """
-    return self.accounts[account] >> packing.EPOCH_SHIFT & MASK_16
+    return self.accounts[convert(account, uint256)] >> packing.EPOCH_SHIFT & MASK_16
 
 
 @external
@@ -642,38 +641,29 @@ def _load_market(market: bytes32, first_sequence: uint256) -> Market:
 
 
 @internal
-def _flush_market(market: Market):
-    if market.hash != empty(bytes32):
-        self.markets[market.hash] = packing._with_progress(market.word, market.sequence, market.fees)
-
-
-@internal
 @view
-def _load_order(entry: order_hash.Entry, market: bytes32, base_key: uint256, domain: bytes32) -> Cursor:
+def _load_order(digest: bytes32, who: uint256, terms: uint256, base_key: uint256) -> Cursor:
     """
-    @dev An order with its owner's balances and its progress. Reverts unless its account signed it. An order
-         is alive if its epoch is the account's and its seq is the lane's (fills add up) or newer (it starts
-         at zero). The last seq is never alive: it is what cancelling the one before leaves behind.
+    @dev An authenticated order with its owner's balances and its progress. It is alive if its epoch is the
+         account's and its seq is the lane's (fills add up) or newer (it starts at zero). The last seq is
+         never alive: it is what cancelling the one before leaves behind.
     """
-    assert market != empty(bytes32), "S:MARKET"
-    digest: bytes32 = order_hash._authenticated(entry, market, domain)
-
-    account: address = convert(entry.who & MASK_160, address)
+    account: uint256 = who & MASK_160
     word: uint256 = self.accounts[account]
     lanes: uint256 = 0
     stored: uint256 = 0
-    if entry.terms & LANE_OUTSIDE_ACCOUNT == 0:
-        stored = packing._account_lane(word, entry.terms >> LANE_SHIFT & 1)
+    if terms & LANE_OUTSIDE_ACCOUNT == 0:
+        stored = word >> unsafe_add(packing.FIRST_LANE_SHIFT, terms >> LANE_OFFSET_SHIFT & packing.LANE_BITS) & MASK_64
     else:
-        lane: uint256 = entry.terms >> LANE_SHIFT & MASK_24
+        lane: uint256 = terms >> LANE_SHIFT & MASK_24
         lanes = self.lanes[self._lane_key(account, lane)]
-        stored = packing._slot_lane(lanes, lane)
+        stored = lanes >> packing._slot_lane_offset(lane) & MASK_64
 
-    left: uint256 = entry.terms >> QUANTITY_SHIFT & MASK_40
+    left: uint256 = terms >> QUANTITY_SHIFT & MASK_40
     stop: uint256 = 0
-    if entry.who >> EXPIRY_SHIFT & MASK_40 <= block.timestamp:
+    if who >> EXPIRY_SHIFT & MASK_40 <= block.timestamp:
         stop = MAKER_EXPIRED
-    seq: uint256 = entry.terms >> SEQ_SHIFT & MASK_24
+    seq: uint256 = terms >> SEQ_SHIFT & MASK_24
     if seq == stored >> packing.SEQ_SHIFT:
         filled: uint256 = stored & packing.MAX_FILLED
         if filled < left:
@@ -682,16 +672,18 @@ def _load_order(entry: order_hash.Entry, market: bytes32, base_key: uint256, dom
             left = 0  # filled beyond its quantity: an amendment of this order was larger
     elif seq < stored >> packing.SEQ_SHIFT:
         stop = MAKER_CANCELLED
-    if seq == packing.MAX_SEQ or (entry.terms >> EPOCH_SHIFT ^ word >> packing.EPOCH_SHIFT) & MASK_16 != 0:
+    if (terms >> EPOCH_SHIFT ^ word >> packing.EPOCH_SHIFT) & MASK_16 != 0:
+        stop = MAKER_CANCELLED
+    if seq == packing.MAX_SEQ:
         stop = MAKER_CANCELLED
     return Cursor(
         account=account,
         digest=digest,
-        terms=entry.terms,
+        terms=terms,
         stop=stop,
         left=left,
         cash=word & MASK_112,
-        base=self.assets[base_key | convert(account, uint256)],
+        base=self.assets[base_key | account],
         word=word,
         lanes=lanes,
         moved=False,
@@ -701,23 +693,34 @@ def _load_order(entry: order_hash.Entry, market: bytes32, base_key: uint256, dom
 @internal
 def _flush(cursor: Cursor, base_key: uint256):
     """
-    @dev Writes each slot of the cursor's account once, if a fill moved it.
+    @dev Writes each slot of the account of a cursor that a fill moved, once.
     """
-    if not cursor.moved:
-        return
     # `left` began at most at the quantity, and only fell
     progress: uint256 = (cursor.terms >> SEQ_SHIFT & MASK_24) << packing.SEQ_SHIFT | unsafe_sub(
         cursor.terms >> QUANTITY_SHIFT & MASK_40, cursor.left
     )
     if cursor.terms & LANE_OUTSIDE_ACCOUNT == 0:
         self.accounts[cursor.account] = packing._with_cash_and_lane(
-            cursor.word, cursor.cash, cursor.terms >> LANE_SHIFT & 1, progress
+            cursor.word, cursor.cash, cursor.terms >> LANE_SHIFT, progress
         )
     else:
         lane: uint256 = cursor.terms >> LANE_SHIFT & MASK_24
         self.lanes[self._lane_key(cursor.account, lane)] = packing._with_slot_lane(cursor.lanes, lane, progress)
         self.accounts[cursor.account] = packing._with_cash(cursor.word, cursor.cash)
-    self.assets[base_key | convert(cursor.account, uint256)] = cursor.base
+    self.assets[base_key | cursor.account] = cursor.base
+
+
+@internal
+def _flush_all(maker: Cursor, taker: Cursor, market: Market):
+    """
+    @dev Storage is level with memory after it: before another market, and at the end.
+    """
+    if maker.moved:
+        self._flush(maker, market.base_key)
+    if taker.moved:
+        self._flush(taker, market.base_key)
+    if market.hash != empty(bytes32):
+        self.markets[market.hash] = packing._with_progress(market.word, market.sequence, market.fees)
 
 
 @internal
@@ -743,10 +746,10 @@ def _listed(market: bytes32) -> uint256:
 
 @internal
 def _credit_cash(account: address, amount: uint256) -> uint256:
-    word: uint256 = self.accounts[account]
+    word: uint256 = self.accounts[convert(account, uint256)]
     assert amount <= packing.MAX_CASH, "S:PACK"
     cash: uint256 = (word & MASK_112) + amount
-    self.accounts[account] = packing._with_cash(word, cash)
+    self.accounts[convert(account, uint256)] = packing._with_cash(word, cash)
     return cash
 
 
@@ -760,10 +763,10 @@ def _raise_lane(account: address, lane: uint256, seq: uint256):
         return
     progress: uint256 = next_seq << packing.SEQ_SHIFT  # nothing filled
     if lane < packing.LANES_IN_ACCOUNT:
-        word: uint256 = self.accounts[account]
-        self.accounts[account] = packing._with_cash_and_lane(word, word & MASK_112, lane, progress)
+        word: uint256 = self.accounts[convert(account, uint256)]
+        self.accounts[convert(account, uint256)] = packing._with_cash_and_lane(word, word & MASK_112, lane, progress)
     else:
-        key: uint256 = self._lane_key(account, lane)
+        key: uint256 = self._lane_key(convert(account, uint256), lane)
         self.lanes[key] = packing._with_slot_lane(self.lanes[key], lane, progress)
     log NonceRaised(account=account, lane=lane, seq=next_seq)
 
@@ -773,14 +776,14 @@ def _raise_lane(account: address, lane: uint256, seq: uint256):
 def _lane(account: address, lane: uint256) -> uint256:
     assert lane <= packing.MAX_LANE, "S:LANE"
     if lane < packing.LANES_IN_ACCOUNT:
-        return packing._account_lane(self.accounts[account], lane)
-    return packing._slot_lane(self.lanes[self._lane_key(account, lane)], lane)
+        return self.accounts[convert(account, uint256)] >> packing._account_lane_offset(lane) & MASK_64
+    return self.lanes[self._lane_key(convert(account, uint256), lane)] >> packing._slot_lane_offset(lane) & MASK_64
 
 
 @internal
 @pure
-def _lane_key(account: address, lane: uint256) -> uint256:
-    return lane // packing.LANES_PER_SLOT << ASSET_SHIFT | convert(account, uint256)
+def _lane_key(account: uint256, lane: uint256) -> uint256:
+    return lane // packing.LANES_PER_SLOT << ASSET_SHIFT | account
 
 
 @internal

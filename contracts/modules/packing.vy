@@ -39,6 +39,7 @@ SECOND_LANE_SHIFT: constant(uint256) = 192
 KEEPS_EPOCH_AND_LANE_1: constant(uint256) = MASK_16 << 112 | MASK_64 << 192
 KEEPS_EPOCH_AND_LANE_0: constant(uint256) = MASK_16 << 112 | MASK_64 << 128
 LANE_BITS: constant(uint256) = 64
+LANE_BITS_LOG2: constant(uint256) = 6
 LANES_IN_ACCOUNT: constant(uint256) = 2
 LANES_PER_SLOT: constant(uint256) = 4
 
@@ -77,26 +78,32 @@ def _with_epoch(account: uint256, epoch: uint256) -> uint256:
 
 @internal
 @pure
-def _with_cash_and_lane(account: uint256, cash: uint256, lane: uint256, progress: uint256) -> uint256:
+def _account_lane_offset(lane: uint256) -> uint256:
     """
-    @dev The account word with another cash balance and another lane 0 or 1.
+    @dev Where lane 0 or 1 begins in the account word: the lowest bit of `lane` decides, 128 or 192.
     """
-    assert cash <= MAX_CASH, "S:PACK"
-    assert progress <= MASK_64, "S:PACK"
-    if lane == 0:
-        return account & KEEPS_EPOCH_AND_LANE_1 | progress << FIRST_LANE_SHIFT | cash
-    return account & KEEPS_EPOCH_AND_LANE_0 | progress << SECOND_LANE_SHIFT | cash
+    return unsafe_add(FIRST_LANE_SHIFT, (lane & 1) << LANE_BITS_LOG2)
 
 
 @internal
 @pure
-def _account_lane(account: uint256, lane: uint256) -> uint256:
+def _slot_lane_offset(lane: uint256) -> uint256:
     """
-    @dev Lane 0 or 1.
+    @dev Where a lane of number 2 or more begins in its lane word.
     """
-    if lane == 0:
-        return account >> FIRST_LANE_SHIFT & MASK_64
-    return account >> SECOND_LANE_SHIFT
+    return lane % LANES_PER_SLOT << LANE_BITS_LOG2
+
+
+@internal
+@pure
+def _with_cash_and_lane(account: uint256, cash: uint256, lane: uint256, progress: uint256) -> uint256:
+    """
+    @dev The account word with another cash balance and another lane 0 or 1 (the lowest bit of `lane`).
+    """
+    assert cash >> EPOCH_SHIFT | progress >> LANE_BITS == 0, "S:PACK"
+    if lane & 1 == 0:
+        return account & KEEPS_EPOCH_AND_LANE_1 | progress << FIRST_LANE_SHIFT | cash
+    return account & KEEPS_EPOCH_AND_LANE_0 | progress << SECOND_LANE_SHIFT | cash
 
 
 @internal
@@ -106,17 +113,8 @@ def _with_slot_lane(lanes: uint256, lane: uint256, progress: uint256) -> uint256
     @dev The lane word with another lane of number 2 or more.
     """
     assert progress <= MASK_64, "S:PACK"
-    offset: uint256 = lane % LANES_PER_SLOT * LANE_BITS
+    offset: uint256 = self._slot_lane_offset(lane)
     return lanes & ~(MASK_64 << offset) | progress << offset
-
-
-@internal
-@pure
-def _slot_lane(lanes: uint256, lane: uint256) -> uint256:
-    """
-    @dev A lane of number 2 or more.
-    """
-    return lanes >> lane % LANES_PER_SLOT * LANE_BITS & MASK_64
 
 
 @internal

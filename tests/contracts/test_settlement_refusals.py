@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cxdex.batch import MatchedFill, Role, encode_settle_batch, pack_market_entry, pack_order_entry
-from cxdex.eip712 import Domain, market_hash
+from cxdex.eip712 import ORDER_TYPEHASH, Domain, market_hash
+from cxdex.keccak import keccak
 from cxdex.market import MarketStatus
-from cxdex.order import OrderType, SignedOrder, TimeInForce
+from cxdex.order import Order, OrderType, Side, SignedOrder, TimeInForce
 from cxdex.signature import CURVE_ORDER, sign_digest
 from tests.contracts.settlement_desk import (
     ADMIN,
@@ -136,7 +137,32 @@ def test_an_unlisted_market_does_not_settle(desk: Desk, reverts: Reverts, alice:
 
 
 def test_a_batch_names_its_market_first(desk: Desk, reverts: Reverts, ask: SignedOrder, bid: SignedOrder) -> None:
-    reverts("S:MARKET", desk.settle_bytes, batch(entry(ask, Role.MAKER), entry(bid, Role.TAKER, 4)))
+    reverts("S:SIG", desk.settle_bytes, batch(entry(ask, Role.MAKER), entry(bid, Role.TAKER, 4)))
+
+
+def test_no_market_is_no_market_even_if_signed_for(desk: Desk, reverts: Reverts, alice: Trader, bob: Trader) -> None:
+    """No symbol hashes to zero, but a key can sign anything."""
+
+    def sign_for_nothing(trader: Trader, order: Order) -> SignedOrder:
+        words = ("SELL" if order.side is Side.SELL else "BUY", "LIMIT", "GTC")
+        values = (
+            ORDER_TYPEHASH,
+            trader.account,
+            bytes(32),
+            *(market_hash(word) for word in words),
+            *(order.quantity, order.limit_price, order.max_fee_bps, 0),
+            market_hash("CANCEL_TAKER"),
+            *(0, order.expiry, order.nonce),
+        )
+        packed = b"".join(v.to_bytes(32, "big") if isinstance(v, int) else v.rjust(32, b"\0") for v in values)
+        digest = desk.domain.digest(keccak(packed))
+        return SignedOrder(order, sign_digest(trader.key, digest), digest)
+
+    ask = sign_for_nothing(alice, desk.sell(alice, 10, 500).order)
+    bid = sign_for_nothing(bob, desk.buy(bob, 10, 500).order)
+    reverts("S:LOTS", desk.settle_bytes, batch(entry(ask, Role.MAKER), entry(bid, Role.TAKER, 4)))
+    highest = 2**40 - 1
+    reverts("S:LOTS", desk.settle_bytes, batch(entry(ask, Role.MAKER), entry(bid, Role.TAKER, highest)))
 
 
 def test_an_order_settles_only_in_the_market_it_names(
