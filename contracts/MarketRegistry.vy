@@ -15,6 +15,7 @@
 from contracts.interfaces import ISettlement
 from contracts.interfaces import IVault
 from contracts.modules import packing
+from contracts.modules import plain_text
 from contracts.modules import roles
 
 initializes: roles
@@ -99,7 +100,7 @@ def listMarket(
     @return The market's key: the hash of its symbol.
     """
     roles._only_gateway()
-    self._check_symbol(symbol)
+    assert plain_text._is_plain(symbol, False), "M:SYMBOL"
     assert kind == SPOT, "M:KIND"
     assert staticcall IVault(VAULT).synthOf(baseAsset) != empty(address), "M:ASSET"
     assert lotExponent <= MAX_LOT_EXPONENT, "M:LOT"
@@ -173,15 +174,3 @@ def statusOf(market: bytes32) -> uint256:
 @view
 def _status(market: bytes32) -> uint256:
     return staticcall ISettlement(SETTLEMENT).marketWord(market) >> packing.STATUS_SHIFT
-
-
-@internal
-@pure
-def _check_symbol(symbol: String[32]):
-    """
-    @dev Wallets show the symbol, so nothing that looks like another symbol or like nothing gets in.
-    """
-    assert len(symbol) != 0, "M:SYMBOL"
-    for position: uint256 in range(len(symbol), bound=32):
-        character: uint256 = convert(convert(slice(symbol, position, 1), Bytes[1]), uint256)
-        assert character > 32 and character < 127, "M:SYMBOL"

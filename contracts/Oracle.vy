@@ -23,6 +23,7 @@ exports: roles.__interface__
 MAX_REPORTERS: constant(uint256) = 9
 MAX_PRICE: constant(uint256) = 2**96 - 1
 PRICE_SHIFT: constant(uint256) = 64
+TERM_SHIFT: constant(uint256) = 160
 
 QUORUM: public(immutable(uint256))  # least number of fresh reports that make a price
 STALENESS: public(immutable(uint256))  # age in seconds up to which a report is fresh
@@ -39,8 +40,9 @@ event ReporterSet:
 
 reporters: public(DynArray[address, MAX_REPORTERS])
 
-# publishTime 64 | price 96, lowest bits first; by asset and reporter
-_reports: HashMap[uint256, HashMap[address, uint256]]
+# publishTime 64 | price 96, lowest bits first; by asset, and by reporter with its term (`_key`)
+_reports: HashMap[uint256, HashMap[uint256, uint256]]
+_terms: HashMap[address, uint256]  # how often this reporter was removed; a new term begins without reports
 
 
 @deploy
@@ -83,16 +85,18 @@ def report(asset: uint256, price: uint256, publishTime: uint256):
     assert price <= MAX_PRICE, "O:RANGE"
     assert publishTime <= block.timestamp, "O:FUTURE"
     assert block.timestamp - publishTime <= STALENESS, "O:STALE"
-    assert publishTime > self._publish_time(self._reports[asset][msg.sender]), "O:ORDER"
+    key: uint256 = self._key(msg.sender)
+    assert publishTime > self._publish_time(self._reports[asset][key]), "O:ORDER"
 
-    self._reports[asset][msg.sender] = price << PRICE_SHIFT | publishTime
+    self._reports[asset][key] = price << PRICE_SHIFT | publishTime
     log PriceReported(asset=asset, reporter=msg.sender, price=price, publishTime=publishTime)
 
 
 @external
 def setReporter(reporter: address, allowed: bool):
     """
-    @notice Lets somebody report, or no longer. What a removed reporter has said counts no more. ADMIN only.
+    @notice Lets somebody report, or no longer. What a removed reporter has said counts no more, also when it is let
+            in again. ADMIN only.
     @param reporter Whose permission changes.
     @param allowed Whether they may report.
     """
@@ -113,7 +117,7 @@ def price(asset: uint256) -> uint256:
     """
     fresh: DynArray[uint256, MAX_REPORTERS] = []
     for reporter: address in self.reporters:
-        stored: uint256 = self._reports[asset][reporter]
+        stored: uint256 = self._reports[asset][self._key(reporter)]
         if stored != 0 and block.timestamp - self._publish_time(stored) <= STALENESS:
             fresh.append(stored >> PRICE_SHIFT)
     assert len(fresh) >= QUORUM, "O:QUORUM"
@@ -124,12 +128,12 @@ def price(asset: uint256) -> uint256:
 @view
 def reportOf(asset: uint256, reporter: address) -> (uint256, uint256):
     """
-    @notice The last report of one reporter, fresh or not.
+    @notice The last report of one reporter since it was let in, fresh or not.
     @param asset Number of the synth.
     @param reporter Who reported.
     @return Price of one whole synth in 1e-6 USDC, and its unix time; zeros when there is none.
     """
-    stored: uint256 = self._reports[asset][reporter]
+    stored: uint256 = self._reports[asset][self._key(reporter)]
     return stored >> PRICE_SHIFT, self._publish_time(stored)
 
 
@@ -153,14 +157,20 @@ def _add(reporter: address):
 
 @internal
 def _remove(reporter: address):
-    last: address = self.reporters[len(self.reporters) - 1]
     for index: uint256 in range(len(self.reporters), bound=MAX_REPORTERS):
         if self.reporters[index] == reporter:
-            self.reporters[index] = last
+            self.reporters[index] = self.reporters[len(self.reporters) - 1]
             self.reporters.pop()
+            self._terms[reporter] += 1
             log ReporterSet(reporter=reporter, allowed=False)
             return
     raise "O:REPORTER"
+
+
+@internal
+@view
+def _key(reporter: address) -> uint256:
+    return self._terms[reporter] << TERM_SHIFT | convert(reporter, uint256)
 
 
 @internal

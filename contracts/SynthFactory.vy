@@ -13,6 +13,7 @@
 
 from contracts.interfaces import ISynthFactory
 from contracts.interfaces import IVault
+from contracts.modules import plain_text
 from contracts.modules import roles
 
 implements: ISynthFactory
@@ -68,13 +69,13 @@ def __init__(
 def createSynth(name: String[64], symbol: String[16]) -> address:
     """
     @notice Creates a synth at its predictable address and gives it the next asset number. GATEWAY only.
-    @param name Name of the token.
-    @param symbol Symbol of the token; used once.
+    @param name Name of the token: printable ASCII.
+    @param symbol Symbol of the token: printable ASCII without spaces, never used before.
     @return Address of the new token.
     """
     roles._only_gateway()
-    assert len(name) != 0, "F:NAME"
-    assert len(symbol) != 0 and self.synthOf[symbol] == empty(address), "F:SYMBOL"
+    assert plain_text._is_plain(name, True), "F:NAME"
+    assert plain_text._is_plain(symbol, False) and self.synthOf[symbol] == empty(address), "F:SYMBOL"
 
     self._name = name
     self._symbol = symbol

@@ -103,6 +103,25 @@ def test_a_removed_reporter_counts_no_more(three: World, refuses) -> None:
             three.oracle.send(ADMIN, "setReporter", reporter, allowed)
 
 
+def test_what_a_removed_reporter_said_stays_forgotten_when_it_comes_back(three: World, refuses) -> None:
+    three.report(SBTC, 1, ALICE)
+    three.report(SBTC, 30, BOB)
+    three.oracle.send(ADMIN, "setReporter", ALICE, False)
+    three.oracle.send(ADMIN, "setReporter", ALICE, True)
+    assert three.oracle.call("reportOf", SBTC, ALICE) == (0, 0)
+    with refuses("O:QUORUM"):
+        three.oracle.call("price", SBTC)
+    three.report(SBTC, 31, ALICE)
+    assert three.oracle.call("price", SBTC) == 31
+
+
+def test_nobody_can_be_removed_from_an_empty_list(refuses) -> None:
+    world = World()
+    world.oracle.send(ADMIN, "setReporter", REPORTER, False)
+    with refuses("O:REPORTER"):
+        world.oracle.send(ADMIN, "setReporter", REPORTER, False)
+
+
 def test_there_are_at_most_nine_reporters(three: World, refuses) -> None:
     for index in range(1, 6):
         three.oracle.send(ADMIN, "setReporter", bytes([index]) * 20, True)

@@ -104,3 +104,26 @@ def test_a_synth_is_numbered_once(world: World, refuses) -> None:
         world.vault.send(world.factory.address, "registerSynth", world.synths[2].address)
     with refuses("V:SYNTH"):
         world.vault.send(world.factory.address, "registerSynth", bytes(20))
+
+
+@pytest.mark.parametrize(
+    ("name", "symbol", "code"),
+    [
+        ("Synthetic Solana", "sSOL\u200b", "F:SYMBOL"),  # looks like sSOL
+        ("Synthetic Solana", "\u0455SOL", "F:SYMBOL"),  # a Cyrillic s
+        ("Synthetic Solana", "s SOL", "F:SYMBOL"),
+        ("Synthetic Solana", "sSOL\x7f", "F:SYMBOL"),
+        ("Synthetic\nSolana", "sSOL", "F:NAME"),
+        ("Synthetic Sol\u0430na", "sSOL", "F:NAME"),
+    ],
+)
+def test_only_printable_ascii_becomes_a_name(world: World, refuses, name: str, symbol: str, code: str) -> None:
+    with refuses(code):
+        world.factory.send(GATEWAY, "createSynth", name, symbol)
+
+
+def test_bytes_that_are_no_text_become_no_name(world: World, refuses) -> None:
+    """An event with them would stop every reader that decodes strings, the indexer first."""
+    data = world.factory.encode("createSynth", "Synthetic Solana", "sSOL")
+    with refuses("F:SYMBOL"):
+        world.evm.send(GATEWAY, world.factory.address, data.replace(b"sSOL", b"s\xff\xfeL"))
