@@ -39,7 +39,7 @@
        S:FUNDS     debit of more than the balance
        S:LANE      lane number is out of range
        S:EPOCH     account has used up its epochs
-       S:COUNT     voiding nothing
+       S:COUNT     voiding nothing, or more numbers at once than a batch can hold
        S:OPEN      market is listed already
        S:TERMS     market word breaks a bound
        S:STATUS    status change that the market's life does not have
@@ -409,15 +409,15 @@ def voidSequence(market: bytes32, count: uint256):
     """
     @notice Uses up the market's next sequence numbers without moving anything. Caller: CORE.
     @dev For a fill that can never settle: it must not block the fills behind it. Nothing an order owner has
-         is touched, and the order stays fillable.
+         is touched, and the order stays fillable. The numbers are finite: no single call may use up so many
+         that the market dies.
     @param market keccak256 of the symbol.
-    @param count How many numbers, at least one.
+    @param count How many numbers, 1 to MAX_ENTRIES.
     """
     assert msg.sender == CORE, "S:CORE"
-    assert count != 0, "S:COUNT"
+    assert count != 0 and count <= MAX_ENTRIES, "S:COUNT"
     word: uint256 = self._listed(market)
     first: uint256 = word >> packing.SEQUENCE_SHIFT & MASK_40
-    assert count <= packing.MAX_SEQUENCE, "S:PACK"
     self.markets[market] = packing._with_progress(word, first + count, word & packing.MAX_FEES)
     log SequenceVoided(market=market, firstSequence=first, count=count)
 
@@ -554,7 +554,10 @@ def setMarketStatus(market: bytes32, status: uint256):
 @view
 def balanceOf(account: address, asset: uint256) -> uint256:
     """
-    @notice An account's balance of one asset inside the exchange, in the asset's units.
+    @notice An account's balance of one asset inside the exchange.
+    @param account Owner of the balance.
+    @param asset Number of the asset; 0 is cash.
+    @return The balance, in the asset's units.
     """
     if asset == CASH:
         return self.accounts[convert(account, uint256)] & MASK_112
@@ -565,7 +568,10 @@ def balanceOf(account: address, asset: uint256) -> uint256:
 @view
 def laneOf(account: address, lane: uint256) -> (uint256, uint256):
     """
-    @notice A lane's lowest live seq, and the lots its orders with that seq have filled.
+    @notice How far the orders of a lane have come.
+    @param account Owner of the lane.
+    @param lane Number of the lane, below 2**24.
+    @return The lowest seq that is alive, and the lots that orders with that seq have filled.
     """
     stored: uint256 = self._lane(account, lane)
     return stored >> packing.SEQ_SHIFT, stored & packing.MAX_FILLED
@@ -576,6 +582,8 @@ def laneOf(account: address, lane: uint256) -> (uint256, uint256):
 def epochOf(account: address) -> uint256:
     """
     @notice The account's epoch; orders of any other epoch are dead.
+    @param account Whose.
+    @return The epoch, from 0.
     """
     return self.accounts[convert(account, uint256)] >> packing.EPOCH_SHIFT & MASK_16
 
@@ -584,7 +592,9 @@ def epochOf(account: address) -> uint256:
 @view
 def marketWord(market: bytes32) -> uint256:
     """
-    @notice A market's packed word as stored; zero when it is not listed.
+    @notice A market's terms, status, sequence and fees.
+    @param market keccak256 of the symbol.
+    @return The packed word as stored, see the packing module; zero when it is not listed.
     """
     return self.markets[market]
 
@@ -594,6 +604,8 @@ def marketWord(market: bytes32) -> uint256:
 def sequenceOf(market: bytes32) -> uint256:
     """
     @notice The number that the market's next fill will have.
+    @param market keccak256 of the symbol.
+    @return The number, from 0.
     """
     return self.markets[market] >> packing.SEQUENCE_SHIFT & MASK_40
 
@@ -602,7 +614,9 @@ def sequenceOf(market: bytes32) -> uint256:
 @view
 def accruedFees(market: bytes32) -> uint256:
     """
-    @notice Fees of the market not yet collected, in 1e-6 USDC.
+    @notice Fees of the market not yet collected.
+    @param market keccak256 of the symbol.
+    @return In 1e-6 USDC.
     """
     return self.markets[market] & packing.MAX_FEES
 
@@ -612,6 +626,7 @@ def accruedFees(market: bytes32) -> uint256:
 def DOMAIN_SEPARATOR() -> bytes32:
     """
     @notice The EIP-712 domain that orders are signed for: this contract on this chain.
+    @return The domain separator.
     """
     return order_hash._domain_separator()
 

@@ -13,7 +13,7 @@
      changes nobody's claim. One share is 1e-6 USDC for ever.
      Every change of a trading balance here emits one event with the balance after it.
      Assets: 0 USDC, 1 CXPT, from 2 the synths. Units: 1e-6 for 0 and 1, 1e-18 for synths.
-     Errors: V:ZERO, V:TRANSFER, V:OWNER, V:DELAY, V:CXPT, V:ENGINE, and those of the modules and of Settlement.
+     Errors: V:ZERO, V:ASSET, V:TRANSFER, V:OWNER, V:DELAY, V:CXPT, V:ENGINE, those of the modules and of Settlement.
 """
 
 # pragma nonreentrancy on

@@ -7,6 +7,7 @@
      Promises: the same bytes as `cxdex/eip712.py`. The account is part of the struct, so that two traders
                can never produce one digest. Only `abi_encode`, never packed encoding, of the struct.
      Never:    reads or writes storage.
+     Errors:   S:SIG, S:FLAGS, S:MAKER, S:TAKER; Settlement says what each means.
 
      terms = maxFeeBps 16 | limitPrice 64 | quantity 40 | nonce 64 | flags 72          (lowest bits first)
      flags = isBuy 1 | isMarket 1 | timeInForce 3 | selfTrade 2 | reduceOnly 1

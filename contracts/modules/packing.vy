@@ -6,6 +6,7 @@
 @dev Owns:     the layout of account words, lane words and market words (lowest bits first).
      Promises: a writer asserts its bounds and leaves every other field of the word alone.
      Never:    reads or writes storage.
+     Error:    S:PACK.
 
      account = cash 112 | epoch 16 | lane0 64 | lane1 64                         cash in 1e-6 USDC
      lanes   = lane 64 | lane 64 | lane 64 | lane 64                             lane number // 4 is the slot

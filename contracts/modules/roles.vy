@@ -8,7 +8,7 @@
         GUARDIAN  may only make things safer: pause
         CORE      submits batches of matched orders
         GATEWAY   creates synths and lists markets
-@dev The four are fixed at construction. Errors: R:ZERO, R:SAME, R:ADMIN, R:GUARDIAN, R:CORE, R:GATEWAY.
+@dev The four are fixed at construction. Errors: R:ZERO, R:SAME, R:ADMIN, R:GATEWAY.
 """
 
 ADMIN: public(immutable(address))
@@ -42,12 +42,6 @@ def __init__(admin: address, guardian: address, core: address, gateway: address)
 @view
 def _only_admin():
     assert msg.sender == ADMIN, "R:ADMIN"
-
-
-@internal
-@view
-def _only_core():
-    assert msg.sender == CORE, "R:CORE"
 
 
 @internal

@@ -32,6 +32,7 @@ from tests.contracts.settlement_desk import (
     batch,
 )
 
+MAX_ENTRIES = 4096
 Reverts = Callable[..., Any]
 
 
@@ -378,5 +379,7 @@ def test_core_alone_voids_listed_markets_and_at_least_one_number(desk: Desk, rev
     reverts("S:CORE", desk.call, ADMIN, signature, market_hash(BTC), 1)
     reverts("S:COUNT", desk.call, CORE, signature, market_hash(BTC), 0)
     reverts("S:MARKET", desk.call, CORE, signature, market_hash("sXAU-USDC"), 1)
-    for count in (2**40, 2**256 - 1):
-        reverts("S:PACK", desk.call, CORE, signature, market_hash(BTC), count)
+    for count in (MAX_ENTRIES + 1, 2**40 - 1, 2**256 - 1):  # the last number once used, a market is dead for ever
+        reverts("S:COUNT", desk.call, CORE, signature, market_hash(BTC), count)
+    desk.call(CORE, signature, market_hash(BTC), MAX_ENTRIES)
+    assert desk.sequence(BTC) == MAX_ENTRIES
