@@ -42,7 +42,7 @@ class CancelAll(Command, frozen=True):
 
 
 class Expire(Command, frozen=True):
-    """Closes every resting order whose expiry is at or before `time_ms`."""
+    """Closes every resting order that may no longer trade at `time_ms` (see `orders.matchable_until`)."""
 
 
 class ApplyFact(Command, frozen=True):

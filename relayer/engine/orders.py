@@ -15,6 +15,8 @@ from cxdex.nonce import unpack_nonce
 from cxdex.order import Order, Side
 from relayer.engine.book import BookOrder
 
+SETTLEMENT_SECONDS = 60  # a match must reach the chain before the order it fills expires there
+
 OPEN = "OPEN"
 FILLED = "FILLED"
 CANCELLED = "CANCELLED"
@@ -96,6 +98,11 @@ class OrderRecord:
             created_ms=self.created_ms,
             updated_ms=self.updated_ms,
         )
+
+
+def matchable_until(order: Order) -> int:
+    """Unix second from which the order no longer trades here: a fill after it could come too late for the chain."""
+    return order.expiry - SETTLEMENT_SECONDS
 
 
 def reserved_asset(terms: MarketTerms, order: Order) -> int:

@@ -15,7 +15,7 @@ from cxdex.order import Order, TimeInForce
 from cxdex.problem import OrderProblem
 from cxdex.units import format_asset, format_price, format_quantity, format_usdc
 from relayer.engine.lanes import require_free
-from relayer.engine.orders import OrderRecord, reservation, reserved_asset
+from relayer.engine.orders import SETTLEMENT_SECONDS, OrderRecord, matchable_until, reservation, reserved_asset
 from relayer.engine.state import Market, State
 
 
@@ -24,13 +24,13 @@ def require_acceptable(state: State, order: Order, time_ms: int) -> Market:
     market = _require_market(state, order)
     _require_supported(order)
     _require_lots(market.terms, order)
-    if order.expiry * 1000 <= time_ms:
+    if matchable_until(order) * 1000 <= time_ms:
         raise OrderProblem(
             "ORDER_EXPIRED",
-            "the order's expiry has passed",
+            f"the order expires in less than the {SETTLEMENT_SECONDS} s that settling a fill may take",
             field="expiry",
             given=str(order.expiry),
-            allowed=f"unix seconds after {time_ms // 1000}",
+            allowed=f"unix seconds after {time_ms // 1000 + SETTLEMENT_SECONDS}",
         )
     require_free(state.accounts.get(order.account), unpack_nonce(order.nonce), order.nonce)
     _require_funds(state, market.terms, order)

@@ -15,7 +15,7 @@ from cxdex.market import MarketTerms
 from relayer.engine.accounts import Account
 from relayer.engine.book import Book
 from relayer.engine.fills import FillRecord
-from relayer.engine.orders import OPEN, OrderRecord
+from relayer.engine.orders import OPEN, OrderRecord, matchable_until
 
 CLOSED_ORDERS_KEPT = 4096
 _STALE_EXPIRIES = 1024
@@ -115,13 +115,13 @@ class State:
 
     def watch_expiry(self, record: OrderRecord) -> None:
         """Cancelled orders stay in the queue until it is twice as long as needed; then it is rebuilt."""
-        heappush(self._expiries, (record.order.expiry, record.number, record.digest))
+        heappush(self._expiries, (matchable_until(record.order), record.number, record.digest))
         if len(self._expiries) > 2 * self.open_count + _STALE_EXPIRIES:
             self._expiries = [entry for entry in self._expiries if self._is_open(entry[2])]
             heapify(self._expiries)
 
     def next_expired(self, now: int) -> OrderRecord | None:
-        """An open order whose expiry is at or before `now` (unix seconds), by expiry and then by age."""
+        """An open order that may not trade from `now` (unix seconds) on, by that time and then by age."""
         expiries = self._expiries
         while expiries and expiries[0][0] <= now:
             record = self.orders.get(heappop(expiries)[2])
@@ -130,7 +130,7 @@ class State:
         return None
 
     def next_expiry(self) -> int | None:
-        """Unix seconds at which the next open order expires; None when none rests."""
+        """Unix seconds at which the next open order stops trading; None when none rests."""
         while self._expiries and not self._is_open(self._expiries[0][2]):
             heappop(self._expiries)
         return self._expiries[0][0] if self._expiries else None

@@ -20,6 +20,7 @@ from cxdex.nonce import pack_nonce, unpack_nonce
 from cxdex.order import OrderType, SelfTrade, Side, TimeInForce
 from relayer.engine.core import Engine
 from relayer.engine.events import BalanceChanged, LevelChanged, OrderAccepted, OrderClosed, OrderRejected, Traded
+from relayer.engine.orders import SETTLEMENT_SECONDS
 
 LISTINGS = {listing.symbol: listing for listing in (BTC, ETH)}
 ACCOUNTS = (ALICE, BOB, CAROL)
@@ -171,7 +172,7 @@ class NaiveExchange:
 
     def expire(self, now: int) -> None:
         for digest, order in self.orders.items():
-            if order.expiry <= now:
+            if order.expiry - SETTLEMENT_SECONDS <= now:
                 self.cancel(digest)
 
 
@@ -189,7 +190,7 @@ class Flow:
 
     def place(self, who, market, side, lots, price, tif, stp, fee_bps, lifetime) -> None:
         account, desk = ACCOUNTS[who], self.desk
-        expiry = desk.now_ms // 1000 + lifetime
+        expiry = desk.now_ms // 1000 + SETTLEMENT_SECONDS + lifetime
         order_type = OrderType.MARKET if tif == "MARKET" else OrderType.LIMIT
         tif = "IOC" if tif == "MARKET" else tif
         digest, events = desk.send(

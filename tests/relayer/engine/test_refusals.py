@@ -62,9 +62,9 @@ def test_quantity_is_a_multiple_of_the_smallest_fill() -> None:
 def test_an_order_is_dead_from_its_expiry_second_on() -> None:
     desk = Desk()
     now = desk.now_ms // 1000
-    event = refusal(desk, ALICE, Side.BUY, 1, 1, expiry=now)
-    assert (event.code, event.field, event.allowed) == ("ORDER_EXPIRED", "expiry", f"unix seconds after {now}")
-    assert of_type(desk.buy(ALICE, 1, 1, expiry=now + 1)[1], OrderAccepted)
+    event = refusal(desk, ALICE, Side.BUY, 1, 1, expiry=now + 60)
+    assert (event.code, event.field, event.allowed) == ("ORDER_EXPIRED", "expiry", f"unix seconds after {now + 60}")
+    assert of_type(desk.buy(ALICE, 1, 1, expiry=now + 61)[1], OrderAccepted)
 
 
 def test_nonces() -> None:

@@ -10,6 +10,7 @@ from trading_desk import BTC, FAR, TRADERS, Desk
 
 from cxdex.order import OrderType, SelfTrade, Side, TimeInForce
 from relayer.engine.events import AnyEvent, OrderClosed, OrderReduced, OrderRejected, Traded
+from relayer.engine.orders import SETTLEMENT_SECONDS
 
 FEATURE = Path(__file__).with_name("scenarios.feature").read_text()
 SCENARIOS = {
@@ -40,7 +41,7 @@ def place(desk: Desk, name: str, verb: str, quantity: str, price: str, options: 
     lifetime = re.search(r" for (\d+)s", options)
     if lifetime:
         options = options.replace(lifetime.group(), "")
-        changes["expiry"] = desk.now_ms // 1000 + int(lifetime.group(1))
+        changes["expiry"] = desk.now_ms // 1000 + SETTLEMENT_SECONDS + int(lifetime.group(1))
     for word in options.split():
         if word in OrderType.__members__:
             changes["order_type"] = OrderType[word]

@@ -97,8 +97,8 @@ def test_the_next_expiry_is_that_of_an_open_order() -> None:
     desk = Desk()
     now = desk.now_ms // 1000
     assert desk.engine.next_expiry() is None
-    soon, _ = desk.buy(ALICE, 1, 90, expiry=now + 5)
-    desk.buy(ALICE, 1, 90, expiry=now + 9)
+    soon, _ = desk.buy(ALICE, 1, 90, expiry=now + 65)
+    desk.buy(ALICE, 1, 90, expiry=now + 69)
     assert desk.engine.next_expiry() == now + 5
     desk.cancel(ALICE, soon)
     assert desk.engine.next_expiry() == now + 9

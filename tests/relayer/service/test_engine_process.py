@@ -112,7 +112,7 @@ async def test_nonces_are_leased_to_one_device_at_a_time(client: EngineClient) -
 
 
 async def test_orders_expire_on_time(client: EngineClient) -> None:
-    order = signed(ALICE, 0, Side.SELL, 1000, 1, expiry=int(time.time()) + 2)
+    order = signed(ALICE, 0, Side.SELL, 1000, 1, expiry=int(time.time()) + 62)
     closed = asyncio.Event()
     await client.subscribe(lambda feed: closed.set() if b'"EXPIRED"' in bytes(feed.data) else None)
     await client.place([order])
