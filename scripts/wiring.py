@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from cxdex.abi import load_abi
 from cxdex.deployment import Deployment
 from cxdex.eip712 import to_checksum
+from cxdex.market import USDC_DECIMALS
 from cxdex.problem import Problem
 from scripts.chain import Chain, Contract
 
@@ -52,8 +53,9 @@ def check_wiring(contracts: Mapping[str, Contract], roles: Mapping[str, bytes], 
 def expected(
     contracts: Mapping[str, Contract], roles: Mapping[str, bytes], settings: Mapping[str, int]
 ) -> Iterator[tuple[str, str, bytes | int]]:
-    """(contract, getter, value) of everything that a constructor fixed."""
+    """(contract, getter, value) of everything that a constructor fixed, and of what they take for granted."""
     at = {name: contract.address for name, contract in contracts.items()}
+    yield "USDC", "decimals", USDC_DECIMALS
     yield "Vault", "USDC", at["USDC"]
     yield "Vault", "CXPT", at["CXPT"]
     yield "Vault", "SETTLEMENT", at["Settlement"]

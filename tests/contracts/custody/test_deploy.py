@@ -144,6 +144,14 @@ def test_a_wrong_role_or_setting_is_found(contracts: dict[str, Contract]) -> Non
         check_wiring({**contracts, "Oracle": strayed}, roles, settings)
 
 
+def test_a_usdc_with_other_decimals_is_found(contracts: dict[str, Contract]) -> None:
+    """Every number of cash in the contracts is 1e-6; --usdc can name any token."""
+    token = dataclasses.replace(contracts["USDC"], address=contracts["SynthFactory"].call("synthOf", "sBTC"))
+    roles = {**ROLES, "fee recipient": ROLES["admin"]}
+    with pytest.raises(Problem, match=r"USDC.decimals\(\) is 18"):
+        check_wiring({**contracts, "USDC": token}, roles, dataclasses.asdict(OPTIONS))
+
+
 def test_a_refusal_carries_the_contracts_own_code(contracts: dict[str, Contract]) -> None:
     with pytest.raises(Problem, match=r"Vault\.deposit: the contract refused: V:ZERO") as caught:
         contracts["Vault"].send(KEYS["alice"], "deposit", 0)
