@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from relayer.engine.accounts import Account
 
 FIRST_SEQ = 1
+LAST_SEQ = MAX_SEQ - 1  # on chain the very last one is what a cancel leaves behind: its orders never trade
 
 
 class Lane:
@@ -51,7 +52,7 @@ def free_nonces(account: Account | None, count: int, leased: Collection[int]) ->
     while len(nonces) < count and number <= MAX_LANE:
         lane = lanes.get(number)
         seq = FIRST_SEQ if lane is None else lane.next_seq
-        if (lane is not None and lane.is_busy) or seq > MAX_SEQ:
+        if (lane is not None and lane.is_busy) or seq > LAST_SEQ:
             if account and account.first_free == number:
                 account.first_free += 1
         elif number not in leased:
@@ -65,8 +66,10 @@ def require_free(account: Account | None, nonce: Nonce, packed: int) -> None:
     if nonce.epoch != (account.epoch if account else 0):
         raise _nonce_problem("ORDER_EPOCH_STALE", "the nonce is not of the account's current epoch", account, packed)
     lane = account.lanes.get(nonce.lane) if account else None
-    if nonce.seq < (FIRST_SEQ if lane is None else lane.next_seq):
-        raise _nonce_problem("ORDER_NONCE_USED", "the lane has moved past this nonce", account, packed)
+    if not (FIRST_SEQ if lane is None else lane.next_seq) <= nonce.seq <= LAST_SEQ:
+        raise _nonce_problem(
+            "ORDER_NONCE_USED", "the lane has moved past this nonce, or cannot go as far", account, packed
+        )
     if lane is not None and lane.is_busy:
         detail = "the lane's last order is open, or a fill of it is not settled yet"
         raise _nonce_problem("ORDER_NONCE_LANE_BUSY", detail, account, packed)

@@ -7,6 +7,7 @@ from trading_desk import ALICE, BOB, BTC, ETH, FAR, Desk, nonce, of_type
 
 from cxdex.facts import EpochRaised, MarketListed, MarketStatusChanged
 from cxdex.market import MarketStatus
+from cxdex.nonce import MAX_SEQ
 from cxdex.order import OrderType, Side, TimeInForce
 from relayer.engine.events import OrderAccepted, OrderRejected
 
@@ -117,3 +118,9 @@ def test_an_unknown_kind_of_market_is_not_listed() -> None:
     desk = Desk(fresh=True)
     assert desk.fact(MarketListed("sBTC-PERP", 9, 250, 2, "sBTC", 14, 1, 1, 1, 1)) == []
     assert desk.engine.markets() == []
+
+
+def test_the_last_seq_of_a_lane_is_refused_because_the_chain_never_trades_it() -> None:
+    desk = Desk()
+    assert refusal(desk, ALICE, Side.BUY, 1, 1, nonce=nonce(0, MAX_SEQ)).code == "ORDER_NONCE_USED"
+    assert of_type(desk.buy(ALICE, 1, 1, nonce=nonce(0, MAX_SEQ - 1))[1], OrderAccepted)
