@@ -30,7 +30,7 @@ from tests.contracts.settlement_desk import (
 from tests.contracts.settlement_reference import Ledger, RefusedError
 
 ASSETS = (CASH, SBTC, SETH)
-LANES = (0, 1, 3, 4, 7, 8)  # both lanes of the account word; 3 and 7, 4 and 8 have one place in two slots
+LANES = (0, 1, 3, 4, 5, 7, 8)  # two of the account word, places of two slots, one place in both
 TRADERS = [Trader.named(name) for name in ("ann", "ben", "cat")]
 
 
