@@ -111,7 +111,7 @@ def test_lanes_are_offered_lowest_first_and_reused_in_sequence() -> None:
         digest, _ = desk.buy(ALICE, 1, 90)
         assert desk.orders[digest].nonce == nonce(0, seq)
         desk.cancel(ALICE, digest)
-    last, _ = desk.buy(ALICE, 1, 90, nonce=nonce(0, 2**24 - 1))
+    last, _ = desk.buy(ALICE, 1, 90, nonce=nonce(0, 2**24 - 2))
     desk.cancel(ALICE, last)
     assert desk.engine.free_nonces(ALICE, 1, set()) == [nonce(1, 1)]  # lane 0 is used up
     assert desk.engine.free_nonces(b"nobody" + bytes(14), 1, set()) == [nonce(0, 1)]
