@@ -1,4 +1,4 @@
-"""`python -m relayer COMMAND`: engine, settler or match. Each loads only what it needs."""
+"""`python -m relayer COMMAND`: engine, settler, journal or match. Each loads only what it needs."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from importlib import import_module
 COMMANDS = {
     "engine": ("relayer.service", "takes orders over a local socket, matches and journals them"),
     "settler": ("relayer.settler.main", "sends matched fills to the chain in batches"),
+    "journal": ("relayer.journal.command", "verifies, prints and repairs the engine's journal"),
     "match": ("relayer.match", "plays a file of orders through a bare book, offline"),
 }
 

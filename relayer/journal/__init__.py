@@ -4,4 +4,8 @@ record.py        one command as bytes with length, checksum and sequence
 segment.py       the file: append, sync, read back, cut a torn tail, refuse a damaged middle
 lock.py          one engine per journal
 snapshot.py      the engine's state at a sequence, so that a start need not replay everything
+scan.py          the whole file read without changing it, past damage as well
+inspection.py    records, snapshots and damage of a folder, for people
+repair.py        cuts a damaged tail, after keeping a copy
+command.py       `python -m relayer journal verify | show | repair`
 """
