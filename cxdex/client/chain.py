@@ -14,6 +14,7 @@ from eth_abi.abi import decode, encode
 
 from cxdex.abi import load_abi
 from cxdex.client.steps import Flow, NodeCall, Pause
+from cxdex.contract_errors import explain
 from cxdex.eip712 import to_checksum
 from cxdex.keccak import keccak
 from cxdex.problem import Problem
@@ -24,18 +25,6 @@ TIP_WEI = 10**9
 RECEIPT_POLLS = 240
 RECEIPT_PAUSE_SECONDS = 0.25
 ERROR_SELECTOR = keccak(b"Error(string)")[:4].hex()
-
-# What the contracts' short codes mean to the owner of a wallet
-REASONS = {
-    "S:FUNDS": "the trading balance is smaller than that",
-    "V:DELAY": "the withdrawal's delay is not over yet",
-    "V:CXPT": "only USDC can be paid out as CXPT",
-    "V:TRANSFER": "the token refused the transfer",
-    "V:ZERO": "the amount is zero",
-    "Q:UNKNOWN": "there is no such withdrawal, or it is already paid or cancelled",
-    "O:STALE": "the price would be too old",
-    "O:REPORTER": "this key is not an authorised reporter",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +138,7 @@ def _refusal(method: str, error: dict[str, Any]) -> Problem:
     message = str(error.get("message", error))
     if isinstance(data, str) and data.startswith("0x" + ERROR_SELECTOR):
         reason = decode(["string"], bytes.fromhex(data[10:]))[0]
-        words = f"{REASONS[reason]} [{reason}]" if reason in REASONS else reason
-        return Problem("TRANSACTION_REVERTED", f"the contract refused: {words}")
+        return Problem("TRANSACTION_REVERTED", f"the contract refused: {explain(reason)}")
     if "revert" in message:
         return Problem("TRANSACTION_REVERTED", f"the contract refused: {message}")
     return Problem("NODE_REFUSED", f"the node refused {method}: {message}")
