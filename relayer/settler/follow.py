@@ -10,6 +10,7 @@ Never:    chooses fills.
   SENT     -> MINED     a receipt says success
   MINED    -> FINAL     deep enough
   MINED    -> SENT      a reorg dropped it
+  FINAL    -> SENT      a reorg deeper than the confirmations dropped it, or the node came back with an older state
   any      -> FAILED    reverted on chain, or another transaction used its nonce: the fills are planned again
   FAILED   -> MINED     it was mined after all, which only its successor for the same nonce can find out
 """
@@ -17,7 +18,7 @@ Never:    chooses fills.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from relayer.settler.chain import Head, Receipt, SendRefused, SettlementChain
@@ -62,6 +63,9 @@ class Follower:
         if not batches:
             return False
         head = self._chain.head()  # before the receipts: a nonce that counts has its receipt by then
+        if head.nonce < batches[0].nonce:
+            self._close_gap(batches, head)
+            batches = self._store.unresolved()
         receipts = self._chain.receipts([tx_hash for batch in batches for tx_hash in batch.attempts])
         waiting = [self._follow_one(batch, head, receipts) for batch in batches]
         return any(waiting)
@@ -86,6 +90,22 @@ class Follower:
         elif self._now_ms() - self._sent_ms.get(batch.id, 0) >= RESEND_MS:
             self._send(batch, head)
         return True
+
+    def reopen_final(self, head: Head) -> bool:
+        """Takes up again what was final and is on the chain no more. True if there was any."""
+        reopened = self._store.reopen_final(head.nonce, self._now_ms())
+        for batch_id in reopened:
+            log.error("batch %d was final, and the chain no longer has it; sending it again", batch_id)
+        return bool(reopened)
+
+    def _close_gap(self, batches: Sequence[Batch], head: Head) -> None:
+        """A transaction below all that wait has left the chain: until its nonce is used, none of them can be mined."""
+        if self.reopen_final(head):
+            batches = self._store.unresolved()
+        if head.nonce < batches[0].nonce:
+            # The one that is missing was not a batch, or it failed. Nobody will send it again, so begin there anew.
+            for batch in batches:
+                self._fail(batch, f"the chain went back to nonce {head.nonce}, before this batch's {batch.nonce}")
 
     def submit(self, batch: Batch, head: Head) -> None:
         """Sends a PREPARED batch. Raises SendRefused; the batch stays PREPARED and is tried again."""

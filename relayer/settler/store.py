@@ -210,6 +210,18 @@ class Store:
         with self._database.begin() as connection:
             _change(connection, batch_id, now_ms, status=FINAL)
 
+    def reopen_final(self, nonce: int, now_ms: int) -> list[int]:
+        """FINAL -> SENT for batches with this nonce or a later one. Returns their numbers."""
+        with self._database.begin() as connection:
+            query = select(BATCHES.c.id).where(
+                BATCHES.c.id.in_(select(ATTEMPTS.c.batch_id).where(ATTEMPTS.c.nonce >= nonce)),
+                BATCHES.c.status == FINAL,
+            )
+            found = sorted(connection.scalars(query))
+            for batch_id in found:
+                _change(connection, batch_id, now_ms, status=SENT, block=None, gas_used=None)
+            return found
+
     def mark_failed(self, batch_id: int, error: str, now_ms: int) -> None:
         with self._database.begin() as connection:
             _change(connection, batch_id, now_ms, status=FAILED, error=error)

@@ -47,6 +47,34 @@ def test_a_reorg_that_drops_two_batches_gets_both_back_in_order(
     assert exchange.filled_sequences() == {1: [0, 1]}
 
 
+@pytest.mark.parametrize("later", [0, 1], ids=["nothing after it", "a batch after it"])
+def test_a_reorg_deeper_than_the_confirmations_gets_final_batches_back(
+    two_trades: Desk, exchange: Exchange, node: Node, clock: Clock, later: int
+) -> None:
+    settler = settler_for(two_trades, clock, confirmations=2, max_fills=2 - later)
+    settle(settler, two_trades)
+    node.mine(1 - later)
+    settle(settler, two_trades)
+    assert two_trades.statuses() == (["FINAL", "MINED"] if later else ["FINAL"])
+    node.rpc.call("anvil_reorg", [2, []])
+    assert exchange.filled_sequences() == {}
+    settle(settler, two_trades)
+    assert two_trades.statuses() in (["FINAL", "MINED"], ["MINED", "MINED"], ["MINED"])
+    assert exchange.filled_sequences() == {1: [0, 1]}
+
+
+def test_a_reorg_that_drops_a_foreign_transaction_before_a_batch_does_not_stop_settlement(
+    two_trades: Desk, exchange: Exchange, node: Node, clock: Clock
+) -> None:
+    node.transact(exchange.core, exchange.accounts[9], "0x")
+    settler = settler_for(two_trades, clock, confirmations=10)
+    settle(settler, two_trades)
+    node.rpc.call("anvil_reorg", [2, []])
+    settle(settler, two_trades)
+    assert two_trades.statuses() == ["FAILED", "MINED"]
+    assert exchange.filled_sequences() == {1: [0, 1]}
+
+
 def test_a_reorg_after_which_the_nonce_is_taken_plans_the_fills_again(
     two_trades: Desk, exchange: Exchange, node: Node, clock: Clock
 ) -> None:
