@@ -60,7 +60,10 @@ CODES: Mapping[str, CodeEntry] = {
     "ORDER_LOT_INVALID": _entry(422, "Not a whole number of lots", "The quantity is not a multiple of the lot size."),
     "ORDER_TICK_INVALID": _entry(422, "Not a whole number of ticks", "The price is not a multiple of the tick size."),
     "ORDER_TOO_SMALL": _entry(422, "Order too small", "The quantity is below the market's minimum."),
-    "ORDER_EXPIRED": _entry(422, "Order expired", "The expiry is in the past, or so near that a fill could not settle in time (60 s)."),
+    "ORDER_FEE_CAP_TOO_LOW": _entry(422, "Fee cap too low", "The order's maxFeeBps is below the market's fee."),
+    "ORDER_EXPIRED": _entry(
+        422, "Order expired", "The expiry is in the past, or so near that a fill could not settle in time (60 s)."
+    ),
     "ORDER_NONCE_USED": _entry(
         409, "Nonce used", "Another order has used this nonce; `allowed` has the next free one."
     ),

@@ -24,6 +24,7 @@ def require_acceptable(state: State, order: Order, time_ms: int) -> Market:
     market = _require_market(state, order)
     _require_supported(order)
     _require_lots(market.terms, order)
+    _require_fee_cap(market.terms, order)
     if matchable_until(order) * 1000 <= time_ms:
         raise OrderProblem(
             "ORDER_EXPIRED",
@@ -117,6 +118,24 @@ def _require_lots(terms: MarketTerms, order: Order) -> None:
             field="quantity",
             given=format_quantity(terms, order.quantity),
             allowed=f"nearest: {format_quantity(terms, below)} or {format_quantity(terms, below + terms.min_lots)}",
+        )
+
+
+def _require_fee_cap(terms: MarketTerms, order: Order) -> None:
+    """The contract charges at most the signed cap: a lower one would trade below the market's fee, or for nothing."""
+    if order.time_in_force is TimeInForce.POST_ONLY:
+        rate = terms.maker_fee_bps
+    elif order.may_rest:
+        rate = max(terms.maker_fee_bps, terms.taker_fee_bps)
+    else:
+        rate = terms.taker_fee_bps
+    if order.max_fee_bps < rate:
+        raise OrderProblem(
+            "ORDER_FEE_CAP_TOO_LOW",
+            "the order does not allow the market's fee",
+            field="maxFeeBps",
+            given=str(order.max_fee_bps),
+            allowed=f"{rate} or more",
         )
 
 

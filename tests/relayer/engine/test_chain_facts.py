@@ -52,18 +52,18 @@ def test_deposits_and_withdrawals_change_totals() -> None:
 
 
 def test_a_withdrawal_cancels_the_newest_orders_it_uncovers() -> None:
-    desk = Desk(usdc=100_000)
-    oldest, _ = desk.buy(ALICE, 100, 300, max_fee_bps=0)
+    desk = Desk(usdc=100_150)
+    oldest, _ = desk.buy(ALICE, 100, 300, max_fee_bps=25)
     selling, _ = desk.sell(ALICE, 100, 900)
-    middle, _ = desk.buy(ALICE, 100, 200, max_fee_bps=0)
-    newest, _ = desk.buy(ALICE, 100, 100, max_fee_bps=0)
+    middle, _ = desk.buy(ALICE, 100, 200, max_fee_bps=25)
+    newest, _ = desk.buy(ALICE, 100, 100, max_fee_bps=25)
     events = desk.fact(Debited(ALICE, 0, 60_000))
     assert closings(events) == [
         (newest, "CANCELLED", "BALANCE_WITHDRAWN"),
         (middle, "CANCELLED", "BALANCE_WITHDRAWN"),
     ]
     assert {view.digest for view in desk.engine.open_orders(ALICE)} == {oldest, selling}
-    assert desk.engine.balances(ALICE)[0] == (40_000, 30_000)
+    assert desk.engine.balances(ALICE)[0] == (40_150, 30_075)
     assert [(event.price, event.quantity) for event in of_type(events, LevelChanged)] == [(100, 0), (200, 0)]
 
 

@@ -118,6 +118,9 @@ class NaiveExchange:
             return "ORDER_TOO_SMALL"
         if lots % listing.min_lots:
             return "ORDER_LOT_INVALID"
+        rates = {"POST_ONLY": [listing.maker_fee_bps], "IOC": [listing.taker_fee_bps], "FOK": [listing.taker_fee_bps]}
+        if order.fee_bps < max(rates.get(tif, [listing.maker_fee_bps, listing.taker_fee_bps])):
+            return "ORDER_FEE_CAP_TOO_LOW"
         asset, amount = self.needs(order, lots)
         if self.totals[order.account, asset] - self.reserved(order.account, asset) < amount:
             return "BALANCE_INSUFFICIENT"

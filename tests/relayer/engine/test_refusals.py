@@ -120,6 +120,19 @@ def test_an_unknown_kind_of_market_is_not_listed() -> None:
     assert desk.engine.markets() == []
 
 
+@pytest.mark.parametrize(
+    ("tif", "rate"), [(TimeInForce.POST_ONLY, 10), (TimeInForce.GTC, 30), (TimeInForce.IOC, 30), (TimeInForce.FOK, 30)]
+)
+def test_nobody_trades_below_the_market_fee_by_signing_a_low_cap(tif: TimeInForce, rate: int) -> None:
+    desk = Desk()
+    desk.sell(BOB, 5, 100, market=ETH.symbol)
+    price = 90 if tif is TimeInForce.POST_ONLY else 100
+    low = {"market": ETH.symbol, "time_in_force": tif, "max_fee_bps": rate - 1}
+    event = refusal(desk, ALICE, Side.BUY, 5, price, **low)
+    assert (event.code, event.field, event.allowed) == ("ORDER_FEE_CAP_TOO_LOW", "maxFeeBps", f"{rate} or more")
+    assert of_type(desk.buy(ALICE, 5, price, **{**low, "max_fee_bps": rate})[1], OrderAccepted)
+
+
 def test_the_last_seq_of_a_lane_is_refused_because_the_chain_never_trades_it() -> None:
     desk = Desk()
     assert refusal(desk, ALICE, Side.BUY, 1, 1, nonce=nonce(0, MAX_SEQ)).code == "ORDER_NONCE_USED"
