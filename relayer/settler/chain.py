@@ -205,7 +205,7 @@ def _refusal(error: RpcError) -> Refusal:
     """Raises Problem when it was the node that failed, not the contract that refused."""
     data = error.data if isinstance(error.data, str) else ""
     message = error.message.lower()
-    if any(words in message for words in ("out of gas", "outofgas", "gas required exceeds")):
+    if any(words in message for words in ("out of gas", "outofgas", "oog", "gas required exceeds")):
         return Refusal(OUT_OF_GAS, error.message)
     if error.code != _REVERT_CODE and not data.startswith("0x") and "revert" not in message:
         raise Problem("SIMULATION_FAILED", f"the node cannot simulate the batch: {error}") from None
