@@ -2,6 +2,8 @@
 PYTHON ?= python3
 API_PORT ?= 8000
 STATE ?= .state
+SECONDS ?= 600
+SEED ?=
 BIN := .venv/bin
 ANVIL_BIN = $(firstword $(wildcard node_modules/@foundry-rs/anvil-*/bin))
 # ape finds the node only on PATH; its files stay inside the project.
@@ -17,7 +19,7 @@ install: ## Environment, pinned packages, local node (done by the others when ne
 	@$(PYTHON) scripts/bootstrap.py
 
 up: install ## Runs the whole exchange; Ctrl-C stops it, a second `make up` resumes it
-	@$(RUN) $(BIN)/python -m scripts.up --state $(STATE) --api-port $(API_PORT)
+	@$(RUN) $(BIN)/python -m scripts.up --state $(STATE) --api-port $(API_PORT) $(if $(PRICES),--prices $(PRICES))
 
 reset: ## Wipes the local exchange's state
 	@$(PYTHON) -m scripts.reset --state $(STATE)
@@ -43,6 +45,9 @@ python-test: install
 
 audit: install ## Compares the database of the running exchange with the chain
 	@$(RUN) $(BIN)/python -m scripts.audit --state $(STATE)
+
+fuzz: install ## Fuzzes the contracts: SECONDS=600 SEED=<any>; prints what was covered
+	@$(RUN) $(BIN)/python -m scripts.fuzz --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
 abi: compile ## Writes cxdex/abi from the compiled contracts
 	$(RUN) python -m scripts.export_abi
