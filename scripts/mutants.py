@@ -28,6 +28,7 @@ OPERATORS = {
     "unsafe_mul": "unsafe_div", "unsafe_div": "unsafe_mul",
 }  # fmt: skip
 BOUNDARIES = {"<": "<=", "<=": "<", ">": ">=", ">=": ">", "==": "!=", "!=": "=="}
+COMMUTATIVE = ("unsafe_add", "unsafe_mul", "min", "max")  # changing their arguments' places changes nothing
 SIZED_TYPES = ("String", "Bytes", "DynArray")
 SKIPPED = (tokenize.COMMENT, tokenize.NL, tokenize.INDENT, tokenize.DEDENT)
 ASSIGNMENTS = ("=", "+=", "-=", "|=")
@@ -119,7 +120,11 @@ def _writes_storage(line: list[TokenInfo]) -> bool:
 def _swaps(line: list[TokenInfo], text: str) -> Iterator[Change]:
     """Calls with at least two arguments without names."""
     for index in range(1, len(line)):
-        if line[index].string != "(" or line[index - 1].type != token.NAME or line[index - 1].string == "in":
+        if (
+            line[index].string != "("
+            or line[index - 1].type != token.NAME
+            or line[index - 1].string in ("in", *COMMUTATIVE)
+        ):
             continue
         spans = _arguments(line, index)
         if len(spans) < 2 or any(t.string == "=" for t in (*spans[0], *spans[1])):

@@ -97,7 +97,17 @@ def test_terms_that_make_no_market_are_refused(world: World, refuses, changes: d
         world.registry.send(GATEWAY, "listMarket", *terms_with(**changes))
 
 
-@pytest.mark.parametrize("changes", [{"symbol": "s" * 32}, {"lot": 0, "tick": 2**32 - 1}, {"min_lots": 2**24 - 1}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"symbol": "s" * 32},
+        {"lot": 0, "tick": 2**32 - 1},
+        {"lot": 18},
+        {"min_lots": 2**24 - 1},
+        {"maker_fee": 50, "taker_fee": 0},
+        {"maker_fee": 0, "taker_fee": 50},
+    ],
+)
 def test_the_extremes_that_fit_are_accepted(world: World, changes: dict) -> None:
     world.registry.send(GATEWAY, "listMarket", *terms_with(**changes))
 

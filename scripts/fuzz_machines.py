@@ -1,0 +1,94 @@
+"""The state machines of the contract tests, on EVMs that count their calls.
+
+Owns:     where the machines are found, and the names that their calls get in the table.
+Never:    changes what a machine does.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+from hypothesis.stateful import RuleBasedStateMachine
+
+from cxdex.keccak import keccak
+from scripts.artifacts import ROOT, load_artifacts
+from scripts.fuzz_coverage import Coverage
+
+CUSTODY = ROOT / "tests" / "contracts" / "custody"
+SETTLEMENT_QUIET = ("sign", "a_minute_passes")  # they call nothing: orders are signed off chain
+
+Function = tuple[str, bool]  # name, whether it only reads
+
+
+def machines(coverage: Coverage) -> list[type[RuleBasedStateMachine]]:
+    """The exchange among thieves, and random trading against the second ledger."""
+    open_tests_folder()
+    from custody_evm import Evm, Refused
+    from test_hostile_machine import HostileCustody
+
+    from tests.contracts.settlement_desk import Desk, RevertedError
+    from tests.contracts.test_settlement_reference import RandomTrading
+
+    functions = functions_by_selector()
+    count_calls(Evm, "send", Refused, lambda values: values[2], functions, coverage)
+    count_calls(Evm, "call", Refused, lambda values: values[1], functions, coverage)
+    count_calls(Desk, "send", RevertedError, lambda values: values[1], functions, coverage)
+
+    desk = Desk(load_artifacts()["Settlement"].init_code)
+    trading = type("RandomTrading", (RandomTrading,), {"desk": desk})
+    coverage.quiet.update(f"RandomTrading.{name}" for name in SETTLEMENT_QUIET)
+    return [HostileCustody, trading]
+
+
+def open_tests_folder() -> None:
+    """The tests are no package, and an installed package of the same name would win over a folder."""
+    sys.path.insert(0, str(CUSTODY))  # as the tests' own conftest does
+    folder = ModuleType("tests")
+    folder.__path__ = [str(ROOT / "tests")]
+    sys.modules["tests"] = folder
+
+
+def functions_by_selector() -> dict[bytes, Function]:
+    found: dict[bytes, Function] = {}
+    for name, artifact in load_artifacts().items():
+        for entry in artifact.abi:
+            if entry["type"] == "function":
+                types = ",".join(_type(item) for item in entry["inputs"])
+                selector = keccak(f"{entry['name']}({types})".encode())[:4]
+                title = f"{name}.{entry['name']}" if selector not in found else entry["name"]
+                found[selector] = (title, entry["stateMutability"] in ("view", "pure"))
+    return found
+
+
+def count_calls(
+    owner: type[Any],
+    method: str,
+    refusal: type[Exception],
+    calldata: Callable[[tuple[Any, ...]], bytes],
+    functions: dict[bytes, Function],
+    coverage: Coverage,
+) -> None:
+    """Makes each call of `owner.method` count; `calldata` finds the data among its arguments."""
+    original = getattr(owner, method)
+
+    @functools.wraps(original)
+    def counted(self: Any, *values: Any) -> Any:
+        name, reads = functions.get(calldata(values)[:4], ("no function", False))
+        (coverage.views if reads else coverage.calls)[name] += 1
+        try:
+            return original(self, *values)
+        except refusal as error:
+            coverage.reverts[f"{name} {getattr(error, 'code', '') or '(no code)'}"] += 1
+            raise
+
+    setattr(owner, method, counted)
+
+
+def _type(item: dict[str, Any]) -> str:
+    if not item["type"].startswith("tuple"):
+        return str(item["type"])
+    return "(" + ",".join(_type(part) for part in item["components"]) + ")" + item["type"][5:]
