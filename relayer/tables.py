@@ -124,6 +124,7 @@ class BatchSpan(SQLModel, table=True):
     """Exactly which fills a batch carries: from each market an unbroken run of its sequence. Writer: settler."""
 
     __tablename__ = "batch_span"
+    __table_args__ = (Index("ix_batch_span_market", "market", "first_sequence"),)
 
     batch_id: int = Field(primary_key=True)
     market: str = Field(primary_key=True)

@@ -20,6 +20,7 @@ from relayer.tables import BatchRow, BatchSpan
 _fill = table(SettledFill)
 _batch = table(BatchRow)
 _span = table(BatchSpan)
+_LONGEST_SPAN = 4096  # more fills than the gas of one transaction allows; bounds how far the index is read
 _VOIDED = 7  # SettledFill.reason when the number was passed over by voidSequence
 
 
@@ -72,7 +73,11 @@ def _batches_of(reader: Reader, trades: Sequence[Row[Any]]) -> Sequence[Row[Any]
     """The spans of batches that may hold these matches, newest batch first, without those that failed."""
     sequences = _sequences_of(trades)
     near = (
-        and_(_span.c.market == market, _span.c.first_sequence <= max(numbers), _span.c.last_sequence >= min(numbers))
+        and_(
+            _span.c.market == market,
+            _span.c.first_sequence.between(min(numbers) - _LONGEST_SPAN, max(numbers)),
+            _span.c.last_sequence >= min(numbers),
+        )
         for market, numbers in sorted(sequences.items())
     )
     columns = (
@@ -85,9 +90,8 @@ def _batches_of(reader: Reader, trades: Sequence[Row[Any]]) -> Sequence[Row[Any]
         _span.c.last_sequence,
     )
     joined = _batch.join(_span, _span.c.batch_id == _batch.c.id)
-    return reader.rows(
-        select(*columns).select_from(joined).where(or_(*near), _batch.c.status != "FAILED").order_by(_batch.c.id.desc())
-    )
+    found = reader.rows(select(*columns).select_from(joined).where(or_(*near), _batch.c.status != "FAILED"))
+    return sorted(found, key=lambda row: row.id, reverse=True)  # sorted there, it would walk all batches
 
 
 def _batch_of(trade: Row[Any], spans: Sequence[Row[Any]]) -> Row[Any] | None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Row, and_, or_, select
+from sqlalchemy import ColumnElement, Row, Subquery, and_, select, union_all
 
 from api.cursors import decode_cursor, next_cursor
 from api.database import Reader, table
@@ -24,7 +23,13 @@ def list_trades(
 ) -> tuple[list[dict[str, Any]], str | None]:
     """(newest first, cursor of the next page). Orders are named, accounts are not."""
     kind = f"trades {market}"
-    rows, following = _page(reader, select(_trade).where(_trade.c.market == market), kind, limit, cursor)
+    # By sequence, which an index has: within a market it is the order of match_id.
+    statement = select(_trade).where(_trade.c.market == market)
+    after = decode_cursor(kind, cursor)
+    if after is not None:
+        statement = statement.where(_trade.c.sequence < after)
+    found = reader.rows(statement.order_by(_trade.c.sequence.desc()).limit(limit + 1))
+    rows, following = found[:limit], next_cursor(kind, [row.sequence for row in found], limit)
     return [
         {**_match(row, terms_of), "settlement": settlement}
         for row, settlement in zip(rows, settlements_of(reader, rows), strict=True)
@@ -35,8 +40,14 @@ def list_fills(
     reader: Reader, terms_of: TermsLookup, account: bytes, limit: int, cursor: str | None
 ) -> tuple[list[dict[str, Any]], str | None]:
     """The account's side of its matches, newest first."""
-    mine = or_(_trade.c.maker == account, _trade.c.taker == account)
-    rows, following = _page(reader, select(_trade).where(mine), f"fills {account.hex()}", limit, cursor)
+    kind = f"fills {account.hex()}"
+    after = decode_cursor(kind, cursor)
+    # A page of either role and then the newest of both: with OR the database would sort all of the account's fills.
+    newest = union_all(
+        *(_newest_of(role == account, after, limit).select() for role in (_trade.c.maker, _trade.c.taker))
+    ).subquery()
+    found = reader.rows(select(newest).order_by(newest.c.match_id.desc()).limit(limit + 1))
+    rows, following = found[:limit], next_cursor(kind, [row.match_id for row in found], limit)
     return [
         {**_side_of(row, account, terms_of), "settlement": settlement}
         for row, settlement in zip(rows, settlements_of(reader, rows), strict=True)
@@ -57,14 +68,11 @@ def trades_of_batch(reader: Reader, terms_of: TermsLookup, batch: int, limit: in
     ]
 
 
-def _page(
-    reader: Reader, statement: Any, kind: str, limit: int, cursor: str | None
-) -> tuple[Sequence[Row[Any]], str | None]:
-    after = decode_cursor(kind, cursor)
+def _newest_of(mine: ColumnElement[bool], after: int | None, limit: int) -> Subquery:
+    statement = select(_trade).where(mine)
     if after is not None:
         statement = statement.where(_trade.c.match_id < after)
-    rows = reader.rows(statement.order_by(_trade.c.match_id.desc()).limit(limit + 1))
-    return rows[:limit], next_cursor(kind, [row.match_id for row in rows], limit)
+    return statement.order_by(_trade.c.match_id.desc()).limit(limit + 1).subquery()
 
 
 def _match(row: Row[Any], terms_of: TermsLookup) -> dict[str, Any]:
