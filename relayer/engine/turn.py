@@ -90,6 +90,8 @@ class Turn:
     def cover(self, account: Account, asset: int, reason: str) -> None:
         """Cancels the account's newest orders that reserve the asset until what is left of it covers the rest."""
         balance = account.balance(asset)
+        if balance.available >= 0:  # nearly always; the list of a market maker's orders is long
+            return
         for record in reversed(list(account.open.values())):
             if balance.available >= 0:
                 return
