@@ -18,6 +18,7 @@ class OrderRow(SQLModel, table=True):
     __table_args__ = (
         Index("ix_order_account", "account", "accepted"),
         Index("ix_order_client", "account", "client_order_id"),
+        Index("ix_order_status", "account", "status", "accepted"),
     )
 
     digest: bytes = Field(sa_column=Column(LargeBinary(32), primary_key=True))

@@ -13,7 +13,7 @@ import psutil
 def main() -> int:
     parser = argparse.ArgumentParser(prog="audit", description=__doc__)
     parser.add_argument("--state", type=Path, default=Path(".state"))
-    state = parser.parse_args().state
+    state = parser.parse_args().state.resolve()
     rpc_url = running_node(state)
     if rpc_url is None:
         print(f"  no exchange is running on {state}: start it with `make up`", file=sys.stderr)

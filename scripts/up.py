@@ -24,6 +24,7 @@ PLAIN_REFRESH_SECONDS = 15.0
 
 def main() -> int:
     arguments = parse_arguments()
+    arguments.state = arguments.state.resolve()  # the children run from the repository
     console = Console(highlight=False)
     stopping = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
