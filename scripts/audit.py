@@ -1,4 +1,4 @@
-"""`make audit`: compares the running exchange's database with the contracts, whatever port its node is on."""
+"""`make audit`: compares the running exchange's database with the contracts, and its engine with both."""
 
 from __future__ import annotations
 
@@ -21,7 +21,11 @@ def main() -> int:
     command = [sys.executable, "-m", "indexer", "audit"]
     command += ["--database", f"sqlite:///{state / 'exchange.db'}", "--rpc", rpc_url]
     command += ["--deployment", str(state / "deployment.json")]
-    return subprocess.run(command, check=False).returncode
+    audited = subprocess.run(command, check=False).returncode
+    reconciled = subprocess.run(
+        [sys.executable, "-m", "scripts.reconcile", "--state", str(state)], check=False
+    ).returncode
+    return max(audited, reconciled)
 
 
 def running_node(state: Path) -> str | None:

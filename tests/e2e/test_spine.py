@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import closing
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from cxdex import Exchange, LocalWallet
 from cxdex.problem import Problem
+from cxdex.storage import open_database
+from relayer.wire import SOCKET_NAME
+from scripts.reconcile import reconcile
 from scripts.stack.layout import Layout
 from scripts.stack.run import Stack
 
 pytestmark = pytest.mark.e2e
 
 MARKET = "sBTC-USDC"
+ALICE = bytes.fromhex("976EA74026E726554dB657fA54763abd0C3a0aa9")
 PATIENCE_SECONDS = 60.0
 
 
@@ -45,6 +53,22 @@ def test_balances_equal_the_chain_while_trading(stack: Stack, layout: Layout) ->
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_the_engine_agrees_with_the_chain_and_a_wrong_balance_is_named(
+    stack: Stack, layout: Layout, tmp_path: Path
+) -> None:
+    real, socket = open_database(layout.database_url), layout.state / SOCKET_NAME
+    differences, compared = asyncio.run(reconcile(real, socket))
+    assert (differences, compared > 5) == ([], True)
+
+    copy = tmp_path / "copy.db"
+    with closing(sqlite3.connect(layout.state / "exchange.db")) as source, closing(sqlite3.connect(copy)) as target:
+        source.backup(target)
+        target.execute("UPDATE account_balance SET amount = ? WHERE account = ? AND asset = 0", (bytes(32), ALICE))
+        target.commit()
+    differences, _ = asyncio.run(reconcile(open_database(f"sqlite:///{copy}"), socket, looks=1))
+    assert any(line.startswith(f"0x{ALICE.hex()} asset 0: engine ") for line in differences)
+
+
 def test_a_withdrawal_needs_no_relayer(stack: Stack, layout: Layout) -> None:
     carol = exchange_of(layout, "carol")
     carol.status()  # which contracts: anybody can know them beforehand
@@ -69,7 +93,7 @@ def test_a_killed_process_loses_nothing(stack: Stack, layout: Layout, victim: st
     order = wait_for("the order", lambda: order_or_none(bob, resting.id))
     assert (order.status, order.remaining) == ("OPEN", "0.01")
     assert bob.cancel(resting.id).status == "CANCELLED"
-    wait_for("a clean audit", lambda: audit(layout).returncode == 0)
+    wait_for("database, chain and engine to agree", lambda: agrees(layout))
 
 
 def test_a_second_start_resumes_where_the_first_stopped(stack: Stack, layout: Layout) -> None:
@@ -83,7 +107,7 @@ def test_a_second_start_resumes_where_the_first_stopped(stack: Stack, layout: La
     assert (order.status, order.remaining) == ("OPEN", "0.02")
     assert bob.balances() == before
     bob.cancel(resting.id)
-    wait_for("a clean audit", lambda: audit(layout).returncode == 0)
+    wait_for("database, chain and engine to agree", lambda: agrees(layout))
 
 
 def exchange_of(layout: Layout, person: str) -> Exchange:
@@ -119,6 +143,13 @@ def claimed(exchange: Exchange, withdrawal: Any) -> bool:
 def raised(price: str) -> str:
     """A price about one percent worse for a buyer, in whole USDC."""
     return str(int(Decimal(price)) * 101 // 100)
+
+
+def agrees(layout: Layout) -> bool:
+    """Database, contracts and engine say the same."""
+    if audit(layout).returncode:
+        return False
+    return not asyncio.run(reconcile(open_database(layout.database_url), layout.state / SOCKET_NAME))[0]
 
 
 def audit(layout: Layout) -> subprocess.CompletedProcess[str]:
