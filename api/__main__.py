@@ -17,7 +17,7 @@ import uvicorn
 from sqlalchemy.exc import SQLAlchemyError
 
 from api.app import create_app
-from api.context import Settings
+from api.context import MAX_LAG_BLOCKS, Settings
 from cxdex.deployment import load_deployment
 from cxdex.problem import Problem
 
@@ -36,7 +36,9 @@ def main() -> int:
         state = Path(arguments.state)
         deployment = load_deployment(arguments.deployment or state / "deployment.json")
         database = arguments.database or f"sqlite:///{state / 'exchange.db'}"
-        app = create_app(Settings(state, database, arguments.rpc, deployment))
+        app = create_app(
+            Settings(state, database, arguments.rpc, deployment, arguments.max_lag_blocks, arguments.metrics)
+        )
     except Problem as problem:
         return _refuse(f"{problem.detail} ({problem.allowed})" if problem.allowed else problem.detail)
     except (SQLAlchemyError, ImportError) as error:  # ImportError: the URL names a driver that is not installed
@@ -82,12 +84,26 @@ def _parse() -> argparse.Namespace:
     )
     parser.add_argument("--rpc", default=os.environ.get("CXDEX_RPC_URL", "http://127.0.0.1:8545"), help="Ethereum node")
     parser.add_argument("--deployment", type=Path, help="default: deployment.json in --state")
+    parser.add_argument("--metrics", action="store_true", help="serve GET /metrics on this port (default: do not)")
+    parser.add_argument(
+        "--max-lag-blocks",
+        type=_blocks,
+        default=MAX_LAG_BLOCKS,
+        metavar="N",
+        help="/v1/health/ready says 503 when the indexer is further behind (default %(default)s)",
+    )
     return parser.parse_args()
 
 
 def _refuse(reason: str) -> int:
     print(f"api: {reason}", file=sys.stderr)
     return EXIT_USAGE
+
+
+def _blocks(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text} is not a number of blocks")
+    return int(text)
 
 
 def _port(text: str) -> int:

@@ -23,12 +23,13 @@ from api.database import Database
 from api.feed import FeedHub
 from api.feed_reader import FeedReader
 from api.markets import MarketDirectory
+from api.metrics import ApiMetrics, MetricsMiddleware
 from api.middleware import BodyLimitMiddleware, ProblemMiddleware
 from api.node import Node
 from api.openapi import install_openapi
 from api.order_entry import ROUTES as ORDER_ENTRY
 from api.problems import problem_response, validation_problem
-from api.routes import accounts, auth, markets, orders, pages, settlements, status, vault
+from api.routes import accounts, auth, health, markets, orders, pages, settlements, status, vault
 from api.streams import beat, serve_socket
 from cxdex.problem import Problem
 from relayer.client import EngineClient
@@ -44,12 +45,15 @@ log = logging.getLogger("api")
 def create_app(settings: Settings) -> FastAPI:
     """The whole API over these settings. Nothing is connected before the app starts."""
     context = _make_context(settings)
+    measures = ApiMetrics(context) if settings.metrics else None
+    outermost = [Middleware(MetricsMiddleware, measures=measures)] if measures is not None else []
     app = FastAPIOffline(  # /docs works without the internet
         redoc_url=None,
         title="Cxmpute DEX",
         version=VERSION,
         lifespan=partial(_lifespan, context),
         middleware=[
+            *outermost,
             Middleware(
                 CORSMiddleware,
                 allow_origins=["*"],  # wallet pages live anywhere; tokens travel in a header, never in a cookie
@@ -66,7 +70,9 @@ def create_app(settings: Settings) -> FastAPI:
     app.router.routes.extend(ORDER_ENTRY)
     app.router.routes.append(WebSocketRoute("/v1/ws", serve_socket))
     app.include_router(pages.router)
-    for module in (status, markets, orders, accounts, settlements, vault, auth):
+    if measures is not None:
+        app.router.routes.append(measures.route())
+    for module in (status, health, markets, orders, accounts, settlements, vault, auth):
         app.include_router(module.router, prefix="/v1")
     app.add_exception_handler(Problem, _on_problem)
     app.add_exception_handler(RequestValidationError, _on_invalid)
@@ -86,6 +92,7 @@ def _make_context(settings: Settings) -> Context:
         markets=MarketDirectory(),
         database=Database(settings.database_url),
         node=Node(settings.rpc_url),
+        max_lag_blocks=settings.max_lag_blocks,
     )
 
 

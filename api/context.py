@@ -22,14 +22,23 @@ if TYPE_CHECKING:
     from api.streams import Connection
 
 
+MAX_LAG_BLOCKS = 30
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Where the other parts are. `state`: the folder with the engine's socket and our secret file."""
+    """Where the other parts are. `state`: the folder with the engine's socket and our secret file.
+
+    max_lag_blocks  how far the indexer may be behind while this process calls itself ready
+    metrics         whether GET /metrics is served, on the same port as everything else
+    """
 
     state: Path
     database_url: str
     rpc_url: str
     deployment: Deployment
+    max_lag_blocks: int = MAX_LAG_BLOCKS
+    metrics: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +51,7 @@ class Context:
     markets: MarketDirectory
     database: Database
     node: Node
+    max_lag_blocks: int = MAX_LAG_BLOCKS
     connections: set[Connection] = field(default_factory=set)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from sqlalchemy import Engine
 from sqlalchemy.exc import ArgumentError, OperationalError
 
+from cxdex import metrics
 from cxdex.deployment import Deployment, load_deployment
 from cxdex.problem import Problem
 from cxdex.storage import open_database
@@ -18,6 +19,7 @@ from indexer import audit, rebuild
 from indexer.decode import Decoder
 from indexer.follow import Follower
 from indexer.lock import only_writer
+from indexer.metrics import IndexerMetrics
 from indexer.node import Node, NodeAway, NodeRefused
 from indexer.run import POLL_SECONDS, Runner, relax_collector
 from indexer.store import FINALITY_DEPTH, Store
@@ -47,9 +49,12 @@ def main(arguments: list[str] | None = None) -> int:
 
 def run(given: argparse.Namespace, deployment: Deployment, engine: Engine) -> int:
     with only_writer(engine):
+        registry = metrics.new_registry()
+        if given.metrics_port is not None:
+            metrics.serve(registry, given.metrics_host, given.metrics_port)
         store = _store(given, deployment, engine)
         store.resume()
-        runner = _runner(given, deployment, store)
+        runner = _runner(given, deployment, store, IndexerMetrics(registry))
         runner.on_ready = lambda: print("ready", flush=True)
         runner.run()
     return 0
@@ -106,9 +111,11 @@ def _store(given: argparse.Namespace, deployment: Deployment, engine: Engine, *,
     )
 
 
-def _runner(given: argparse.Namespace, deployment: Deployment, store: Store) -> Runner:
+def _runner(
+    given: argparse.Namespace, deployment: Deployment, store: Store, measures: IndexerMetrics | None = None
+) -> Runner:
     node = Node(given.rpc, Decoder(deployment).addresses)
-    runner = Runner(Follower(store, node, deployment, given.finality_depth), given.poll)
+    runner = Runner(Follower(store, node, deployment, given.finality_depth, measures), given.poll)
     runner.stop_on_signals()
     relax_collector()
     return runner
@@ -136,6 +143,8 @@ def _parser() -> argparse.ArgumentParser:
         part.add_argument("--confirmations", type=_count, default=0, help="blocks on top before facts are told")
         part.add_argument("--finality-depth", type=_count, default=FINALITY_DEPTH, help="blocks that may be reorged")
         part.add_argument("--poll", type=float, default=POLL_SECONDS, help="seconds between looks at the head")
+        if name == "run":
+            metrics.add_options(part)
         if name == "rebuild":
             part.add_argument("--from-raw", action="store_true", help="from the stored logs, without the node")
     return parser

@@ -10,8 +10,11 @@ from __future__ import annotations
 
 import logging
 
+from prometheus_client import CollectorRegistry
+
 from cxdex.deployment import Deployment
 from indexer.halt import Halt, MissingLogs
+from indexer.metrics import IndexerMetrics
 from indexer.node import Header, Node
 from indexer.source import ChainMoved, Chunk, Source
 from indexer.store import Checkpoint, Store, too_deep
@@ -23,7 +26,15 @@ BEFORE_GENESIS = Header(-1, bytes(32), bytes(32), 0)
 
 
 class Follower:
-    def __init__(self, store: Store, node: Node, deployment: Deployment, finality_depth: int) -> None:
+    def __init__(
+        self,
+        store: Store,
+        node: Node,
+        deployment: Deployment,
+        finality_depth: int,
+        measures: IndexerMetrics | None = None,
+    ) -> None:
+        self.measures = measures or IndexerMetrics(CollectorRegistry())
         self.store = store
         self._source = Source(node)
         self._node = node
@@ -37,6 +48,12 @@ class Follower:
         Raises NodeAway, NodeRefused and ChainMoved (try again), and Halt (do not).
         """
         head = self._node.latest()
+        more = self._step(head, target)
+        if self.store.checkpoint is not None:
+            self.measures.stand(head.number, self.store.checkpoint.block)
+        return more
+
+    def _step(self, head: Header, target: int | None) -> bool:
         checkpoint = self.store.checkpoint
         if checkpoint is None:
             self._begin(head)
@@ -79,11 +96,12 @@ class Follower:
             if chunk.blocks[0].header.parent != checkpoint.hash:
                 return self._reorg(checkpoint, head)
         self._append(chunk, head)
+        self.measures.blocks.inc(chunk.end.number - checkpoint.block)
         return chunk.end.number < last
 
     def _append(self, chunk: Chunk, head: Header) -> None:
         # A chunk may have grown past the head that was asked for before it.
-        self.store.append(chunk, max(head.number, chunk.end.number))
+        self.measures.events.inc(self.store.append(chunk, max(head.number, chunk.end.number)))
 
     # ------------------------------------------------------------------ back
 
@@ -118,6 +136,7 @@ class Follower:
             ancestor.number,
         )
         self.store.rollback(ancestor)
+        self.measures.reorgs.observe(checkpoint.block - ancestor.number)
         return True
 
     def _ancestor(self, checkpoint: Checkpoint, head: int) -> Header:

@@ -80,10 +80,10 @@ class Runner:
             self._sleep(self.poll_seconds)
             return None
         except (NodeAway, NodeRefused) as away:
-            self._wait(f"the node does not answer as it should ({away})")
+            self._wait("node", f"the node does not answer as it should ({away})")
             return None
         except OperationalError as away:
-            self._wait(f"the database does not answer ({away.orig})")
+            self._wait("database", f"the database does not answer ({away.orig})")
             return None
         if self._complaint is not None:
             log.info("answers again, going on")
@@ -98,7 +98,8 @@ class Runner:
     def _stop(self, _number: int, _frame: object) -> None:
         self.stop = True
 
-    def _wait(self, complaint: str) -> None:
+    def _wait(self, part: str, complaint: str) -> None:
+        self.follower.measures.retries.labels(part).inc()
         if self._complaint is None:
             log.warning("%s; trying again until it does", complaint)
         self._complaint = complaint

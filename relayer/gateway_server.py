@@ -47,6 +47,7 @@ class GatewayServer:
         self.book_snapshots = book_snapshots
         self._connections: set[GatewayConnection] = set()
         self.subscribers: set[GatewayConnection] = set()
+        self.dropped = 0  # gateways that lost their connection because they did not read
         self._tasks: set[asyncio.Task[None]] = set()
 
     def connect(self) -> GatewayConnection:
@@ -168,6 +169,7 @@ class GatewayConnection(asyncio.Protocol):
         if unread > self._server.max_unread_bytes:
             log.warning("a gateway does not read: %d bytes are waiting for it; disconnected", unread)
             self._server.forget(self)
+            self._server.dropped += 1
             transport.abort()
 
     def _set_pace(self) -> None:

@@ -43,6 +43,8 @@ class Applied:
 
 
 Publish = Callable[[list[Applied]], None]
+Synced = Callable[[int, float], None]
+"""(commands, seconds) of one write and fsync; called in the journal's thread."""
 
 
 @dataclass(slots=True)
@@ -55,13 +57,21 @@ class _Group:
 class Sequencer:
     """`sequence` and `offset`: the last command applied, and where its record ends in the journal."""
 
-    def __init__(self, engine: Engine, segment: Segment, thread: ThreadPoolExecutor, publish: Publish) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        segment: Segment,
+        thread: ThreadPoolExecutor,
+        publish: Publish,
+        on_synced: Synced | None = None,
+    ) -> None:
         self.engine = engine
         self.sequence = segment.sequence
         self.offset = segment.end
         self._segment = segment
         self._thread = thread
         self._publish = publish
+        self._on_synced = on_synced
         self._queue: deque[_Group] = deque()
         self._waiting = 0
         self._wake = asyncio.Event()
@@ -112,7 +122,7 @@ class Sequencer:
                 await self._wake.wait()
                 continue
             payloads = [payload for group in batch for payload in group.payloads]
-            sync = loop.run_in_executor(self._thread, self._segment.append, payloads) if batch else None
+            sync = loop.run_in_executor(self._thread, self._append, payloads) if batch else None
             try:
                 self._apply(synced)
             finally:
@@ -126,6 +136,13 @@ class Sequencer:
             count += len(group.commands)
             batch.append(group)
         return batch
+
+    def _append(self, payloads: list[bytes]) -> None:
+        """In the journal's thread."""
+        started = time.perf_counter()
+        self._segment.append(payloads)
+        if self._on_synced is not None:
+            self._on_synced(len(payloads), time.perf_counter() - started)
 
     async def _is_synced(self, sync: asyncio.Future[None], batch: list[_Group]) -> bool:
         try:

@@ -30,6 +30,7 @@ import uvloop
 from sqlalchemy import Engine as Database
 from sqlalchemy.exc import SQLAlchemyError
 
+from cxdex import metrics
 from cxdex.problem import Problem
 from cxdex.storage import open_database
 from relayer.chain_feed import ChainFeed
@@ -38,6 +39,7 @@ from relayer.engine.events import MarketChanged
 from relayer.feeds import Feeds
 from relayer.gateway_server import GatewayServer
 from relayer.journal.lock import JournalLock
+from relayer.metrics import EngineMetrics
 from relayer.order_table import OrderTables
 from relayer.projector import Projector
 from relayer.recovery import Recovered, recover
@@ -58,13 +60,23 @@ WHOLE_BOOK = 1 << 40
 class Service:
     """One running engine process, after recovery."""
 
-    def __init__(self, state: Path, database: Database, tables: OrderTables, recovered: Recovered, every: int) -> None:
+    def __init__(
+        self,
+        state: Path,
+        database: Database,
+        tables: OrderTables,
+        recovered: Recovered,
+        every: int,
+        measures: EngineMetrics | None = None,
+    ) -> None:
         self._socket = state / SOCKET_NAME
         self._writer = ThreadPoolExecutor(1, "journal")
         self._storer = ThreadPoolExecutor(1, "projector")
         self._readers = ThreadPoolExecutor(2, "readers")
         self.engine = recovered.engine
-        self.sequencer = Sequencer(self.engine, recovered.segment, self._writer, self._publish)
+        self._measures = measures
+        on_synced = measures.synced if measures is not None else None
+        self.sequencer = Sequencer(self.engine, recovered.segment, self._writer, self._publish, on_synced)
         self.sequencer.start_clock_at(recovered.last_time_ms)
         self.projector = Projector(tables, self._storer)
         self.feeds = Feeds(epoch=secrets.token_hex(4))
@@ -73,6 +85,8 @@ class Service:
         handler = RequestHandler(self.sequencer, self.projector, tables, self._readers, self.feeds.epoch)
         self.gateways = GatewayServer(handler, self._book_snapshots)
         self._open_books()
+        if measures is not None:
+            measures.watch(self.sequencer, self.projector, self.gateways)
 
     async def run(self) -> None:
         """Serves until a signal. Raises when the journal or the tables fail for good."""
@@ -133,6 +147,8 @@ class Service:
             self.projector.enqueue(applied.sequence, applied.events)
             messages += self.feeds.messages(applied.command.time_ms, applied.events, applied.states)
         self.gateways.broadcast(messages)
+        if self._measures is not None:
+            self._measures.count(applied.events for applied in batch)
         self.snapshotter.consider()
 
     def _open_books(self) -> None:
@@ -164,11 +180,11 @@ class Service:
 
 
 def main(argv: list[str]) -> int:
-    """`python -m relayer engine --state DIR --database URL [--snapshot-every N]`"""
+    """`python -m relayer engine --state DIR --database URL [--snapshot-every N] [--metrics-port PORT]`"""
     options = _parse(argv)
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
-        _serve(Path(options.state), options.database, options.snapshot_every)
+        _serve(Path(options.state), options)
     except Problem as problem:
         return _refuse(f"{problem.code}: {problem.detail}")
     except OSError as error:
@@ -181,19 +197,20 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def _serve(state: Path, url: str, every: int) -> None:
+def _serve(state: Path, options: argparse.Namespace) -> None:
     directory = state / "journal"
     directory.mkdir(parents=True, exist_ok=True)
     lock = JournalLock(directory)
-    database = open_database(url)
+    database = open_database(options.database)
     try:
+        measures = _serve_measures(options)
         tables = OrderTables(database)
         recovered = recover(directory, tables)
         # What was just loaded lives as long as the process; scanning it again and again would only cost pauses.
         gc.collect()
         gc.freeze()
         gc.disable()
-        uvloop.run(_run(state, database, tables, recovered, every))
+        uvloop.run(_run(state, database, tables, recovered, options.snapshot_every, measures))
         recovered.segment.close()
     finally:
         database.dispose()
@@ -201,12 +218,26 @@ def _serve(state: Path, url: str, every: int) -> None:
 
 
 def _run(
-    state: Path, database: Database, tables: OrderTables, recovered: Recovered, every: int
+    state: Path,
+    database: Database,
+    tables: OrderTables,
+    recovered: Recovered,
+    every: int,
+    measures: EngineMetrics | None,
 ) -> Coroutine[Any, Any, None]:
     async def run() -> None:
-        await Service(state, database, tables, recovered, every).run()
+        await Service(state, database, tables, recovered, every, measures).run()
 
     return run()
+
+
+def _serve_measures(options: argparse.Namespace) -> EngineMetrics | None:
+    """Nothing is counted unless somebody asks for it. Raises PORT_UNAVAILABLE."""
+    if options.metrics_port is None:
+        return None
+    registry = metrics.new_registry()
+    metrics.serve(registry, options.metrics_host, options.metrics_port)
+    return EngineMetrics(registry)
 
 
 def _parse(argv: list[str]) -> argparse.Namespace:
@@ -215,6 +246,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--state", default=state, required=state is None, help="folder of journal/ and engine.sock")
     parser.add_argument("--database", default=url, required=url is None, help="sqlite:///path or postgresql+psycopg://")
     parser.add_argument("--snapshot-every", type=int, default=SNAPSHOT_EVERY, metavar="N", help="commands")
+    metrics.add_options(parser)
     options = parser.parse_args(argv)
     if options.snapshot_every < 1:
         parser.error("--snapshot-every must be at least 1")

@@ -72,11 +72,14 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
+    """fee_per_gas: wei that was paid for a unit of gas."""
+
     tx_hash: bytes
     succeeded: bool
     block: int
     block_hash: bytes
     gas_used: int
+    fee_per_gas: int
 
 
 class SendRefused(Problem):
@@ -198,6 +201,7 @@ def _receipt(answer: dict[str, Any]) -> Receipt:
         int(answer["blockNumber"], 16),
         bytes.fromhex(answer["blockHash"][2:]),
         int(answer["gasUsed"], 16),
+        int(answer.get("effectiveGasPrice", "0x0"), 16),
     )
 
 

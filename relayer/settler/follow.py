@@ -22,6 +22,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from relayer.settler.chain import Head, Receipt, SendRefused, SettlementChain
+from relayer.settler.metrics import SettlerMetrics
 from relayer.settler.store import MINED, PREPARED, Batch, Store
 from relayer.settler.wallet import TransactionSigner, raised_fees, read_transaction
 
@@ -48,7 +49,9 @@ class Follower:
         signer: TransactionSigner,
         options: FollowOptions,
         now_ms: Callable[[], int],
+        measures: SettlerMetrics,
     ) -> None:
+        self._measures = measures
         self._store = store
         self._chain = chain
         self._signer = signer
@@ -67,8 +70,10 @@ class Follower:
             self._close_gap(batches, head)
             batches = self._store.unresolved()
         receipts = self._chain.receipts([tx_hash for batch in batches for tx_hash in batch.attempts])
-        waiting = [self._follow_one(batch, head, receipts) for batch in batches]
-        return any(waiting)
+        waiting = [batch for batch in batches if self._follow_one(batch, head, receipts)]
+        if waiting and self._measures.oldest_ms is None:  # after a restart or a reorg
+            self._measures.oldest_ms = self._store.matched_ms(waiting[0].first_match_id)
+        return bool(waiting)
 
     def _follow_one(self, batch: Batch, head: Head, receipts: dict[bytes, Receipt]) -> bool:
         receipt = next((receipts[one] for one in batch.attempts if one in receipts), None)
@@ -82,6 +87,7 @@ class Follower:
         if batch.status == MINED:
             log.warning("batch %d: a reorg has dropped it from block %s; sending it again", batch.id, batch.block)
             self._store.mark_sent(batch.id, self._now_ms())
+            self._measures.batches.labels("DROPPED").inc()
             self._send(batch, head)
         elif batch.status == PREPARED:
             self.submit(batch, head)
@@ -111,6 +117,7 @@ class Follower:
         """Sends a PREPARED batch. Raises SendRefused; the batch stays PREPARED and is tried again."""
         self._send(batch, head)
         self._store.mark_sent(batch.id, self._now_ms())
+        self._measures.batches.labels("SENT").inc()
 
     def _send(self, batch: Batch, head: Head) -> None:
         try:
@@ -132,6 +139,8 @@ class Follower:
             return False
         transaction = self._signer.sign(envelope, fees)
         self._store.replace(batch, transaction, self._now_ms())
+        self._measures.batches.labels("REPLACED").inc()
+        self._measures.max_fee.set(fees.max_fee)
         log.warning(
             "batch %d: not mined at %d wei a gas; replaced at %d, tx 0x%s",
             batch.id, old.max_fee, fees.max_fee, transaction.tx_hash.hex(),
@@ -149,6 +158,7 @@ class Follower:
             self._report(batch, receipt)
         if head.block - receipt.block + 1 >= self._options.confirmations:
             self._store.mark_final(batch.id, self._now_ms())
+            self._measures.final(batch)
             self._sent_ms.pop(batch.id, None)
 
     def _nonce_is_gone(self, batch: Batch) -> bool:
@@ -169,14 +179,16 @@ class Follower:
 
     def _fail(self, batch: Batch, error: str) -> None:
         self._store.mark_failed(batch.id, error, self._now_ms())
+        self._measures.batches.labels("FAILED").inc()
         self._sent_ms.pop(batch.id, None)
         log.warning("batch %d failed: %s; what the chain has not passed is planned again", batch.id, error)
 
     def _report(self, batch: Batch, receipt: Receipt) -> None:
+        matched_ms = self._store.matched_ms(batch.first_match_id)
+        self._measures.mined(batch, receipt, matched_ms)
         if batch.fills == 0:
             log.info("batch %d: passed over match %d, block %d", batch.id, batch.first_match_id, receipt.block)
             return
-        matched_ms = self._store.matched_ms(batch.first_match_id)
         lag = (self._now_ms() - matched_ms) / 1000 if matched_ms is not None else 0.0
         log.info(
             "batch %d: %d fills, %d gas, %d gas a fill, tx 0x%s, block %d, lag %.1f s",

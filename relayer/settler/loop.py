@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from threading import Event
 
+from prometheus_client import CollectorRegistry
 from sqlalchemy.exc import SQLAlchemyError
 
 from cxdex.batch import MatchedFill, encode_settle_batch
@@ -29,6 +30,7 @@ from relayer.settler.chain import (
     encode_void_sequence,
 )
 from relayer.settler.follow import Follower, FollowOptions
+from relayer.settler.metrics import SettlerMetrics
 from relayer.settler.plan import Limits, Load, Trade, fitting, is_due, longest_passing, settleable, spans
 from relayer.settler.store import Batch, Draft, Quarantined, Store
 from relayer.settler.wallet import Envelope, TransactionSigner, first_fees
@@ -61,13 +63,15 @@ class Settler:
         signer: TransactionSigner,
         options: Options,
         now_ms: Callable[[], int],
+        measures: SettlerMetrics | None = None,
     ) -> None:
+        self._measures = measures or SettlerMetrics(CollectorRegistry(), now_ms)
         self._store = store
         self._chain = chain
         self._signer = signer
         self._options = options
         self._now_ms = now_ms
-        self._follower = Follower(store, chain, signer, options.follow, now_ms)
+        self._follower = Follower(store, chain, signer, options.follow, now_ms, self._measures)
         self._gas_scale = 1.0
         self._waiting_for: frozenset[str] = frozenset()
         self._plan_at_ms = 0
@@ -86,6 +90,7 @@ class Settler:
                     on_ready()
                 busy = self.step()
             except (Problem, RpcError, SQLAlchemyError) as error:
+                self._measures.errors.labels(error.code if isinstance(error, Problem) else type(error).__name__).inc()
                 text = _one_line(error)
                 if text != said:
                     log.error("%s; trying again", text)
@@ -119,6 +124,7 @@ class Settler:
         next_sequence = {symbol: state.next_sequence for symbol, state in states.items() if state.active}
         trades = self._store.trades(next_sequence, limits.max_fills)
         chosen = settleable(trades, next_sequence, limits.max_fills)
+        self._measures.oldest_ms = chosen[0].time_ms if chosen else None
         if not is_due(chosen, limits, self._now_ms()):
             fills = self._matched(chosen) if self._may_be_full(chosen) else []
             if not fills or fitting(fills, limits, self._gas_scale) == len(fills):
@@ -236,7 +242,10 @@ class Settler:
         nonce = max([head.nonce, *(batch.nonce + 1 for batch in self._store.unresolved())])
         transaction = self._signer.sign(Envelope(nonce, gas, data), fees)
         draft = Draft(matches[0], matches[1], len(fills), nonce, transaction, spans(fills), quarantined)
-        self._send(self._store.prepare(draft, self._now_ms()), head)
+        batch = self._store.prepare(draft, self._now_ms())
+        self._measures.batches.labels("PREPARED").inc()
+        self._measures.max_fee.set(fees.max_fee)
+        self._send(batch, head)
         return True
 
     def _send(self, batch: Batch, head: Head) -> None:
@@ -245,6 +254,7 @@ class Settler:
 
     def _require_funds(self, needed: int) -> None:
         balance = self._chain.balance()
+        self._measures.balance.set(balance)
         if balance < needed:
             raise Problem(
                 "GAS_FUNDS", f"{self._chain.core} has {balance} wei and the next batch may cost {needed}: fund it"

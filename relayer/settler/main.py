@@ -13,6 +13,7 @@ from threading import Event
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from cxdex import metrics
 from cxdex.deployment import load_deployment
 from cxdex.problem import Problem
 from cxdex.rpc import JsonRpc
@@ -21,6 +22,7 @@ from cxdex.wallet import LocalWallet
 from relayer.settler.chain import TRANSACTION_GAS_CAP, SettlementChain
 from relayer.settler.follow import FollowOptions
 from relayer.settler.loop import GAS_MARGIN, Options, Settler
+from relayer.settler.metrics import SettlerMetrics
 from relayer.settler.plan import Limits
 from relayer.settler.store import Store
 from relayer.settler.wallet import GWEI, TransactionSigner
@@ -64,7 +66,15 @@ def _settler(arguments: argparse.Namespace, stop: Event) -> Settler:
         ),
         int(arguments.poll * 1000),
     )
-    return Settler(Store(open_database(arguments.database)), chain, signer, options, lambda: time.time_ns() // 10**6)
+    store, registry = Store(open_database(arguments.database)), metrics.new_registry()
+    measures = SettlerMetrics(registry, _now_ms)
+    if arguments.metrics_port is not None:
+        metrics.serve(registry, arguments.metrics_host, arguments.metrics_port)
+    return Settler(store, chain, signer, options, _now_ms, measures)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 10**6
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -82,6 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--fee-cap-gwei", type=_positive, default=100.0, help="most to pay for a unit of gas")
     parser.add_argument("--tip-gwei", type=_positive, default=1.0, help="of it to the block's proposer")
     parser.add_argument("--poll", type=_positive, default=0.5, help="seconds between looks at the database and chain")
+    metrics.add_options(parser)
     return parser
 
 

@@ -26,6 +26,8 @@ def test_every_route_is_described(document: dict[str, Any]) -> None:
     described = {(method, path) for path, operations in document["paths"].items() for method in operations}
     expected = {
         ("get", "/v1/status"),
+        ("get", "/v1/health/live"),
+        ("get", "/v1/health/ready"),
         ("get", "/v1/time"),
         ("get", "/v1/errors"),
         ("get", "/v1/markets"),

@@ -117,6 +117,7 @@ async def test_a_gateway_that_does_not_read_is_dropped(
                     await asyncio.sleep(0)
             assert len(server.subscribers) == 1
             assert "does not read" in caplog.text
+            assert server.dropped == 1
         async with asyncio.timeout(5):
             await complete.wait()
     listening.close()

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -360,7 +360,15 @@ def settle(settler: Settler, desk: Desk) -> None:
 class SettlerProcess:
     """`python -m relayer settler`, to be killed."""
 
-    def __init__(self, desk: Desk, folder: Path, *, url: str | None = None, confirmations: int = 1) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        folder: Path,
+        *,
+        url: str | None = None,
+        confirmations: int = 1,
+        options: Sequence[str] = (),
+    ) -> None:
         self._log = folder / "settler.log"
         deployment, key = folder / "deployment.json", folder / "core.key"
         addresses = {name: "0x" + address.hex() for name, address in desk.exchange.deployment.contracts.items()}
@@ -370,7 +378,17 @@ class SettlerProcess:
         key.write_text("0x" + CORE_KEY.hex() + "\n")
         command = [sys.executable, "-m", "relayer", "settler", "--database", desk.url]
         command += ["--rpc", url or desk.exchange.node.url, "--deployment", str(deployment), "--key-file", str(key)]
-        command += ["--interval", "0", "--poll", "0.02", "--max-fills", "4", "--confirmations", str(confirmations)]
+        command += [
+            "--interval",
+            "0",
+            "--poll",
+            "0.02",
+            "--max-fills",
+            "4",
+            "--confirmations",
+            str(confirmations),
+            *options,
+        ]
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(
                 command, cwd=ROOT, stdout=subprocess.PIPE, stderr=log, env=os.environ | {"PYTHONUNBUFFERED": "1"}

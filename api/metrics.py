@@ -1,0 +1,107 @@
+"""What the API counts for Prometheus: requests, acknowledgements, connections. Only when `--metrics` is given.
+
+Promises: a label is a route's pattern, never what a client wrote, so nobody can make the labels grow.
+          A request costs a few microseconds more.
+Never:    looks into a body.
+"""
+
+from __future__ import annotations
+
+import time
+
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.context import Context
+from cxdex.metrics import new_registry
+
+UNMATCHED = "none"
+ACK_ROUTES = frozenset({"/v1/orders", "/v1/orders/batch"})
+_METHODS = frozenset({"GET", "HEAD", "POST", "DELETE", "OPTIONS"})
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
+_ACK_SECONDS = (0.0005, 0.001, 0.0015, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.02, 0.05, 0.1, 0.25, 1.0, 5.0)
+
+
+class ApiMetrics:
+    def __init__(self, context: Context) -> None:
+        self.registry: CollectorRegistry = new_registry()
+        registry = self.registry
+        self._requests = Counter(
+            "cxdex_api_requests", "Requests answered", ["method", "route", "status"], registry=registry
+        )
+        self._seconds = Histogram(
+            "cxdex_api_request_seconds", "Until the answer began", ["method", "route"], buckets=_SECONDS,
+            registry=registry,
+        )  # fmt: skip
+        self._ack = Histogram(
+            "cxdex_api_ack_seconds",
+            "Orders that were answered: from the request until the answer, with the engine's journal on disk",
+            ["route"],
+            buckets=_ACK_SECONDS,
+            registry=registry,
+        )
+        sockets = Gauge("cxdex_api_websocket_connections", "WebSocket clients connected", registry=registry)
+        sockets.set_function(lambda: len(context.connections))
+        engine = Gauge("cxdex_api_engine_connected", "1 while the engine's socket is connected", registry=registry)
+        engine.set_function(lambda: context.engine.is_connected)
+        self._known: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
+
+    def answered(self, method: str, route: str, status: int, seconds: float) -> None:
+        key = method, route, status
+        pair = self._known.get(key)
+        if pair is None:
+            pair = self._requests.labels(method, route, str(status)), self._seconds.labels(method, route)
+            self._known[key] = pair
+        pair[0].inc()
+        pair[1].observe(seconds)
+        if method == "POST" and status == 200 and route in ACK_ROUTES:
+            self._ack.labels(route).observe(seconds)
+
+    def page(self, _request: Request) -> Response:
+        """GET /metrics; runs in a worker thread."""
+        return Response(generate_latest(self.registry), media_type=CONTENT_TYPE_LATEST)
+
+    def route(self) -> Route:
+        return Route("/metrics", self.page, methods=["GET"])
+
+
+class MetricsMiddleware:
+    """Outermost: it sees the status that the client sees."""
+
+    def __init__(self, app: ASGIApp, measures: ApiMetrics) -> None:
+        self.app = app
+        self._measures = measures
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        status, seconds = 500, 0.0
+
+        async def watched_send(message: Message) -> None:
+            nonlocal status, seconds
+            if message["type"] == "http.response.start":
+                status, seconds = message["status"], time.perf_counter() - started
+            await send(message)
+
+        try:
+            await self.app(scope, receive, watched_send)
+        finally:
+            method = scope["method"] if scope["method"] in _METHODS else "other"
+            self._measures.answered(method, route_pattern(scope), status, seconds or time.perf_counter() - started)
+
+
+def route_pattern(scope: Scope) -> str:
+    """`/v1/book/{market}` for `/v1/book/sBTC-USDC`, once the router has been; "none" where no route matched."""
+    if scope.get("endpoint") is None:
+        return UNMATCHED
+    path: str = scope["path"]
+    for name, value in scope.get("path_params", {}).items():
+        before, found, after = path.rpartition(str(value))
+        if found:
+            path = f"{before}{{{name}}}{after}"
+    return path

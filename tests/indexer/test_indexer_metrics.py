@@ -1,0 +1,50 @@
+"""What the indexer process tells Prometheus."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+from tests.indexer.live_exchange import LiveExchange
+from tests.indexer.test_process import command
+from tests.scraping import free_port, scrape_until
+
+
+def test_blocks_events_lag_and_reorgs_are_counted(exchange: LiveExchange, tmp_path: Path) -> None:
+    port = free_port()
+    words = command(exchange, tmp_path, "run", "--metrics-port", str(port), "--poll", "0.05")
+    child = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    try:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "ready\n"
+        exchange.trade()
+        head = exchange.chain.block_number()
+        seen = scrape_until(port, lambda seen: seen["cxdex_indexer_block"] == head)
+        assert seen["cxdex_indexer_head_block"] == head
+        assert seen["cxdex_indexer_lag_blocks"] == 0
+        assert 0 < seen["cxdex_indexer_blocks_total"] <= head
+        assert seen["cxdex_indexer_events_total"] >= 2
+        assert seen["cxdex_indexer_reorg_depth_blocks_count"] == 0
+        exchange.reorg(3)
+        seen = scrape_until(port, lambda seen: seen["cxdex_indexer_reorg_depth_blocks_count"] == 1)
+        assert seen["cxdex_indexer_reorg_depth_blocks_sum"] == 3
+        assert seen.of("cxdex_indexer_reorg_depth_blocks_bucket", le="2.0") == 0
+        assert seen.of("cxdex_indexer_reorg_depth_blocks_bucket", le="4.0") == 1
+    finally:
+        child.terminate()
+        assert child.wait(10) == 0
+
+
+def test_a_node_that_is_away_is_counted(exchange: LiveExchange, tmp_path: Path) -> None:
+    port = free_port()
+    words = command(exchange, tmp_path, "run", "--metrics-port", str(port))
+    words[words.index("--rpc") + 1] = "http://127.0.0.1:9"
+    child = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
+    try:
+        assert child.stderr is not None
+        assert "trying again" in child.stderr.readline()
+        scrape_until(port, lambda seen: seen.of("cxdex_indexer_retries_total", part="node") >= 2)
+    finally:
+        child.terminate()
+        assert child.wait(10) == 0
+        child.stderr.close()

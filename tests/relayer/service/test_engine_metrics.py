@@ -1,0 +1,73 @@
+"""What the engine process tells Prometheus."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cxdex.order import Side
+from tests.relayer.service.running_engine import ChainFacts, RunningEngine, account, signed, wait_for_market
+from tests.scraping import free_port, scrape, scrape_until
+
+ALICE, BOB = account(1), account(2)
+
+
+@pytest.fixture
+def port() -> int:
+    return free_port()
+
+
+@pytest.fixture
+def measured(tmp_path: Path, port: int) -> Iterator[RunningEngine]:
+    running = RunningEngine(tmp_path, "--metrics-port", str(port))
+    yield running
+    running.close()
+
+
+async def test_orders_matches_and_the_journal_are_counted(
+    measured: RunningEngine, facts: ChainFacts, port: int
+) -> None:
+    facts.open_market([ALICE, BOB])
+    measured.start()
+    async with measured.client() as client:
+        await wait_for_market(client, [ALICE, BOB])
+        before = await asyncio.to_thread(scrape, port)
+        assert before["cxdex_orders_accepted_total"] == 0
+        await client.subscribe(lambda _feed: None)
+        await client.place([signed(ALICE, 0, Side.SELL, 1000, 10), signed(BOB, 0, Side.BUY, 1000, 4)])
+        await client.place([signed(BOB, 1, Side.BUY, 1000, 1), signed(account(9), 0, Side.BUY, 1000, 1)])
+        status = await client.status()
+        seen = await asyncio.to_thread(scrape_until, port, lambda seen: seen["cxdex_projector_lag_commands"] == 0)
+    assert seen["cxdex_orders_accepted_total"] == 3
+    assert seen.of("cxdex_orders_rejected_total", code="BALANCE_INSUFFICIENT") == 1
+    assert seen.labels("cxdex_orders_rejected_total", "code") == {"BALANCE_INSUFFICIENT"}
+    assert seen["cxdex_matches_total"] == 2
+    assert seen["cxdex_journal_sequence"] == status.journal_sequence
+    assert seen["cxdex_journal_group_commands_sum"] == status.journal_sequence
+    syncs = seen["cxdex_journal_sync_seconds_count"]
+    assert 3 <= syncs <= status.journal_sequence
+    assert 0 < seen["cxdex_journal_sync_seconds_sum"] < 10
+    assert seen.of("cxdex_journal_sync_seconds_bucket", le="+Inf") == syncs
+    assert seen["cxdex_engine_queue_commands"] == 0
+    assert seen["cxdex_engine_chain_block"] == 6
+    assert seen["cxdex_feed_subscribers"] == 1
+    assert seen["cxdex_feed_subscribers_dropped_total"] == 0
+    assert seen["process_resident_memory_bytes"] > 0
+    assert measured.stop() == 0
+
+
+def test_a_metrics_port_that_is_taken_is_one_clear_line(measured: RunningEngine, facts: ChainFacts, port: int) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", port))
+        taken.listen()
+        with pytest.raises(AssertionError, match="did not start"):
+            measured.start()
+    assert measured.process is not None
+    assert measured.process.wait(10) == 1
+    said = measured.log.read_text()
+    assert f"PORT_UNAVAILABLE: cannot serve metrics on 127.0.0.1:{port}" in said
+    assert "Traceback" not in said
