@@ -88,24 +88,29 @@ class OrderTables:
         return None if row is None else order_state_from_row(row)
 
 
+def order_from_row(row: Any) -> Order:
+    """The signed order of a row. `row`: a mapping with the columns of OrderRow."""
+    return Order(
+        account=row["account"],
+        market=row["market"],
+        side=Side(row["side"]),
+        order_type=OrderType(row["order_type"]),
+        time_in_force=TimeInForce(row["time_in_force"]),
+        quantity=row["quantity"],
+        limit_price=row["limit_price"],
+        max_fee_bps=row["max_fee_bps"],
+        expiry=row["expiry"],
+        nonce=row["nonce"],
+        max_collateral=row["max_collateral"],
+        self_trade=SelfTrade(row["self_trade"]),
+        reduce_only=bool(row["reduce_only"]),
+    )
+
+
 def order_state_from_row(row: Any) -> OrderState:
     """`row`: a mapping with the columns of OrderRow."""
     return OrderState(
-        order=Order(
-            account=row["account"],
-            market=row["market"],
-            side=Side(row["side"]),
-            order_type=OrderType(row["order_type"]),
-            time_in_force=TimeInForce(row["time_in_force"]),
-            quantity=row["quantity"],
-            limit_price=row["limit_price"],
-            max_fee_bps=row["max_fee_bps"],
-            expiry=row["expiry"],
-            nonce=row["nonce"],
-            max_collateral=row["max_collateral"],
-            self_trade=SelfTrade(row["self_trade"]),
-            reduce_only=row["reduce_only"],
-        ),
+        order=order_from_row(row),
         digest=row["digest"],
         client_order_id=row["client_order_id"],
         status=row["status"],

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from sqlalchemy import Row, select
+from sqlalchemy import select
 
 from api.cursors import decode_cursor, next_cursor
 from api.database import Reader, table
-from cxdex.order import Order, OrderType, SelfTrade, Side, TimeInForce
+from relayer.order_table import order_state_from_row
 from relayer.tables import OrderRow
 from relayer.wire import OrderState
 
@@ -18,7 +16,7 @@ _CURSOR = "orders"
 
 def find_order(reader: Reader, digest: bytes) -> OrderState | None:
     row = reader.first(select(_order).where(_order.c.digest == digest))
-    return _state_of(row) if row else None
+    return order_state_from_row(row._mapping) if row else None
 
 
 def list_orders(
@@ -35,34 +33,4 @@ def list_orders(
         statement = statement.where(_order.c.accepted < after)
     rows = reader.rows(statement.order_by(_order.c.accepted.desc()).limit(limit + 1))
     following = next_cursor(_CURSOR, [row.accepted for row in rows], limit)
-    return [_state_of(row) for row in rows[:limit]], following
-
-
-def _state_of(row: Row[Any]) -> OrderState:
-    order = Order(
-        account=row.account,
-        market=row.market,
-        side=Side(row.side),
-        order_type=OrderType(row.order_type),
-        time_in_force=TimeInForce(row.time_in_force),
-        quantity=row.quantity,
-        limit_price=row.limit_price,
-        max_fee_bps=row.max_fee_bps,
-        max_collateral=row.max_collateral,
-        self_trade=SelfTrade(row.self_trade),
-        reduce_only=row.reduce_only,
-        expiry=row.expiry,
-        nonce=row.nonce,
-    )
-    return OrderState(
-        order=order,
-        digest=row.digest,
-        client_order_id=row.client_order_id,
-        status=row.status,
-        reason=row.reason,
-        filled=row.filled,
-        remaining=row.remaining,
-        version=row.version,
-        created_ms=row.created_ms,
-        updated_ms=row.updated_ms,
-    )
+    return [order_state_from_row(row._mapping) for row in rows[:limit]], following

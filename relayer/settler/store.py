@@ -15,8 +15,9 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Row, Table, delete, func, insert, select, update
 from sqlmodel import SQLModel
 
-from cxdex.order import Order, OrderType, SelfTrade, Side, SignedOrder, TimeInForce
+from cxdex.order import SignedOrder
 from cxdex.problem import Problem
+from relayer.order_table import order_from_row
 from relayer.settler.plan import Span, Trade
 from relayer.settler.wallet import SignedTransaction
 from relayer.tables import BatchAttempt, BatchRow, BatchSpan, OrderRow, ProjectorCursor, QuarantineRow, TradeRow
@@ -298,19 +299,4 @@ def _trade(row: Row[Any]) -> Trade:
 
 
 def _signed_order(row: Row[Any]) -> SignedOrder:
-    order = Order(
-        account=row.account,
-        market=row.market,
-        side=Side(row.side),
-        order_type=OrderType(row.order_type),
-        time_in_force=TimeInForce(row.time_in_force),
-        quantity=row.quantity,
-        limit_price=row.limit_price,
-        max_fee_bps=row.max_fee_bps,
-        expiry=row.expiry,
-        nonce=row.nonce,
-        max_collateral=row.max_collateral,
-        self_trade=SelfTrade(row.self_trade),
-        reduce_only=bool(row.reduce_only),
-    )
-    return SignedOrder(order, row.signature, row.digest)
+    return SignedOrder(order_from_row(row._mapping), row.signature, row.digest)
