@@ -1,4 +1,7 @@
-"""Where the contracts are: one JSON file a chain, written by the deploy script and read by everything else."""
+"""Where the contracts are: one JSON file a chain, written by the deploy script and read by everything else.
+
+The package carries the files of the chains it knows (`known_deployment`).
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from pathlib import Path
 from cxdex.eip712 import Domain
 from cxdex.problem import Problem
 
+PACKAGED = Path(__file__).parent / "deployments"
 CONTRACTS = (
     "USDC",
     "Vault",
@@ -32,6 +36,18 @@ class Deployment:
     @property
     def domain(self) -> Domain:
         return Domain(self.chain_id, self.contracts["Settlement"])
+
+
+def known_deployment(chain_id: int) -> Deployment:
+    """The exchange on a chain this package knows: ``cxdex/deployments/<chain id>.json``. 31337 is what `make up` deploys.
+
+    Raises Problem DEPLOYMENT_UNKNOWN naming the chains that are known.
+    """
+    path = PACKAGED / f"{chain_id}.json"
+    if not path.exists():
+        known = ", ".join(sorted(file.stem for file in PACKAGED.glob("*.json")))
+        raise Problem("DEPLOYMENT_UNKNOWN", f"no exchange is known on chain {chain_id}", allowed=f"chains {known}")
+    return load_deployment(path)
 
 
 def load_deployment(path: Path) -> Deployment:

@@ -16,11 +16,12 @@ from typing import Any
 import pytest
 
 from cxdex import Exchange, LocalWallet
+from cxdex.deployment import known_deployment, load_deployment
 from cxdex.problem import Problem
 from cxdex.storage import open_database
 from relayer.wire import SOCKET_NAME
 from scripts.reconcile import reconcile
-from scripts.stack.layout import Layout
+from scripts.stack.layout import CHAIN_ID, Layout
 from scripts.stack.run import Stack
 
 pytestmark = pytest.mark.e2e
@@ -46,6 +47,13 @@ def test_an_order_becomes_a_settled_fill(stack: Stack, layout: Layout) -> None:
     assert Decimal(after["sBTC"].total) == before["sBTC"] + Decimal("0.01")
     assert Decimal(after["USDC"].total) == before["USDC"] - paid
     wait_for("the chain's balance to be the engine's", lambda: settled_is_total(alice))
+
+
+def test_the_package_knows_the_addresses_of_the_local_chain(stack: Stack, layout: Layout) -> None:
+    packaged, deployed = known_deployment(CHAIN_ID), load_deployment(layout.deployment)
+    assert packaged.contracts == deployed.contracts
+    with pytest.raises(Problem, match="DEPLOYMENT_UNKNOWN"):
+        known_deployment(1)
 
 
 def test_balances_equal_the_chain_while_trading(stack: Stack, layout: Layout) -> None:
