@@ -39,7 +39,7 @@ class Deployment:
 
 
 def known_deployment(chain_id: int) -> Deployment:
-    """The exchange on a chain this package knows: ``cxdex/deployments/<chain id>.json``. 31337 is what `make up` deploys.
+    """The exchange on a chain this package knows, from ``cxdex/deployments``; 31337 is what `make up` deploys.
 
     Raises Problem DEPLOYMENT_UNKNOWN naming the chains that are known.
     """
