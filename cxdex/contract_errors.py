@@ -9,6 +9,13 @@ Never:    guesses: a text that is no code of ours is given back as it is.
 from __future__ import annotations
 
 SENTENCES = {
+    # brake
+    "B:GUARDIAN": "only GUARDIAN may pause",
+    "B:PAUSED": "GUARDIAN has paused this; the pause ends by itself within 72 hours, and ways out are never paused",
+    "B:RANGE": "a pause lasts 1 second to 72 hours",
+    "B:RELEASER": "only the role above GUARDIAN may end a pause or allow the next one",
+    "B:SOON": "GUARDIAN may pause once in 30 days",
+    "B:ZERO": "a role has no key",
     # CXPT
     "C:TRANSFER": "CXPT trades only on the exchange: a wallet can give it to the Vault and to nobody else",
     "C:VAULT": "only the Vault creates and destroys CXPT",
