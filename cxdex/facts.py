@@ -3,12 +3,8 @@
 The indexer writes them into its `outbox` table in the transaction that stores the event; the relayer turns
 each into a journaled command. A reorg does not delete messages: it appends the same fact with `reverted`.
 
-Outbox table (written by the indexer only; read with plain SQL by the relayer):
-  outbox(seq INTEGER PRIMARY KEY, block INTEGER, log_index INTEGER, reverted BOOLEAN, payload TEXT)
-  payload is `encode_fact(fact)`: JSON, because amounts may exceed 64 bits (bytes are base64).
-  (block, log_index) orders facts and is unique among those that stand: an event gives at most one. A reader
-  ignores a fact at or before the position it has already applied, and a revert after it, so a rebuilt outbox is
-  harmless.
+The outbox table and how a reader finds out what no longer holds: `cxdex.outbox`. Its payload is
+`encode_fact(fact)`: JSON, because amounts may exceed 64 bits (bytes are base64).
 
 Amounts are unsigned: 1e-6 USDC for asset 0 and 1 (CXPT), 1e-18 units for synths. Accounts and digests are bytes.
 """
@@ -23,7 +19,8 @@ class Fact(msgspec.Struct, frozen=True, tag=True, array_like=True):
 
 
 class Credited(Fact, frozen=True):
-    """The account's internal balance of the asset rose (deposit, cancelled withdrawal, minted, collateral back)."""
+    """The account may use more of the asset: deposit, rebate, minted, collateral or escrow back, and what a withdrawal
+    had announced but does not take (cancelled, or claimed for less)."""
 
     account: bytes
     asset: int
@@ -31,11 +28,20 @@ class Credited(Fact, frozen=True):
 
 
 class Debited(Fact, frozen=True):
-    """The account's internal balance of the asset fell (withdrawal request, burn, collateral locked)."""
+    """The account may use less of the asset: withdrawal announced (taken at the claim), proceeds locked."""
 
     account: bytes
     asset: int
     amount: int
+
+
+class WithdrawnInstantly(Fact, frozen=True):
+    """The account took this out at once, with a co-signature for this `nonce`: whoever co-signed has set it aside."""
+
+    account: bytes
+    asset: int
+    amount: int
+    nonce: int
 
 
 class SettledTerms(msgspec.Struct, frozen=True, array_like=True):
@@ -72,18 +78,53 @@ class FillSkipped(Fact, frozen=True):
 
 
 class NonceRaised(Fact, frozen=True):
-    """Orders of this lane with a seq below `seq` are dead."""
+    """Orders of this lane with a seq below `seq` are dead: to the relayer at once, on chain from `effective_at` (unix
+    seconds), so that a fill matched before can still settle."""
 
     account: bytes
     lane: int
     seq: int
+    effective_at: int = 0
 
 
 class EpochRaised(Fact, frozen=True):
-    """Every order of an older epoch is dead."""
+    """Every order of an older epoch is dead: to the relayer at once, on chain from `effective_at` (unix seconds)."""
 
     account: bytes
     epoch: int
+    effective_at: int = 0
+
+
+class SessionSet(Fact, frozen=True):
+    """`key` (a 20-byte address) may sign orders for the account until `expiry` (unix seconds), in one market or (None)
+    in all, for `notional` 1e-6 USDC in all. It takes the place of what the same key was allowed before."""
+
+    account: bytes
+    key: bytes
+    market: str | None
+    notional: int
+    expiry: int
+
+
+class SessionRevoked(Fact, frozen=True):
+    account: bytes
+    key: bytes
+
+
+class SessionUsed(Fact, frozen=True):
+    """Fills of orders that `key` signed have left it this much, in 1e-6 USDC."""
+
+    account: bytes
+    key: bytes
+    notional_left: int
+
+
+class PriceUpdated(Fact, frozen=True):
+    """The oracle's price of a synth: 1e-6 USDC for a whole one, published at `publish_time` (unix seconds)."""
+
+    asset: int
+    price: int
+    publish_time: int
 
 
 class MarketListed(Fact, frozen=True):
@@ -106,7 +147,19 @@ class MarketStatusChanged(Fact, frozen=True):
 
 
 AnyFact = (
-    Credited | Debited | FillSettled | FillSkipped | NonceRaised | EpochRaised | MarketListed | MarketStatusChanged
+    Credited
+    | Debited
+    | WithdrawnInstantly
+    | FillSettled
+    | FillSkipped
+    | NonceRaised
+    | EpochRaised
+    | SessionSet
+    | SessionRevoked
+    | SessionUsed
+    | MarketListed
+    | MarketStatusChanged
+    | PriceUpdated
 )
 
 _encoder = msgspec.json.Encoder()

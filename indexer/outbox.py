@@ -1,9 +1,10 @@
-"""The outbox: facts for the relayer, appended in the transaction that stores their events, each once.
+"""The writer of the outbox (`cxdex.outbox`): facts are appended in the transaction that stores their events, each once.
 
 Owns:     the tables `outbox` and `pending_fact`.
 Promises: the facts that stand (appended and not reverted since) are exactly the facts of the chain up to
           `emitted_block`. A reorg reverts them newest first. After a rebuild, facts that stand already are compared
-          with the derived ones and not repeated; from the first difference on, the old ones are reverted.
+          with the derived ones, block hash included, and not repeated; from the first difference on, the old ones
+          are reverted.
 Never:    deletes or changes a message.
 """
 
@@ -16,10 +17,11 @@ from indexer.sql import Sql
 
 
 class Message(NamedTuple):
-    """A fact and its position; `payload` as `cxdex.facts.encode_fact` writes it."""
+    """A fact and its place; `payload` as `cxdex.facts.encode_fact` writes it."""
 
     block: int
     position: int
+    block_hash: bytes
     payload: str
 
 
@@ -32,11 +34,16 @@ class Outbox:
 
     def advance(self, sql: Sql, facts: list[Message], upto: int) -> None:
         """Emits what became ready: pending facts and `facts` of blocks up to `upto`; later ones wait."""
-        pending = sql.run("SELECT block, log_index, payload FROM pending_fact WHERE block <= ? ORDER BY 1, 2", upto)
-        ready = [Message(*row) for row in pending]
+        pending = sql.run(
+            "SELECT block, log_index, block_hash, payload FROM pending_fact WHERE block <= ? ORDER BY 1, 2", upto
+        )
+        ready = [Message(block, position, bytes(hashed), payload) for block, position, hashed, payload in pending]
         sql.run("DELETE FROM pending_fact WHERE block <= ?", upto)
         ready += [fact for fact in facts if fact.block <= upto]
-        sql.run_many("INSERT INTO pending_fact VALUES (?, ?, ?)", [tuple(fact) for fact in facts if fact.block > upto])
+        sql.run_many(
+            "INSERT INTO pending_fact (block, log_index, block_hash, payload) VALUES (?, ?, ?, ?)",
+            [tuple(fact) for fact in facts if fact.block > upto],
+        )
         self._append(sql, self._unsaid(sql, ready, upto), reverted=False)
 
     def revert_after(self, sql: Sql, block: int) -> None:
@@ -58,17 +65,21 @@ class Outbox:
 
     def _append(self, sql: Sql, messages: list[Message], *, reverted: bool) -> None:
         rows = [
-            (self._next + place, message.block, message.position, reverted, message.payload)
+            (self._next + place, message.block, message.position, message.block_hash, reverted, message.payload)
             for place, message in enumerate(messages)
         ]
-        sql.run_many("INSERT INTO outbox (seq, block, log_index, reverted, payload) VALUES (?, ?, ?, ?, ?)", rows)
+        sql.run_many(
+            "INSERT INTO outbox (seq, block, log_index, block_hash, reverted, payload) VALUES (?, ?, ?, ?, ?, ?)", rows
+        )
         self._next += len(rows)
 
 
 def _standing(sql: Sql, after: int) -> list[Message]:
-    """Messages of later blocks that have not been reverted since: the last word on their position."""
+    """Messages of later blocks that have not been reverted since: the last word on their place."""
     rows = sql.run(
-        "SELECT block, log_index, payload, reverted FROM outbox WHERE block > ? ORDER BY block, log_index, seq", after
+        "SELECT block, log_index, block_hash, payload, reverted FROM outbox WHERE block > ? ORDER BY seq", after
     )
-    last = {(block, position): (payload, reverted) for block, position, payload, reverted in rows}
-    return [Message(*place, payload) for place, (payload, reverted) in last.items() if not reverted]
+    last = {
+        (block, position, bytes(hashed)): (payload, reverted) for block, position, hashed, payload, reverted in rows
+    }
+    return sorted(Message(*place, payload) for place, (payload, reverted) in last.items() if not reverted)

@@ -148,13 +148,13 @@ class Store:
         count = 0
         for header, block_logs in blocks:
             count += len(block_logs)
-            number, _, _, timestamp = header
+            number, timestamp = header.number, header.timestamp
             decoded = ((Position(number, log.log_index, timestamp, log.tx_hash), decode(log)) for log in block_logs)
             rows = fold.block((position, event) for position, event in decoded if event is not None)
             logs += block_logs
             fills += rows.fills
             entries += rows.entries
-            messages += [Message(block, place, encode_fact(fact)) for block, place, fact in rows.facts]
+            messages += [Message(block, place, header.hash, encode_fact(fact)) for block, place, fact in rows.facts]
             if rows.images and number > head - self._depth:
                 undo.append((number, encode_images(rows.images)))
         if store_raw:

@@ -285,7 +285,7 @@ class Undo(SQLModel, table=True):
 
 
 class Outbox(SQLModel, table=True):
-    """Facts for the relayer, append-only (see `cxdex.facts`)."""
+    """Facts for the relayer, append-only (see `cxdex.outbox`)."""
 
     __tablename__ = "outbox"
     __table_args__ = (Index("ix_outbox_position", "block", "log_index"),)
@@ -293,6 +293,7 @@ class Outbox(SQLModel, table=True):
     seq: int = Field(sa_column=Column(Big, primary_key=True, autoincrement=False))
     block: int = Field(sa_column=Column(Big, nullable=False))
     log_index: int = Field(sa_column=Column(Big, nullable=False))
+    block_hash: bytes = Field(sa_column=Column(LargeBinary(32), nullable=False))
     reverted: bool
     payload: str = Field(sa_column=Column(Text, nullable=False))
 
@@ -305,4 +306,5 @@ class PendingFact(SQLModel, table=True):
 
     block: int = Field(sa_column=Column(Big, primary_key=True, autoincrement=False))
     log_index: int = Field(sa_column=Column(Big, primary_key=True, autoincrement=False))
+    block_hash: bytes = Field(sa_column=Column(LargeBinary(32), nullable=False))
     payload: str = Field(sa_column=Column(Text, nullable=False))
