@@ -9,9 +9,11 @@ four 32-byte words. The contract streams them from calldata with two cursors, on
                                        trade that many lots at the maker's limit price
 
   who   = account 160 | expiry 40 | fill 40 | role 8 | signature kind 8           (lowest bits first)
-  terms = maxFeeBps 16 | limitPrice 64 | quantity 40 | nonce 64 | flags 72
+  terms = maxFeeBps 16 | limitPrice 64 | quantity 40 | nonce 64 | flags 8 | maxCollateral 64
   flags = isBuy 1 | isMarket 1 | timeInForce 3 | selfTrade 2 | reduceOnly 1
-  r, vs = EIP-2098 compact signature
+  r, vs = EIP-2098 compact signature, by the account (kind 0) or by a session key of the account (kind 1)
+        = for a contract wallet (kind 2) the length of its signature and 0; the signature follows in as many
+          further blocks of 128 bytes as it needs, padded with zeros, and each block counts as an entry
 
 Every entry that trades uses up one sequence number of its market, also when the fill is skipped.
 """
@@ -24,12 +26,12 @@ from enum import IntEnum
 
 from cxdex.eip712 import market_hash
 from cxdex.keccak import keccak
-from cxdex.order import Order, Side, SignedOrder
-from cxdex.signature import to_compact
+from cxdex.order import Order, Side, SignatureKind, SignedOrder
+from cxdex.signature import ECDSA_SIGNATURE_BYTES, MAX_CONTRACT_SIGNATURE_BYTES, to_compact
 
 SETTLE_BATCH_SELECTOR = keccak(b"settleBatch(uint256)")[:4]
 ENTRY_BYTES = 128
-SIGNATURE_ECDSA = 0
+MAX_ENTRIES = 4096  # of one batch
 
 
 class Role(IntEnum):
@@ -39,7 +41,7 @@ class Role(IntEnum):
 
 
 class SkipReason(IntEnum):
-    """Why a fill moved nothing. 1 to 6: what a trader can do on their own; the contract's FillSkipped has these."""
+    """Why a fill moved nothing. All but VOIDED: what a trader can cause; the contract's FillSkipped has these."""
 
     MAKER_CANCELLED = 1
     TAKER_CANCELLED = 2
@@ -47,7 +49,12 @@ class SkipReason(IntEnum):
     TAKER_EXPIRED = 4
     BUYER_BALANCE = 5
     SELLER_BALANCE = 6
-    VOIDED = 7  # the relayer used the number up (event SequenceVoided): the fill could never settle
+    MAKER_SIGNATURE = 7  # session key unknown, revoked, expired or of another market; or the wallet refused
+    TAKER_SIGNATURE = 8
+    MAKER_SESSION_LIMIT = 9  # the session key may not trade that much any more
+    TAKER_SESSION_LIMIT = 10
+    MINT_REFUSED = 11  # the seller lacks the synth and the engine would not mint it
+    VOIDED = 255  # the relayer used the number up (event SequenceVoided): the fill could never settle
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,16 +91,41 @@ def pack_terms(order: Order) -> int:
         | order.self_trade << 5
         | int(order.reduce_only) << 7
     )
-    return order.max_fee_bps | order.limit_price << 16 | order.quantity << 80 | order.nonce << 120 | flags << 184
+    return (
+        order.max_fee_bps
+        | order.limit_price << 16
+        | order.quantity << 80
+        | order.nonce << 120
+        | flags << 184
+        | order.max_collateral << 192
+    )
+
+
+def entries_of(signed: SignedOrder) -> int:
+    """How many entries the order takes in a batch: one, and those that hold a contract wallet's signature."""
+    if signed.kind is SignatureKind.CONTRACT:
+        return 1 - (-len(signed.signature) // ENTRY_BYTES)
+    return 1
 
 
 def pack_order_entry(signed: SignedOrder, role: Role, fill: int) -> bytes:
-    order = signed.order
-    who = (
-        int.from_bytes(order.account, "big") | order.expiry << 160 | fill << 200 | role << 240 | SIGNATURE_ECDSA << 248
-    )
-    r, vs = to_compact(signed.signature)
-    return b"".join(word.to_bytes(32, "big") for word in (who, pack_terms(order), r, vs))
+    """The order's entry, and the blocks of its signature when a contract wallet made it."""
+    order, signature = signed.order, signed.signature
+    who = int.from_bytes(order.account, "big") | order.expiry << 160 | fill << 200 | role << 240 | signed.kind << 248
+    blocks = b""
+    if signed.kind is SignatureKind.CONTRACT:
+        _require_length(len(signature) <= MAX_CONTRACT_SIGNATURE_BYTES, signed)
+        r, vs = len(signature), 0
+        blocks = signature.ljust((entries_of(signed) - 1) * ENTRY_BYTES, b"\0")
+    else:
+        _require_length(len(signature) == ECDSA_SIGNATURE_BYTES, signed)
+        r, vs = to_compact(signature)
+    return b"".join(word.to_bytes(32, "big") for word in (who, pack_terms(order), r, vs)) + blocks
+
+
+def _require_length(fits: bool, signed: SignedOrder) -> None:
+    if not fits:
+        raise ValueError(f"no entry can carry {len(signed.signature)} bytes as a signature of kind {signed.kind.name}")
 
 
 def pack_market_entry(symbol: str, first_sequence: int) -> bytes:
@@ -125,7 +157,8 @@ def encode_settle_batch(fills: Iterable[MatchedFill]) -> bytes:
                 entries.append(pack_order_entry(fill.maker, Role.MAKER, 0))
             entries.append(pack_order_entry(fill.taker, Role.TAKER, fill.quantity))
         maker, taker = fill.maker.digest, fill.taker.digest
-    return SETTLE_BATCH_SELECTOR + len(entries).to_bytes(32, "big") + b"".join(entries)
+    packed = b"".join(entries)
+    return SETTLE_BATCH_SELECTOR + (len(packed) // ENTRY_BYTES).to_bytes(32, "big") + packed
 
 
 def unpack_fill(terms: int, charges: int) -> FillTerms:

@@ -27,17 +27,24 @@ ORDER_TYPE = (
     "bool reduceOnly,uint64 expiry,uint64 nonce)"
 )
 CANCEL_ORDERS_TYPE = "CancelOrders(address account,uint64[] nonces,uint64 deadline)"
+CANCEL_ALL_TYPE = "CancelAll(address account,uint64 epoch,uint64 deadline)"
+INSTANT_WITHDRAWAL_TYPE = (
+    "InstantWithdrawal(address account,uint256 asset,uint256 amount,bool asCxpt,address recipient,"
+    "uint256 nonce,uint256 deadline)"
+)
 LOGIN_TYPE = "Login(address account,string statement,uint64 expiresAt)"
 LOGIN_STATEMENT = "Sign in to Cxmpute DEX. This gives no permission to trade or move funds."
 
 ORDER_TYPEHASH = keccak(ORDER_TYPE.encode())
 CANCEL_ORDERS_TYPEHASH = keccak(CANCEL_ORDERS_TYPE.encode())
+CANCEL_ALL_TYPEHASH = keccak(CANCEL_ALL_TYPE.encode())
+INSTANT_WITHDRAWAL_TYPEHASH = keccak(INSTANT_WITHDRAWAL_TYPE.encode())
 LOGIN_TYPEHASH = keccak(LOGIN_TYPE.encode())
 
 
 @dataclass(frozen=True, slots=True)
 class Domain:
-    """Where a signature is valid: one chain, one settlement contract, one order-semantics version."""
+    """Where a signature is valid: one chain, one contract (Settlement, or the Vault for what leaves it)."""
 
     chain_id: int
     verifying_contract: bytes
@@ -91,6 +98,69 @@ def cancel_orders_digest(domain: Domain, account: bytes, nonces: list[int], dead
     """A signed cancel: names the nonces, so that it can never un-cancel or be read as anything else."""
     hashed = keccak(b"".join(map(_word, nonces)))
     return domain.digest(keccak(CANCEL_ORDERS_TYPEHASH + _address(account) + hashed + _word(deadline)))
+
+
+def cancel_orders_typed_data(domain: Domain, account: bytes, nonces: list[int], deadline: int) -> dict[str, Any]:
+    message = {"account": to_checksum(account), "nonces": [str(n) for n in nonces], "deadline": str(deadline)}
+    return typed_data(domain, CANCEL_ORDERS_TYPE, message)
+
+
+def cancel_all_digest(domain: Domain, account: bytes, epoch: int, deadline: int) -> bytes:
+    """A signed cancel of everything: names the epoch that it ends, so that a replay ends no later one."""
+    return domain.digest(keccak(CANCEL_ALL_TYPEHASH + _address(account) + _word(epoch) + _word(deadline)))
+
+
+def cancel_all_typed_data(domain: Domain, account: bytes, epoch: int, deadline: int) -> dict[str, Any]:
+    message = {"account": to_checksum(account), "epoch": str(epoch), "deadline": str(deadline)}
+    return typed_data(domain, CANCEL_ALL_TYPE, message)
+
+
+@dataclass(frozen=True, slots=True)
+class InstantWithdrawal:
+    """What the co-signer signs for `Vault.withdraw`. The domain is the Vault's; the nonce is used once an account.
+
+    asset 0 is USDC, amount in the asset's units, deadline in unix seconds.
+    """
+
+    account: bytes
+    asset: int
+    amount: int
+    as_cxpt: bool
+    recipient: bytes
+    nonce: int
+    deadline: int
+
+
+def instant_withdrawal_digest(vault_domain: Domain, withdrawal: InstantWithdrawal) -> bytes:
+    return vault_domain.digest(
+        keccak(
+            b"".join(
+                (
+                    INSTANT_WITHDRAWAL_TYPEHASH,
+                    _address(withdrawal.account),
+                    _word(withdrawal.asset),
+                    _word(withdrawal.amount),
+                    _word(int(withdrawal.as_cxpt)),
+                    _address(withdrawal.recipient),
+                    _word(withdrawal.nonce),
+                    _word(withdrawal.deadline),
+                )
+            )
+        )
+    )
+
+
+def instant_withdrawal_typed_data(vault_domain: Domain, withdrawal: InstantWithdrawal) -> dict[str, Any]:
+    message = {
+        "account": to_checksum(withdrawal.account),
+        "asset": str(withdrawal.asset),
+        "amount": str(withdrawal.amount),
+        "asCxpt": withdrawal.as_cxpt,
+        "recipient": to_checksum(withdrawal.recipient),
+        "nonce": str(withdrawal.nonce),
+        "deadline": str(withdrawal.deadline),
+    }
+    return typed_data(vault_domain, INSTANT_WITHDRAWAL_TYPE, message)
 
 
 def login_digest(domain: Domain, account: bytes, expires_at: int) -> bytes:

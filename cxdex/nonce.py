@@ -4,7 +4,8 @@ A nonce is 64 bits: epoch 16 | lane 24 | seq 24.
 
 - The chain keeps one (seq, filled) pair per lane. An order is alive if its seq equals the stored one (its
   fills add up to the stored total) or is newer (it starts at zero and takes the lane over).
-- Cancelling an order on chain stores seq + 1. Cancelling everything raises the account's epoch.
+- Cancelling an order on chain stores seq + 1, cancelling everything raises the account's epoch; fills matched
+  before the cancel still settle for CANCEL_DELAY_SECONDS, so that nobody can undo a match by cancelling.
 - Two orders with the same nonce are amendments of one another: together they never fill more than one
   quantity. Orders that rest at the same time therefore use different lanes.
 
@@ -18,6 +19,7 @@ from typing import NamedTuple
 EPOCH_BITS = 16
 LANE_BITS = 24
 SEQ_BITS = 24
+CANCEL_DELAY_SECONDS = 300  # from a cancel on chain until the contract refuses the order
 MAX_LANE = 2**LANE_BITS - 1
 MAX_SEQ = 2**SEQ_BITS - 1
 

@@ -13,7 +13,7 @@ from enum import IntEnum
 
 from cxdex.problem import OrderProblem
 
-QUANTITY_BITS = 40
+QUANTITY_BITS = 39  # the lane that counts fills keeps its fortieth bit for a pending cancel
 PRICE_BITS = 64
 EXPIRY_BITS = 40
 NONCE_BITS = 64
@@ -70,16 +70,25 @@ class SelfTrade(_Word):
     DECREMENT = 3
 
 
+class SignatureKind(_Word):
+    """Who signed the order's digest; the account that pays is always the one inside the order."""
+
+    ACCOUNT = 0  # the account's own key
+    SESSION = 1  # a key that the account registered with Settlement.setSession
+    CONTRACT = 2  # the account is a contract and its code decides (ERC-1271)
+
+
 @dataclass(frozen=True, slots=True)
 class Order:
     """What the account signs.
 
     account        20 bytes; the owner of the funds (not necessarily the key that signs)
     market         symbol, e.g. ``sBTC-USDC``; a listed symbol can never get other terms
-    quantity       lots, 1 .. 2**40 - 1
+    quantity       lots, 1 .. 2**39 - 1
     limit_price    ticks, 1 .. 2**64 - 1; a buy pays at most, a sell receives at least this
     max_fee_bps    most that any one fill may cost, in 1/10,000 of its notional
-    max_collateral 1e-6 USDC that minting the sold synth may lock; 0: sell only what the account has
+    max_collateral most cash, 1e-6 USDC, that minting the sold synth may lock beside the proceeds of the sale;
+                   0: sell only what the account has
     expiry         unix seconds; the order is dead from this second on
     nonce          epoch 16 | lane 24 | seq 24, see `nonce`
     """
@@ -130,11 +139,15 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class SignedOrder:
-    """An order with its 65-byte signature (r 32, s 32, v 27 or 28) and its digest, the order's id."""
+    """An order with its signature, its digest (the order's id), and who made the signature.
+
+    ACCOUNT and SESSION: 65 bytes, r 32, s 32, v 27 or 28. CONTRACT: whatever the wallet's code takes.
+    """
 
     order: Order
     signature: bytes
     digest: bytes
+    kind: SignatureKind = SignatureKind.ACCOUNT
 
 
 def _require_range(field: str, value: int, low: int, high: int) -> None:

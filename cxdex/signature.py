@@ -1,10 +1,11 @@
 """secp256k1 signatures: sign a digest, recover who signed it, and pack it for the chain.
 
+Owns:     ECDSA, and the constants of ERC-1271 (a contract wallet's answer is asked of a node, not computed).
 Promises: recovery refuses what the contract refuses (wrong length, v other than 27 or 28, high s, r or s of
           zero), so that an order accepted here is not refused there.
 Never:    stores a key.
 
-Sources: EIP-2 (low s), EIP-2098 (compact signatures).
+Sources: EIP-2 (low s), EIP-2098 (compact signatures), ERC-1271 (signatures of contracts).
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ from cxdex.problem import Problem
 
 CURVE_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 HALF_CURVE_ORDER = CURVE_ORDER // 2
+ECDSA_SIGNATURE_BYTES = 65
+MAX_CONTRACT_SIGNATURE_BYTES = 1024
+IS_VALID_SIGNATURE = keccak(b"isValidSignature(bytes32,bytes)")[:4]  # selector, and the answer that accepts
 
 
 class SignatureProblem(Problem):
@@ -30,7 +34,7 @@ def sign_digest(private_key: bytes, digest: bytes) -> bytes:
 
 def recover(digest: bytes, signature: bytes) -> bytes:
     """The 20-byte address that signed. Raises SignatureProblem for malformed signatures."""
-    if len(signature) != 65:
+    if len(signature) != ECDSA_SIGNATURE_BYTES:
         raise SignatureProblem(
             "SIGNATURE_MALFORMED", "a signature is 65 bytes: r, s, v", given=f"{len(signature)} bytes", allowed="65"
         )

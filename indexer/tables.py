@@ -163,9 +163,9 @@ class MarketListing(SQLModel, table=True):
 class SettledFill(SQLModel, table=True):
     """One number of a market's settlement sequence, used up on chain.
 
-    `reason` is null when the fill settled, else why nothing moved: a `cxdex.batch.SkipReason`, or 7 when CORE
-    voided the number (then the columns that describe the match are null). Fees are 1e-6 USDC; the nonces are packed
-    as in `cxdex.nonce`. Join with the relayer's trade on (market, sequence).
+    `reason` is null when the fill settled, else why nothing moved: a `cxdex.batch.SkipReason`, VOIDED when
+    CORE voided the number (then the columns that describe the match are null). Fees are 1e-6 USDC; the nonces are
+    packed as in `cxdex.nonce`. Join with the relayer's trade on (market, sequence).
     """
 
     __tablename__ = "settled_fill"

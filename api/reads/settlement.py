@@ -21,7 +21,6 @@ _fill = table(SettledFill)
 _batch = table(BatchRow)
 _span = table(BatchSpan)
 _LONGEST_SPAN = 4096  # more fills than the gas of one transaction allows; bounds how far the index is read
-_VOIDED = 7  # SettledFill.reason when the number was passed over by voidSequence
 
 
 def settlements_of(reader: Reader, trades: Sequence[Row[Any]]) -> list[dict[str, Any]]:
@@ -108,7 +107,5 @@ def _sequences_of(trades: Sequence[Row[Any]]) -> dict[str, list[int]]:
 
 
 def _reason_word(reason: int) -> str:
-    if reason == _VOIDED:
-        return "VOIDED"
     known = {member.value: member.name for member in SkipReason}
     return known.get(reason, f"REASON_{reason}")

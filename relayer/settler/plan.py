@@ -12,8 +12,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from cxdex.batch import ENTRY_BYTES, MatchedFill
+from cxdex.batch import ENTRY_BYTES, MatchedFill, entries_of
 from cxdex.nonce import unpack_nonce
+from cxdex.order import SignatureKind
 
 CALLDATA_LIMIT = 120 * 1024  # nodes refuse transactions above 128 KiB; the envelope needs some of it
 
@@ -22,6 +23,7 @@ CALLDATA_LIMIT = 120 * 1024  # nodes refuse transactions above 128 KiB; the enve
 TRANSACTION_GAS = 23_000
 MARKET_GAS = 8_500
 ORDER_GAS = 7_200  # calldata, hash, ecrecover, checks
+WALLET_GAS = 130_000  # most that a contract wallet may use to check its signature, and the call
 FILL_GAS = 4_200  # arithmetic and the event
 SLOT_GAS = 5_000  # first read and first write of a slot in the transaction
 
@@ -153,9 +155,11 @@ class Load:
             self.gas += MARKET_GAS
         if fill.maker.digest == self._maker and fill.taker.digest == self._taker:
             return False
-        loads_both = fill.taker.digest != self._taker and fill.maker.digest != self._maker
-        self.entries += 1 + loads_both
-        self.gas += FILL_GAS + ORDER_GAS * (1 + loads_both)
+        self.gas += FILL_GAS
+        for signed, held in ((fill.maker, self._maker), (fill.taker, self._taker)):
+            if signed.digest != held:
+                self.entries += entries_of(signed)
+                self.gas += ORDER_GAS + (WALLET_GAS if signed.kind is SignatureKind.CONTRACT else 0)
         self._next_sequence = fill.sequence + 1
         self._maker, self._taker = fill.maker.digest, fill.taker.digest
         for signed in (fill.maker, fill.taker):

@@ -117,7 +117,7 @@ def test_a_fill_walks_from_matched_to_final(exchange: Any, fill: dict[str, Any],
     assert settlement_of(exchange, fill)["status"] == "final"
 
 
-@pytest.mark.parametrize(("reason", "word"), [(1, "MAKER_CANCELLED"), (5, "BUYER_BALANCE"), (7, "VOIDED")])
+@pytest.mark.parametrize(("reason", "word"), [(1, "MAKER_CANCELLED"), (5, "BUYER_BALANCE"), (255, "VOIDED")])
 def test_a_skipped_fill_says_why(exchange: Any, fill: dict[str, Any], chain_rows: Any, reason: int, word: str) -> None:
     chain_rows("settled_fill", **settled_row(fill, 100, reason))
     settlement = settlement_of(exchange, fill)

@@ -151,7 +151,7 @@ def test_collected_fees_are_the_recipients_cash(desk: Desk, alice: Trader, bob: 
 
 
 def test_the_largest_order_that_signs_settles_exactly(desk: Desk, alice: Trader, bob: Trader) -> None:
-    lots, price = 2**40 - 1, 2**64 - 1
+    lots, price = 2**39 - 1, 2**64 - 1
     desk.fund(alice, SBTC, lots * LISTINGS[BTC].lot)
     desk.fund(bob, CASH, 2**112 - 1 - RICH)
     notional = lots * price
@@ -163,7 +163,7 @@ def test_the_largest_order_that_signs_settles_exactly(desk: Desk, alice: Trader,
 
 
 def test_a_fee_that_the_event_cannot_hold_reverts(desk: Desk, alice: Trader, bob: Trader) -> None:
-    lots, price = 2**40 - 1, 2**64 - 1
+    lots, price = 2**39 - 1, 2**64 - 1
     desk.fund(alice, SBTC, lots * LISTINGS[BTC].lot)
     desk.fund(bob, CASH, 2**112 - 1 - RICH)
     with pytest.raises(RevertedError, match="S:PACK"):

@@ -51,7 +51,7 @@ def orders(draw: st.DrawFn, account: bytes = ACCOUNT) -> Order:
         side=draw(st.sampled_from(Side)),
         order_type=order_type,
         time_in_force=time_in_force,
-        quantity=draw(integers(1, 2**40 - 1)),
+        quantity=draw(integers(1, 2**39 - 1)),
         limit_price=draw(integers(1, 2**64 - 1)),
         max_fee_bps=draw(integers(0, 10_000)),
         expiry=draw(integers(1, 2**40 - 1)),
@@ -71,7 +71,7 @@ def extremes() -> list[Order]:
     most = 2**64 - 1
     chosen.append(
         order(
-            quantity=2**40 - 1,
+            quantity=2**39 - 1,
             limit_price=most,
             max_fee_bps=10_000,
             expiry=2**40 - 1,

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cxdex.batch import ENTRY_BYTES, MatchedFill, Role, encode_settle_batch, pack_terms, trade_id, unpack_fill
+from cxdex.batch import (
+    ENTRY_BYTES,
+    MatchedFill,
+    Role,
+    SkipReason,
+    encode_settle_batch,
+    entries_of,
+    pack_order_entry,
+    pack_terms,
+    trade_id,
+    unpack_fill,
+)
 from cxdex.eip712 import market_hash, order_digest
 from cxdex.keccak import keccak
-from cxdex.order import Order, Side, SignedOrder
+from cxdex.order import Order, Side, SignatureKind, SignedOrder
 from cxdex.signature import sign_digest, to_compact
 from tests.cxdex.order_strategies import DOMAIN, KEY, order, orders
 
@@ -37,6 +48,10 @@ class Entry:
     def role(self) -> int:
         return self.who >> 240 & 255
 
+    @property
+    def kind(self) -> int:
+        return self.who >> 248
+
 
 def signed(number: int, side: Side) -> SignedOrder:
     chosen = order(nonce=number, side=side)
@@ -52,7 +67,14 @@ def read_batch(calldata: bytes) -> list[Entry]:
     return [Entry(*words[at : at + 4]) for at in range(0, len(words), 4)]
 
 
-MAKERS = [signed(number, Side.SELL) for number in range(3)]
+def by_wallet(length: int, number: int = 20) -> SignedOrder:
+    """An order of a contract wallet, with a signature in which no two blocks are alike."""
+    plain = signed(number, Side.SELL)
+    signature = bytes((i + i // ENTRY_BYTES) % 255 + 1 for i in range(length))
+    return replace(plain, signature=signature, kind=SignatureKind.CONTRACT)
+
+
+MAKERS = [signed(0, Side.SELL), replace(signed(1, Side.SELL), kind=SignatureKind.SESSION), by_wallet(300, 2)]
 TAKERS = [signed(number, Side.BUY) for number in range(10, 13)]
 
 
@@ -61,10 +83,10 @@ def test_terms_hold_every_signed_number(chosen: Order) -> None:
     packed = pack_terms(chosen)
     fields = [packed & 0xFFFF, packed >> 16 & 2**64 - 1, packed >> 80 & 2**40 - 1, packed >> 120 & 2**64 - 1]
     assert fields == [chosen.max_fee_bps, chosen.limit_price, chosen.quantity, chosen.nonce]
-    flags = packed >> 184
+    flags = packed >> 184 & 255
     words = [flags & 1, flags >> 1 & 1, flags >> 2 & 7, flags >> 5 & 3, flags >> 7 & 1]
     assert words == [chosen.side, chosen.order_type, chosen.time_in_force, chosen.self_trade, chosen.reduce_only]
-    assert flags < 256
+    assert packed >> 192 == chosen.max_collateral
 
 
 @settings(max_examples=60)
@@ -83,9 +105,12 @@ def test_two_cursors_replay_the_fills(chosen: list[tuple[str, int, int, int]]) -
         fills.append(MatchedFill(market, sequences[market], MAKERS[maker], TAKERS[taker], quantity))
         sequences[market] += 1
     assert replay(read_batch(encode_settle_batch(fills))) == [
-        (market_hash(f.market), f.sequence, to_compact(f.maker.signature), to_compact(f.taker.signature), f.quantity)
-        for f in fills
+        (market_hash(f.market), f.sequence, sent_as(f.maker), sent_as(f.taker), f.quantity) for f in fills
     ]
+
+
+def sent_as(order: SignedOrder) -> tuple[int, int]:
+    return (len(order.signature), 0) if order.kind is SignatureKind.CONTRACT else to_compact(order.signature)
 
 
 def replay(entries: list[Entry]) -> list[tuple[bytes, int, tuple[int, int], tuple[int, int], int]]:
@@ -93,12 +118,17 @@ def replay(entries: list[Entry]) -> list[tuple[bytes, int, tuple[int, int], tupl
     done = []
     market, sequence = b"", 0
     cursors: dict[int, Entry] = {}
+    blocks = 0
     for entry in entries:
+        if blocks:
+            blocks -= 1
+            continue
         if entry.role == Role.MARKET:
             market, sequence = entry.terms.to_bytes(32, "big"), entry.r
             cursors = {}
             continue
         cursors[entry.role] = entry
+        blocks = -(-entry.r // ENTRY_BYTES) if entry.kind == SignatureKind.CONTRACT else 0
         if entry.fill:
             maker, taker = cursors[Role.MAKER], cursors[Role.TAKER]
             done.append((market, sequence, (maker.r, maker.vs), (taker.r, taker.vs), entry.fill))
@@ -108,7 +138,9 @@ def replay(entries: list[Entry]) -> list[tuple[bytes, int, tuple[int, int], tupl
 
 def test_an_order_that_is_in_its_cursor_is_not_sent_again() -> None:
     fills = [MatchedFill("A", i, MAKERS[i], TAKERS[0], 1) for i in range(3)]
-    assert [entry.role for entry in read_batch(encode_settle_batch(fills))] == [2, 0, 1, 0, 0]
+    entries = read_batch(encode_settle_batch(fills))
+    assert len(entries) == 1 + len(TAKERS[:1]) + sum(entries_of(maker) for maker in MAKERS)
+    assert [(entry.r, entry.role) for entry in entries].count((to_compact(TAKERS[0].signature)[0], Role.TAKER)) == 1
 
 
 def test_the_same_pair_twice_in_a_row_is_a_fault_of_ours() -> None:
@@ -121,6 +153,49 @@ def test_a_gap_in_the_sequence_is_announced() -> None:
     fills = [MatchedFill("A", 0, MAKERS[0], TAKERS[0], 1), MatchedFill("A", 2, MAKERS[1], TAKERS[0], 1)]
     entries = read_batch(encode_settle_batch(fills))
     assert [(entry.role, entry.r) for entry in entries if entry.role == Role.MARKET] == [(2, 0), (2, 2)]
+
+
+@pytest.mark.parametrize(("length", "entries"), [(0, 1), (1, 2), (128, 2), (129, 3), (1023, 9), (1024, 9)])
+def test_a_wallets_signature_follows_its_entry_in_whole_blocks(length: int, entries: int) -> None:
+    order = by_wallet(length)
+    packed = pack_order_entry(order, Role.MAKER, 7)
+    assert len(packed) == ENTRY_BYTES * entries == ENTRY_BYTES * entries_of(order)
+    head, tail = packed[:ENTRY_BYTES], packed[ENTRY_BYTES:]
+    assert head[0] == 2  # the top byte of `who`
+    assert head[64:] == length.to_bytes(32, "big") + bytes(32)
+    assert tail == order.signature + bytes(len(tail) - length)
+    (_, maker, *rest) = read_batch(encode_settle_batch([MatchedFill("A", 0, order, TAKERS[0], 7)]))
+    assert (maker.r, len(rest)) == (length, entries)  # the blocks, and the taker
+
+
+def test_a_session_key_differs_from_the_account_by_one_byte() -> None:
+    own = pack_order_entry(TAKERS[0], Role.TAKER, 3)
+    session = pack_order_entry(replace(TAKERS[0], kind=SignatureKind.SESSION), Role.TAKER, 3)
+    assert (own[0], session[0]) == (0, 1)
+    assert own[1:] == session[1:]
+
+
+@pytest.mark.parametrize(
+    ("kind", "length"),
+    [
+        (SignatureKind.ACCOUNT, 64),
+        (SignatureKind.SESSION, 66),
+        (SignatureKind.ACCOUNT, 0),
+        (SignatureKind.CONTRACT, 1025),
+    ],
+)
+def test_a_signature_that_no_entry_can_carry_is_a_fault_of_ours(kind: SignatureKind, length: int) -> None:
+    with pytest.raises(ValueError, match=f"{length} bytes"):
+        pack_order_entry(replace(TAKERS[0], signature=bytes(length), kind=kind), Role.TAKER, 1)
+
+
+def test_the_reasons_have_the_contracts_numbers() -> None:
+    words = "MAKER_CANCELLED TAKER_CANCELLED MAKER_EXPIRED TAKER_EXPIRED BUYER_BALANCE SELLER_BALANCE MAKER_SIGNATURE"
+    words += " TAKER_SIGNATURE MAKER_SESSION_LIMIT TAKER_SESSION_LIMIT MINT_REFUSED"
+    assert [(member.name, member.value) for member in SkipReason] == [
+        *((word, number + 1) for number, word in enumerate(words.split())),
+        ("VOIDED", 255),
+    ]
 
 
 def test_no_fills_is_an_empty_batch() -> None:

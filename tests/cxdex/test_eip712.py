@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from eth_account import Account
@@ -10,11 +11,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cxdex import eip712
-from cxdex.eip712 import Domain, order_digest, order_typed_data, typed_data
+from cxdex.eip712 import Domain, InstantWithdrawal, order_digest, order_typed_data, typed_data
 from cxdex.keccak import keccak
 from cxdex.order import Order
 from cxdex.signature import recover, sign_digest
 from tests.cxdex.order_strategies import ACCOUNT, DOMAIN, KEY, integers, order, orders
+
+addresses = st.binary(min_size=20, max_size=20)
+withdrawals = st.builds(
+    InstantWithdrawal,
+    account=addresses,
+    asset=integers(0, 2**16 - 1),
+    amount=integers(0, 2**256 - 1),
+    as_cxpt=st.booleans(),
+    recipient=addresses,
+    nonce=integers(0, 2**256 - 1),
+    deadline=integers(0, 2**40 - 1),
+)
 
 
 def reference_digest(message: dict[str, Any]) -> bytes:
@@ -43,6 +56,57 @@ def test_cancel_digest_equals_eth_account(nonces: list[int], deadline: int) -> N
     message = {"account": eip712.to_checksum(ACCOUNT), "nonces": nonces, "deadline": deadline}
     theirs = reference_digest(typed_data(DOMAIN, eip712.CANCEL_ORDERS_TYPE, message))
     assert eip712.cancel_orders_digest(DOMAIN, ACCOUNT, nonces, deadline) == theirs
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(integers(0, 2**64 - 1), max_size=64), integers(0, 2**64 - 1))
+def test_the_cancel_that_a_wallet_is_shown_is_the_one_we_hash(nonces: list[int], deadline: int) -> None:
+    shown = eip712.cancel_orders_typed_data(DOMAIN, ACCOUNT, nonces, deadline)
+    assert eip712.cancel_orders_digest(DOMAIN, ACCOUNT, nonces, deadline) == reference_digest(shown)
+
+
+@settings(max_examples=25, deadline=None)
+@given(addresses, integers(0, 2**16 - 1), integers(0, 2**64 - 1))
+def test_cancel_all_digest_equals_eth_account(account: bytes, epoch: int, deadline: int) -> None:
+    shown = eip712.cancel_all_typed_data(DOMAIN, account, epoch, deadline)
+    assert eip712.cancel_all_digest(DOMAIN, account, epoch, deadline) == reference_digest(shown)
+    plain = {"account": eip712.to_checksum(account), "epoch": epoch, "deadline": deadline}
+    assert reference_digest(typed_data(DOMAIN, eip712.CANCEL_ALL_TYPE, plain)) == reference_digest(shown)
+
+
+@settings(max_examples=40, deadline=None)
+@given(withdrawals)
+def test_instant_withdrawal_digest_equals_eth_account(withdrawal: InstantWithdrawal) -> None:
+    vault = Domain(DOMAIN.chain_id, bytes(19) + b"\x07")
+    theirs = reference_digest(eip712.instant_withdrawal_typed_data(vault, withdrawal))
+    assert eip712.instant_withdrawal_digest(vault, withdrawal) == theirs
+    assert eip712.instant_withdrawal_digest(DOMAIN, withdrawal) != theirs
+
+
+def test_every_field_of_a_withdrawal_is_signed() -> None:
+    changes: list[dict[str, Any]] = [
+        {"account": bytes(19) + b"\x01"},
+        {"asset": 1},
+        {"amount": 2},
+        {"as_cxpt": True},
+        {"recipient": bytes(19) + b"\x02"},
+        {"nonce": 1},
+        {"deadline": 6},
+    ]
+    plain = InstantWithdrawal(ACCOUNT, 0, 1, False, ACCOUNT, 0, 5)
+    ids = {eip712.instant_withdrawal_digest(DOMAIN, replace(plain, **change)) for change in [{}, *changes]}
+    assert len(ids) == len(changes) + 1
+
+
+def test_the_kinds_of_message_never_share_a_digest() -> None:
+    """Same account, same numbers: the type alone tells them apart."""
+    digests = {
+        eip712.cancel_all_digest(DOMAIN, ACCOUNT, 1, 2),
+        eip712.cancel_orders_digest(DOMAIN, ACCOUNT, [1], 2),
+        eip712.login_digest(DOMAIN, ACCOUNT, 2),
+        eip712.instant_withdrawal_digest(DOMAIN, InstantWithdrawal(ACCOUNT, 0, 1, False, ACCOUNT, 1, 2)),
+    }
+    assert len(digests) == 4
 
 
 def test_login_digest_equals_eth_account() -> None:

@@ -15,7 +15,7 @@ from tests.cxdex.order_strategies import WORDS, order
     ("field", "value", "name"),
     [
         ("quantity", 0, "quantity"),
-        ("quantity", 2**40, "quantity"),
+        ("quantity", 2**39, "quantity"),
         ("quantity", -1, "quantity"),
         ("limit_price", 0, "limitPrice"),
         ("limit_price", 2**64, "limitPrice"),

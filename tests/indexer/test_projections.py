@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cxdex import facts
+from cxdex.batch import SkipReason
 from cxdex.eip712 import market_hash
 from indexer import events
 from indexer.events import Event, Position
@@ -130,7 +131,7 @@ def test_a_skip_uses_the_number_and_moves_nothing() -> None:
 def test_voiding_says_one_fact_an_event() -> None:
     fold = opened()
     rows = fold_block(fold, 1, [events.SequenceVoided(market_hash(SYMBOL), 0, 3), fill(3)])
-    assert rows.facts[0] == (1, 0, facts.FillSkipped(SYMBOL, 0, 7, 3))
+    assert rows.facts[0] == (1, 0, facts.FillSkipped(SYMBOL, 0, SkipReason.VOIDED, 3))
     assert [(block, position) for block, position, _ in rows.facts] == [(1, 0), (1, 1)]
     assert fold.state.markets.get((SYMBOL,)).next_sequence == 4
 

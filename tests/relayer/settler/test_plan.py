@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from cxdex.batch import MatchedFill, encode_settle_batch
 from cxdex.nonce import pack_nonce
-from cxdex.order import Order, OrderType, Side, SignedOrder, TimeInForce
+from cxdex.order import Order, OrderType, Side, SignatureKind, SignedOrder, TimeInForce
 from relayer.settler.plan import Limits, Load, Trade, fitting, is_due, longest_passing, settleable, spans
 
 MARKETS = ("A", "B", "C")
@@ -85,12 +85,15 @@ def test_bisection_finds_the_first_bad_fill(count: int, data: st.DataObject) -> 
     assert len(asked) <= 11
 
 
-def signed(number: int, account: int, lane: int = 0) -> SignedOrder:
+def signed(number: int, account: int, lane: int = 0, wallet_bytes: int | None = None) -> SignedOrder:
     order = Order(
         bytes(19) + bytes((account + 1,)), "A", Side.BUY, OrderType.LIMIT, TimeInForce.GTC,
         1, 1, 0, 1, pack_nonce(0, lane, number),
     )  # fmt: skip
-    return SignedOrder(order, bytes(64) + b"\x1b", number.to_bytes(32, "big"))
+    digest = number.to_bytes(32, "big")
+    if wallet_bytes is None:
+        return SignedOrder(order, bytes(64) + b"\x1b", digest)
+    return SignedOrder(order, bytes(wallet_bytes), digest, SignatureKind.CONTRACT)
 
 
 @st.composite
@@ -98,7 +101,8 @@ def fill_lists(draw: st.DrawFn) -> list[MatchedFill]:
     """Few orders, so that cursors are hit in every way."""
     sequence = dict.fromkeys(MARKETS, 0)
     fills = []
-    orders = st.builds(signed, st.integers(0, 4), st.integers(0, 2), st.integers(0, 9))
+    sizes = st.sampled_from([None, None, 0, 1, 128, 129, 1024])
+    orders = st.builds(signed, st.integers(0, 4), st.integers(0, 2), st.integers(0, 9), sizes)
     for market in draw(st.lists(st.sampled_from(MARKETS), max_size=25)):
         fills.append(MatchedFill(market, sequence[market], draw(orders), draw(orders), 1))
         sequence[market] += 1
