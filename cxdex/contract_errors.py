@@ -30,6 +30,23 @@ SENTENCES = {
     "F:NAME": "a synth's name is printable ASCII and not empty",
     "F:SYMBOL": "the symbol is taken, empty, or not printable ASCII without spaces",
     "F:ZERO": "an address is zero",
+    # implementations behind a Proxy
+    "I:DELEGATED": "a Proxy cannot be the implementation of another one",
+    "I:DONE": "this version is initialised already, or the call went to the bare implementation",
+    # Timelock
+    "L:ADMIN": "only ADMIN may announce an operation",
+    "L:DELAY": "the Timelock's delay is 24 hours to 30 days",
+    "L:DONE": "the operation was executed already",
+    "L:EARLY": "the operation's delay is not over yet",
+    "L:EMPTY": "an operation has at least one call",
+    "L:EXPIRED": "the operation was not executed within a week and must be announced again",
+    "L:GUARDIAN": "GUARDIAN cancels operations, which nobody else may, and executes none",
+    "L:KNOWN": "the operation is announced already",
+    "L:SAME": "ADMIN and GUARDIAN have the same key",
+    "L:TARGET": "a call goes to an address without code, or to the Timelock itself",
+    "L:UNKNOWN": "nobody announced this operation, or it was cancelled, or code that it touches has changed since",
+    "L:VALUE": "the ether sent is not the sum that the calls need",
+    "L:ZERO": "ADMIN or GUARDIAN has no key",
     # MarketRegistry
     "M:ASSET": "there is no synth with this number",
     "M:FEE": "maker and taker fee together are above 50 basis points",
@@ -99,6 +116,11 @@ SENTENCES = {
     "T:BALANCE": "the wallet's balance is smaller than that",
     "T:VAULT": "only the Vault creates and destroys synths",
     "T:ZERO": "tokens cannot go to the zero address",
+    # Proxy
+    "U:ADMIN": "only the Timelock upgrades",
+    "U:CODE": "the admin and the implementation of a Proxy are contracts",
+    "U:OUTPUT": "the answer is larger than a Proxy passes on",
+    "U:UUID": "the contract is not made to run behind a Proxy",
     # Vault
     "V:ASSET": "there is no such asset, or no more can be numbered",
     "V:CXPT": "only USDC can be paid out as CXPT",

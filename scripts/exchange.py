@@ -27,6 +27,7 @@ from scripts.markets import Listing, activate_market, create_synth, list_market
 from scripts.wiring import check_wiring, open_contracts
 
 DEVELOPMENT_CHAINS = (31337, 1337)
+PROXIED = ("Vault", "Settlement", "SynthEngine")  # behind a Proxy; everything else is as it is for ever
 BLUEPRINT_PREAMBLE = bytes.fromhex("fe7100")  # ERC-5202
 
 Progress = Callable[[str], object]

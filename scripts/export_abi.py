@@ -22,10 +22,12 @@ PUBLISHED = (
     "MarketRegistry",
     "MockUSDC",
     "Oracle",
+    "Proxy",
     "Settlement",
     "Synth",
     "SynthEngine",
     "SynthFactory",
+    "Timelock",
     "Vault",
 )
 
