@@ -3,30 +3,31 @@
 @title Settlement
 @license MIT
 @notice The ledger of the exchange and the only way a matched order changes it.
-@dev Owns:     every account's cash and assets, order progress (lanes, epochs), each market's sequence, fees
-               and packed terms.
+@dev Owns:     what its modules own: balances, order progress and markets (`ledger`), cancels, session keys; and the
+               time at which CORE was last heard of.
      Promises: a fill happens only between two orders that their owners signed, at the maker's limit price,
                inside the signed quantity, limit, fee cap and expiry, once, and in the order of the market's
                sequence. A batch either applies as a whole or reverts; a fill that a trader can break on
-               their own (cancel, expiry, spent balance) is skipped with an event and moves nothing.
-     Never:    calls another contract (so nothing can re-enter), holds a token, reads a price.
+               their own (cancel, expiry, spent balance, a signature no longer good) is skipped with an event and
+               moves nothing. If CORE is silent for six hours, anyone may settle, by the same rules.
+     Never:    holds a token, reads a price, or lets a call out see or change a balance in between: wallets are asked
+               read-only, and storage is level with memory while the SynthEngine mints.
 
-     Assets: 0 is USDC cash (1e-6), 1 is CXPT (1e-6), synths follow from 2 (1e-18).
      Quantities are in lots, prices in ticks, and notional = quantity * price * quotePerLotTick exactly.
 
      Reverts, all with one of these codes:
        S:ZERO      constructor: an address is zero
        S:ROLES     constructor: two roles that must differ are the same address
-       S:CORE      caller is not CORE
-       S:ADMIN     caller is not ADMIN
+       S:CORE      caller is not CORE, or CORE was heard of in the last six hours
        S:VAULT     caller is not the Vault
        S:REGISTRY  caller is not the MarketRegistry
-       S:LENGTH    calldata is not a head and `entryCount` whole entries
+       S:LENGTH    calldata is not a head and `entryCount` whole entries, or a contract's signature is cut short
        S:ENTRY     entry has an unknown role or signature kind, or stray bits
        S:MARKET    market is not listed or not ACTIVE
        S:SEQ       market entry does not name the market's next sequence number
        S:FLAGS     order has flags that mean nothing on spot
-       S:SIG       order was not signed by its account for this market (high s and unrecoverable included)
+       S:SIG       signature cannot be recovered, has a high s, or is of another key than the account's
+       S:GAS       too little gas to ask a wallet or the SynthEngine fairly
        S:CURSOR    fill with an empty cursor; also two orders of one account
        S:SIDE      maker and taker are on the same side
        S:MAKER     maker is MARKET, IOC or FOK, which never rest
@@ -38,18 +39,33 @@
        S:ASSET     asset number is out of range
        S:FUNDS     debit of more than the balance
        S:LANE      lane number is out of range
-       S:EPOCH     account has used up its epochs
-       S:COUNT     voiding nothing, or more numbers at once than a batch can hold
+       S:EPOCH     account has used up its epochs, or a signed cancel names another one
+       S:WAIT      the last cancelAll does not count yet
+       S:COUNT     cancelling or voiding nothing, or voiding more numbers at once than a batch can hold
+       S:DEADLINE  signed cancel comes too late
+       S:KEY       session key is zero, the account's own, or unknown
+       S:EXPIRY    session would be over already, or the time does not fit
+       S:LIMIT     session without a limit on its notional, or with one that does not fit
        S:OPEN      market is listed already
        S:TERMS     market word breaks a bound
        S:STATUS    status change that the market's life does not have
 """
 
-from contracts.interfaces import ISettlement
+from contracts.interfaces import IVault
+from contracts.modules import cancels
+from contracts.modules import ledger
 from contracts.modules import order_hash
 from contracts.modules import packing
+from contracts.modules import sessions
+from contracts.modules import signatures
 
-implements: ISettlement
+initializes: ledger
+initializes: cancels[ledger := ledger]
+initializes: sessions[ledger := ledger]
+
+exports: ledger.__interface__
+exports: cancels.__interface__
+exports: sessions.__interface__
 
 
 # ------------------------------------------------------------------ types
@@ -58,12 +74,16 @@ struct Cursor:
     account: uint256  # the address as a number; zero: the cursor is empty
     digest: bytes32  # the order's id
     terms: uint256  # as in the entry
-    stop: uint256  # zero, or why the order can no longer trade: MAKER_CANCELLED or MAKER_EXPIRED
+    stop: uint256  # zero, or why the order cannot trade, as if it were the maker's
     left: uint256  # lots that the order may still fill
+    rate: uint256  # fee in 1e-6 of the notional
+    session: uint256  # key that signed for the account; zero: the account itself did
+    allowance: uint256  # 1e-6 USDC of notional that the key may still trade
     cash: uint256  # 1e-6 USDC, after the fills so far
     base: uint256  # base asset, after the fills so far
     word: uint256  # the account word as stored
     lanes: uint256  # the lane word as stored; unused for lanes 0 and 1, which are in the account word
+    announced: uint256  # CANCEL_ANNOUNCED if the lane has it and this order does not clear it
     moved: bool  # storage is behind this cursor
 
 
@@ -77,7 +97,8 @@ struct Market:
     min_lots: uint256
     maker_bps: uint256
     taker_bps: uint256
-    base_key: uint256  # baseAsset << 160: with an account, the key of its balance
+    asset: uint256  # number of the base asset
+    base_key: uint256  # asset << 160: with an account, the key of its balance
     event_bits: uint256  # marketIndex where the Fill event has it
 
 
@@ -88,9 +109,9 @@ MAX_ENTRIES: public(constant(uint256)) = 4096
 # Calldata of settleBatch: selector and entryCount, then the entries.
 HEAD_BYTES: constant(uint256) = 36
 ENTRY_BYTES: constant(uint256) = 128
+WORD_BYTES: constant(uint256) = 32
 
-# who = account 160 | expiry 40 | fill 40 | role 8 | signature kind 8. The only kind is 0, ECDSA, so that the
-# top sixteen bits are the role.
+# who = account 160 | expiry 40 | fill 40 | role 8 | signature kind 8; role and kind are read together.
 EXPIRY_SHIFT: constant(uint256) = 160
 FILL_SHIFT: constant(uint256) = 200
 ROLE_SHIFT: constant(uint256) = 240
@@ -98,6 +119,10 @@ MAKER: constant(uint256) = 0
 TAKER: constant(uint256) = 1
 MARKET: constant(uint256) = 2
 MARKET_ENTRY: constant(uint256) = MARKET << ROLE_SHIFT
+KIND_SHIFT: constant(uint256) = 8
+OWN_KEY: constant(uint256) = 0
+SESSION_KEY: constant(uint256) = 1
+CONTRACT: constant(uint256) = 2
 
 # Fields of `terms`, see order_hash.
 PRICE_SHIFT: constant(uint256) = 16
@@ -109,6 +134,7 @@ LANE_OUTSIDE_ACCOUNT: constant(uint256) = (2**24 - 2) << 144  # zero for lanes 0
 EPOCH_SHIFT: constant(uint256) = 168
 NONCE_SHIFT: constant(uint256) = 120
 SIDE_BIT: constant(uint256) = order_hash.IS_BUY << order_hash.FLAGS_SHIFT
+REDUCE_ONLY_BIT: constant(uint256) = order_hash.REDUCE_ONLY << order_hash.FLAGS_SHIFT
 
 # Words of the Fill and FillSkipped events.
 FILL_PRICE_SHIFT: constant(uint256) = 40
@@ -119,54 +145,47 @@ MAKER_NONCE_SHIFT: constant(uint256) = 64
 TAKER_FEE_SHIFT: constant(uint256) = 128
 MAKER_FEE_SHIFT: constant(uint256) = 192
 
-# Why a fill was skipped.
+# Why a fill was skipped. A maker's reason is odd; the taker's is the next number.
 MAKER_CANCELLED: constant(uint256) = 1
-TAKER_CANCELLED: constant(uint256) = 2
 MAKER_EXPIRED: constant(uint256) = 3
-TAKER_EXPIRED: constant(uint256) = 4
 BUYER_BALANCE: constant(uint256) = 5
 SELLER_BALANCE: constant(uint256) = 6
+MAKER_SIGNATURE: constant(uint256) = 7
+MAKER_SESSION_LIMIT: constant(uint256) = 9
+TAKER_SESSION_LIMIT: constant(uint256) = 10
+MINT_REFUSED: constant(uint256) = 11
 TAKER_STOP: constant(uint256) = 1  # added to a maker's reason, the taker's
 
-# Market status.
-PAUSED: constant(uint256) = 1
-ACTIVE: constant(uint256) = 2
-SETTLED: constant(uint256) = 4
+ACTIVE: constant(uint256) = 2  # market status
 
-CASH: constant(uint256) = 0
-FIRST_SYNTH: constant(uint256) = 2
-ASSET_SHIFT: constant(uint256) = 160
-MAX_ASSET: constant(uint256) = 2**16 - 1
-MAX_LOT_EXPONENT: constant(uint256) = 18
-MAX_TOTAL_FEE_BPS: constant(uint256) = 50
+HEARTBEAT_TIMEOUT: public(constant(uint256)) = 6 * 3600  # seconds
+
+# A mint costs about 250,000. A call gets at most 63/64 of what is left, so that with this much left nobody can make
+# the SynthEngine run out and pass that off as a refusal.
+MINT_GAS: constant(uint256) = 1_000_000
+
 BPS: constant(uint256) = 10_000
-MAX_CANCELS: constant(uint256) = 64
+PPM: constant(uint256) = 1_000_000
+PERCENT: constant(uint256) = 100
+TIER_PERCENT: constant(uint256) = 10  # what each tier takes off the market's fee
 MASK_8: constant(uint256) = 2**8 - 1
 MASK_16: constant(uint256) = 2**16 - 1
 MASK_24: constant(uint256) = 2**24 - 1
 MASK_32: constant(uint256) = 2**32 - 1
 MASK_40: constant(uint256) = 2**40 - 1
 MASK_64: constant(uint256) = 2**64 - 1
-MASK_112: constant(uint256) = 2**112 - 1
 MASK_160: constant(uint256) = 2**160 - 1
 
 
 # ------------------------------------------------------------------ immutables
 
 CORE: public(immutable(address))
-ADMIN: public(immutable(address))
-VAULT: public(immutable(address))
-REGISTRY: public(immutable(address))
-FEE_RECIPIENT: public(immutable(address))
+SYNTH_ENGINE: public(immutable(address))
 
 
 # ------------------------------------------------------------------ storage
 
-# Layouts: see the packing module.
-accounts: HashMap[uint256, uint256]  # by address
-lanes: HashMap[uint256, uint256]  # (lane // 4) << 160 | account
-assets: HashMap[uint256, uint256]  # asset << 160 | account
-markets: HashMap[bytes32, uint256]
+lastBeat: public(uint256)  # unix time at which CORE last said that it is there; zero: never yet
 
 
 # ------------------------------------------------------------------ events
@@ -198,50 +217,31 @@ event SequenceVoided:
     count: uint256
 
 
-event NonceRaised:
-    account: indexed(address)
-    lane: uint256
-    seq: uint256
-
-
-event EpochRaised:
-    account: indexed(address)
-    epoch: uint256
-
-
-event FeesCollected:
-    market: indexed(bytes32)
-    recipient: indexed(address)
-    amount: uint256
-    balance: uint256
+event Heartbeat:
+    time: uint256
 
 
 # ------------------------------------------------------------------ constructor
 
 @deploy
-def __init__(core: address, admin: address, vault: address, registry: address, fee_recipient: address):
+def __init__(core: address, vault: address, registry: address, synth_engine: address):
     """
-    @notice Fixes who may do what, for ever.
-    @dev The Vault and the registry name this contract in their own constructors, so that two of the three
-         addresses are predicted by the deployer and need not hold code yet.
+    @notice Fixes who may do what.
+    @dev These contracts name this one in their own constructors, so that addresses are predicted by the
+         deployer and need not hold code yet.
     @param core Settles batches and voids sequence numbers.
-    @param admin Collects fees.
     @param vault Credits and debits balances.
     @param registry Opens markets and sets their status.
-    @param fee_recipient Account that collected fees are credited to.
+    @param synth_engine Mints what a seller is short of, if its order allows that.
     """
-    for role: address in [core, admin, vault, registry, fee_recipient]:
+    for role: address in [core, vault, registry, synth_engine]:
         assert role != empty(address), "S:ZERO"
         assert role != self, "S:ROLES"
-    assert core != admin and vault != registry, "S:ROLES"
-    for contract: address in [vault, registry]:
-        assert contract not in [core, admin, fee_recipient], "S:ROLES"
-    assert fee_recipient != core, "S:ROLES"  # the hot key must not own the fees
+    assert core not in [vault, registry, synth_engine], "S:ROLES"
+    assert vault not in [registry, synth_engine] and registry != synth_engine, "S:ROLES"
     CORE = core
-    ADMIN = admin
-    VAULT = vault
-    REGISTRY = registry
-    FEE_RECIPIENT = fee_recipient
+    SYNTH_ENGINE = synth_engine
+    ledger.__init__(vault, registry)
 
 
 # ------------------------------------------------------------------ fills
@@ -249,17 +249,19 @@ def __init__(core: address, admin: address, vault: address, registry: address, f
 @external
 def settleBatch(entryCount: uint256):
     """
-    @notice Applies matched fills in order. Caller: CORE.
+    @notice Applies matched fills in order. Caller: CORE; anyone when CORE was silent for six hours.
     @dev The entries follow the ABI argument in calldata, 128 bytes each, packed as in cxdex/batch.py. Two
          cursors, one maker and one taker, walk them: an entry puts an order into its cursor and, if it names
          a quantity, fills it against the other cursor. A cursor holds the account's balances, so that many
-         fills of one order write storage once.
+         fills of one order write storage once. The signature of a contract follows its entry in whole entries.
     @custom:invariant The two cursors never hold the same account: each would overwrite the other's balances.
     @param entryCount Number of entries, at most MAX_ENTRIES.
     """
-    assert msg.sender == CORE, "S:CORE"
+    if msg.sender != CORE:
+        assert self.lastBeat != 0 and block.timestamp > self.lastBeat + HEARTBEAT_TIMEOUT, "S:CORE"
     assert entryCount <= MAX_ENTRIES, "S:LENGTH"
-    assert len(msg.data) == HEAD_BYTES + ENTRY_BYTES * entryCount, "S:LENGTH"
+    end: uint256 = HEAD_BYTES + ENTRY_BYTES * entryCount
+    assert len(msg.data) == end, "S:LENGTH"
 
     domain: bytes32 = order_hash._domain_separator()
     market: Market = empty(Market)
@@ -269,21 +271,42 @@ def settleBatch(entryCount: uint256):
     position: uint256 = HEAD_BYTES
 
     for _i: uint256 in range(entryCount, bound=MAX_ENTRIES):
+        if position == end:
+            break  # contracts' signatures were among the entries
         packed: Bytes[ENTRY_BYTES] = slice(msg.data, position, ENTRY_BYTES)
         entry: order_hash.Entry = abi_decode(packed, order_hash.Entry, unwrap_tuple=False)
         position = unsafe_add(position, ENTRY_BYTES)  # below HEAD_BYTES + ENTRY_BYTES * MAX_ENTRIES
         role: uint256 = entry.who >> ROLE_SHIFT
+        kind: uint256 = OWN_KEY
 
         if role > TAKER:
-            assert entry.who == MARKET_ENTRY and entry.vs == 0, "S:ENTRY"
-            self._flush_all(maker, taker, market)
-            maker = empty(Cursor)
-            taker = empty(Cursor)
-            market = self._load_market(convert(entry.terms, bytes32), entry.r)
-            continue
+            if role == MARKET:
+                assert entry.who == MARKET_ENTRY and entry.vs == 0, "S:ENTRY"
+                self._flush_all(maker, taker, market)
+                maker = empty(Cursor)
+                taker = empty(Cursor)
+                market = self._load_market(convert(entry.terms, bytes32), entry.r)
+                continue
+            kind = role >> KIND_SHIFT
+            role &= MASK_8
+            assert role <= TAKER and kind <= CONTRACT, "S:ENTRY"
 
         account: uint256 = entry.who & MASK_160
-        digest: bytes32 = order_hash._authenticated(entry, market.hash, domain)
+        digest: bytes32 = order_hash._digest(entry, role == MAKER, market.hash, domain)
+        session: uint256 = 0
+        allowance: uint256 = max_value(uint256)
+        refused: bool = False
+        if kind == OWN_KEY:
+            assert signatures._signer(digest, entry.r, entry.vs) == account, "S:SIG"
+        elif kind == SESSION_KEY:
+            session = signatures._signer(digest, entry.r, entry.vs)
+            live: bool = False
+            live, allowance = sessions._live(account, session, market.event_bits >> FILL_MARKET_SHIFT)
+            refused = not live
+        else:
+            refused = not self._wallet_accepts(account, digest, entry, position, end)
+            position += (entry.r + ENTRY_BYTES - 1) // ENTRY_BYTES * ENTRY_BYTES
+
         if role == MAKER:
             if maker.moved:
                 self._flush(maker, market.base_key)
@@ -291,7 +314,11 @@ def settleBatch(entryCount: uint256):
                 if taker.moved:
                     self._flush(taker, market.base_key)
                 taker = empty(Cursor)
-            maker = self._load_order(digest, entry.who, entry.terms, market.base_key)
+            maker = self._load_order(digest, entry.who, entry.terms, market.base_key, market.maker_bps)
+            maker.session = session
+            maker.allowance = allowance
+            if refused and maker.stop == 0:
+                maker.stop = MAKER_SIGNATURE
         else:
             if taker.moved:
                 self._flush(taker, market.base_key)
@@ -299,15 +326,18 @@ def settleBatch(entryCount: uint256):
                 if maker.moved:
                     self._flush(maker, market.base_key)
                 maker = empty(Cursor)
-            taker = self._load_order(digest, entry.who, entry.terms, market.base_key)
+            taker = self._load_order(digest, entry.who, entry.terms, market.base_key, market.taker_bps)
+            taker.session = session
+            taker.allowance = allowance
+            if refused and taker.stop == 0:
+                taker.stop = MAKER_SIGNATURE
 
         quantity: uint256 = entry.who >> FILL_SHIFT & MASK_40
         if quantity == 0:
             continue
 
         # -------- what only a faulty relayer can cause: the batch reverts
-        assert maker.account != 0, "S:CURSOR"
-        assert taker.account != 0, "S:CURSOR"
+        assert maker.account != 0 and taker.account != 0, "S:CURSOR"
         assert quantity >= market.min_lots, "S:LOTS"
         assert (maker.terms ^ taker.terms) & SIDE_BIT != 0, "S:SIDE"
         price: uint256 = maker.terms >> PRICE_SHIFT & MASK_64
@@ -327,27 +357,30 @@ def settleBatch(entryCount: uint256):
         if maker.stop | taker.stop != 0:
             reason = self._stop_reason(maker.stop, taker.stop)
         else:
-            assert quantity <= maker.left, "S:OVERFILL"
-            assert quantity <= taker.left, "S:OVERFILL"
+            assert quantity <= maker.left and quantity <= taker.left, "S:OVERFILL"
 
-            # Below 2**136, 2**100 and 2**153: 40-bit lots, 64-bit ticks, 32-bit quote, lots of at most
-            # 10**18, 16-bit rates. No balance comes near 2**255.
+            # Below 2**136, 2**100 and 2**159: 40-bit lots, 64-bit ticks, 32-bit quote, lots of at most
+            # 10**18, 16-bit rates times 100. No balance comes near 2**255.
             notional: uint256 = unsafe_mul(unsafe_mul(quantity, price), market.quote)
             amount: uint256 = unsafe_mul(quantity, market.lot)
 
-            # The market's rate rounds up, the signed cap rounds down, and the cap wins.
-            maker_fee: uint256 = unsafe_div(unsafe_add(unsafe_mul(notional, market.maker_bps), BPS - 1), BPS)
+            # The rate rounds up, the signed cap rounds down, and the cap wins.
+            maker_fee: uint256 = unsafe_div(unsafe_add(unsafe_mul(notional, maker.rate), PPM - 1), PPM)
             fee_cap: uint256 = unsafe_div(unsafe_mul(notional, maker.terms & MASK_16), BPS)
             if fee_cap < maker_fee:
                 maker_fee = fee_cap
-            taker_fee: uint256 = unsafe_div(unsafe_add(unsafe_mul(notional, market.taker_bps), BPS - 1), BPS)
+            taker_fee: uint256 = unsafe_div(unsafe_add(unsafe_mul(notional, taker.rate), PPM - 1), PPM)
             fee_cap = unsafe_div(unsafe_mul(notional, taker.terms & MASK_16), BPS)
             if fee_cap < taker_fee:
                 taker_fee = fee_cap
 
             # Each subtraction follows its comparison; a fee is below the notional it is taken from, because
-            # rates are below 100 % (see openMarket). Cash is held to 112 bits when it is written.
-            if taker_buys:
+            # rates are below 100 % (see openMarket). Cash is held to 104 bits when it is written.
+            if notional > maker.allowance:
+                reason = MAKER_SESSION_LIMIT
+            elif notional > taker.allowance:
+                reason = TAKER_SESSION_LIMIT
+            elif taker_buys:
                 cost: uint256 = unsafe_add(notional, taker_fee)
                 if taker.cash < cost:
                     reason = BUYER_BALANCE
@@ -370,10 +403,18 @@ def settleBatch(entryCount: uint256):
                     taker.base = unsafe_sub(taker.base, amount)
                     maker.base += amount
 
+            locked: uint256 = 0
+            if reason == SELLER_BALANCE:
+                maker, taker, reason, locked = self._mint_shortage(
+                    maker, taker, market, taker_buys, quantity, amount, notional, maker_fee, taker_fee
+                )
+
             if reason == 0:
                 assert maker_fee | taker_fee <= MASK_64, "S:PACK"
                 maker.left = unsafe_sub(maker.left, quantity)  # checked above
                 taker.left = unsafe_sub(taker.left, quantity)
+                maker.allowance = unsafe_sub(maker.allowance, notional)  # checked above; without limits it means nothing
+                taker.allowance = unsafe_sub(taker.allowance, notional)
                 maker.moved = True
                 taker.moved = True
                 market.fees = unsafe_add(market.fees, unsafe_add(maker_fee, taker_fee))  # 64 bits each
@@ -390,6 +431,8 @@ def settleBatch(entryCount: uint256):
                         | maker_fee << MAKER_FEE_SHIFT
                     ),
                 )
+                if locked != 0:
+                    maker.cash, taker.cash = self._lock_proceeds(maker, taker, taker_buys, locked)
                 continue
 
         log FillSkipped(
@@ -416,210 +459,26 @@ def voidSequence(market: bytes32, count: uint256):
     """
     assert msg.sender == CORE, "S:CORE"
     assert count != 0 and count <= MAX_ENTRIES, "S:COUNT"
-    word: uint256 = self._listed(market)
+    word: uint256 = ledger._listed(market)
     first: uint256 = word >> packing.SEQUENCE_SHIFT & MASK_40
-    self.markets[market] = packing._with_progress(word, first + count, word & packing.MAX_FEES)
+    ledger.markets[market] = packing._with_progress(word, first + count, word & packing.MAX_FEES)
     log SequenceVoided(market=market, firstSequence=first, count=count)
 
 
-# ------------------------------------------------------------------ cancels
+# ------------------------------------------------------------------ heartbeat
 
 @external
-def cancelOrders(nonces: DynArray[uint64, MAX_CANCELS]):
+def beat():
     """
-    @notice Kills the caller's orders with these nonces, and every older order of the same lanes.
-    @dev A nonce of a past epoch is dead already and is passed over, so that it cannot kill a newer order of
-         its lane. Idempotent; nothing can revive a cancelled order.
-    @param nonces epoch 16 | lane 24 | seq 24 each, at most 64.
+    @notice Says that the relayer is there. Caller: CORE. When it has not been said for HEARTBEAT_TIMEOUT, anyone may
+            settle until it is said again.
     """
-    epoch: uint256 = self.accounts[convert(msg.sender, uint256)] >> packing.EPOCH_SHIFT & MASK_16
-    for packed: uint64 in nonces:
-        nonce: uint256 = convert(packed, uint256)
-        if nonce >> packing.NONCE_EPOCH_SHIFT >= epoch:
-            self._raise_lane(msg.sender, nonce >> packing.NONCE_LANE_SHIFT & MASK_24, nonce & MASK_24)
-
-
-@external
-def cancelAll():
-    """
-    @notice Kills every order the caller ever signed for the present epoch or an earlier one.
-    """
-    word: uint256 = self.accounts[convert(msg.sender, uint256)]
-    epoch: uint256 = (word >> packing.EPOCH_SHIFT & MASK_16) + 1
-    assert epoch <= packing.MAX_EPOCH, "S:EPOCH"
-    self.accounts[convert(msg.sender, uint256)] = packing._with_epoch(word, epoch)
-    log EpochRaised(account=msg.sender, epoch=epoch)
-
-
-# ------------------------------------------------------------------ fees
-
-@external
-def collectFees(market: bytes32):
-    """
-    @notice Moves the market's accrued fees into the fee recipient's cash. Caller: ADMIN.
-    @param market keccak256 of the symbol.
-    """
-    assert msg.sender == ADMIN, "S:ADMIN"
-    word: uint256 = self._listed(market)
-    amount: uint256 = word & packing.MAX_FEES
-    self.markets[market] = packing._with_progress(word, word >> packing.SEQUENCE_SHIFT & MASK_40, 0)
-    balance: uint256 = self._credit_cash(FEE_RECIPIENT, amount)
-    log FeesCollected(market=market, recipient=FEE_RECIPIENT, amount=amount, balance=balance)
-
-
-# ------------------------------------------------------------------ ledger, for the Vault
-
-@external
-def credit(account: address, asset: uint256, amount: uint256) -> uint256:
-    """
-    @notice Adds to a balance what the Vault has received. Caller: Vault, which emits the event.
-    @param account Owner of the balance.
-    @param asset Number of the asset; 0 is cash.
-    @param amount In the asset's units.
-    @return The balance after it.
-    """
-    assert msg.sender == VAULT, "S:VAULT"
-    if asset == CASH:
-        return self._credit_cash(account, amount)
-    key: uint256 = self._asset_key(account, asset)
-    balance: uint256 = self.assets[key] + amount
-    self.assets[key] = balance
-    return balance
-
-
-@external
-def debit(account: address, asset: uint256, amount: uint256) -> uint256:
-    """
-    @notice Takes from a balance what the Vault pays out or sets aside. Caller: Vault, which emits the event.
-    @param account Owner of the balance.
-    @param asset Number of the asset; 0 is cash.
-    @param amount In the asset's units, at most the balance.
-    @return The balance after it.
-    """
-    assert msg.sender == VAULT, "S:VAULT"
-    if asset == CASH:
-        word: uint256 = self.accounts[convert(account, uint256)]
-        cash: uint256 = word & MASK_112
-        assert amount <= cash, "S:FUNDS"
-        self.accounts[convert(account, uint256)] = packing._with_cash(word, cash - amount)
-        return cash - amount
-    key: uint256 = self._asset_key(account, asset)
-    balance: uint256 = self.assets[key]
-    assert amount <= balance, "S:FUNDS"
-    self.assets[key] = balance - amount
-    return balance - amount
-
-
-# ------------------------------------------------------------------ markets, for the registry
-
-@external
-def openMarket(market: bytes32, word: uint256):
-    """
-    @notice Stores a new market's terms, for ever. Caller: MarketRegistry, which emits the event.
-    @param market keccak256 of the symbol.
-    @param word Packed as in the packing module; PAUSED, with sequence and fees zero.
-    """
-    assert msg.sender == REGISTRY, "S:REGISTRY"
-    assert market != empty(bytes32) and self.markets[market] == 0, "S:OPEN"
-    assert word >> packing.STATUS_SHIFT == PAUSED, "S:TERMS"
-    assert word & (2**packing.QUOTE_SHIFT - 1) == 0, "S:TERMS"
-    assert word >> packing.QUOTE_SHIFT & MASK_32 != 0, "S:TERMS"
-    assert word >> packing.MIN_LOTS_SHIFT & MASK_24 != 0, "S:TERMS"
-    assert word >> packing.LOT_EXPONENT_SHIFT & MASK_8 <= MAX_LOT_EXPONENT, "S:TERMS"
-    assert word >> packing.BASE_ASSET_SHIFT & MASK_16 >= FIRST_SYNTH, "S:TERMS"
-    assert word >> packing.MARKET_INDEX_SHIFT & MASK_16 != 0, "S:TERMS"
-    fees: uint256 = (word >> packing.TAKER_FEE_SHIFT & MASK_16) + (word >> packing.MAKER_FEE_SHIFT & MASK_16)
-    assert fees <= MAX_TOTAL_FEE_BPS, "S:TERMS"
-    self.markets[market] = word
-
-
-@external
-def setMarketStatus(market: bytes32, status: uint256):
-    """
-    @notice Changes a market's status. Caller: MarketRegistry, which decides who may and emits the event.
-    @dev A market leaves only PAUSED and ACTIVE; the later states are terminal.
-    @param market keccak256 of the symbol.
-    @param status PAUSED 1, ACTIVE 2, DELISTED 3 or SETTLED 4.
-    """
-    assert msg.sender == REGISTRY, "S:REGISTRY"
-    word: uint256 = self._listed(market)
-    assert word >> packing.STATUS_SHIFT <= ACTIVE, "S:STATUS"
-    assert status >= PAUSED and status <= SETTLED, "S:STATUS"
-    self.markets[market] = packing._with_status(word, status)
+    assert msg.sender == CORE, "S:CORE"
+    self.lastBeat = block.timestamp
+    log Heartbeat(time=block.timestamp)
 
 
 # ------------------------------------------------------------------ views
-
-@external
-@view
-def balanceOf(account: address, asset: uint256) -> uint256:
-    """
-    @notice An account's balance of one asset inside the exchange.
-    @param account Owner of the balance.
-    @param asset Number of the asset; 0 is cash.
-    @return The balance, in the asset's units.
-    """
-    if asset == CASH:
-        return self.accounts[convert(account, uint256)] & MASK_112
-    return self.assets[self._asset_key(account, asset)]
-
-
-@external
-@view
-def laneOf(account: address, lane: uint256) -> (uint256, uint256):
-    """
-    @notice How far the orders of a lane have come.
-    @param account Owner of the lane.
-    @param lane Number of the lane, below 2**24.
-    @return The lowest seq that is alive, and the lots that orders with that seq have filled.
-    """
-    stored: uint256 = self._lane(account, lane)
-    return stored >> packing.SEQ_SHIFT, stored & packing.MAX_FILLED
-
-
-@external
-@view
-def epochOf(account: address) -> uint256:
-    """
-    @notice The account's epoch; orders of any other epoch are dead.
-    @param account Whose.
-    @return The epoch, from 0.
-    """
-    return self.accounts[convert(account, uint256)] >> packing.EPOCH_SHIFT & MASK_16
-
-
-@external
-@view
-def marketWord(market: bytes32) -> uint256:
-    """
-    @notice A market's terms, status, sequence and fees.
-    @param market keccak256 of the symbol.
-    @return The packed word as stored, see the packing module; zero when it is not listed.
-    """
-    return self.markets[market]
-
-
-@external
-@view
-def sequenceOf(market: bytes32) -> uint256:
-    """
-    @notice The number that the market's next fill will have.
-    @param market keccak256 of the symbol.
-    @return The number, from 0.
-    """
-    return self.markets[market] >> packing.SEQUENCE_SHIFT & MASK_40
-
-
-@external
-@view
-def accruedFees(market: bytes32) -> uint256:
-    """
-    @notice Fees of the market not yet collected.
-    @param market keccak256 of the symbol.
-    @return In 1e-6 USDC.
-    """
-    return self.markets[market] & packing.MAX_FEES
-
 
 @external
 @view
@@ -636,7 +495,7 @@ def DOMAIN_SEPARATOR() -> bytes32:
 @internal
 @view
 def _load_market(market: bytes32, first_sequence: uint256) -> Market:
-    word: uint256 = self.markets[market]
+    word: uint256 = ledger.markets[market]
     assert word >> packing.STATUS_SHIFT == ACTIVE, "S:MARKET"
     sequence: uint256 = word >> packing.SEQUENCE_SHIFT & MASK_40
     assert first_sequence == sequence, "S:SEQ"
@@ -650,31 +509,33 @@ def _load_market(market: bytes32, first_sequence: uint256) -> Market:
         min_lots=word >> packing.MIN_LOTS_SHIFT & MASK_24,
         maker_bps=word >> packing.MAKER_FEE_SHIFT & MASK_16,
         taker_bps=word >> packing.TAKER_FEE_SHIFT & MASK_16,
-        base_key=(word >> packing.BASE_ASSET_SHIFT & MASK_16) << ASSET_SHIFT,
+        asset=word >> packing.BASE_ASSET_SHIFT & MASK_16,
+        base_key=(word >> packing.BASE_ASSET_SHIFT & MASK_16) << ledger.ASSET_SHIFT,
         event_bits=(word >> packing.MARKET_INDEX_SHIFT & MASK_16) << FILL_MARKET_SHIFT,
     )
 
 
 @internal
 @view
-def _load_order(digest: bytes32, who: uint256, terms: uint256, base_key: uint256) -> Cursor:
+def _load_order(digest: bytes32, who: uint256, terms: uint256, base_key: uint256, fee_bps: uint256) -> Cursor:
     """
-    @dev An authenticated order with its owner's balances and its progress. It is alive if its epoch is the
+    @dev An order with its owner's balances and its progress. It is alive if its epoch is the
          account's and its seq is the lane's (fills add up) or newer (it starts at zero). The last seq is
          never alive: it is what cancelling the one before leaves behind.
     """
     account: uint256 = who & MASK_160
-    word: uint256 = self.accounts[account]
+    word: uint256 = ledger.accounts[account]
     lanes: uint256 = 0
     stored: uint256 = 0
     if terms & LANE_OUTSIDE_ACCOUNT == 0:
         stored = word >> unsafe_add(packing.FIRST_LANE_SHIFT, terms >> LANE_OFFSET_SHIFT & packing.LANE_BITS) & MASK_64
     else:
         lane: uint256 = terms >> LANE_SHIFT & MASK_24
-        lanes = self.lanes[self._lane_key(account, lane)]
+        lanes = ledger.lanes[ledger._lane_key(account, lane)]
         stored = lanes >> packing._slot_lane_offset(lane) & MASK_64
 
     left: uint256 = terms >> QUANTITY_SHIFT & MASK_40
+    assert left <= packing.MAX_FILLED, "S:PACK"
     stop: uint256 = 0
     if who >> EXPIRY_SHIFT & MASK_40 <= block.timestamp:
         stop = MAKER_EXPIRED
@@ -687,22 +548,156 @@ def _load_order(digest: bytes32, who: uint256, terms: uint256, base_key: uint256
             left = 0  # filled beyond its quantity: an amendment of this order was larger
     elif seq < stored >> packing.SEQ_SHIFT:
         stop = MAKER_CANCELLED
-    if (terms >> EPOCH_SHIFT ^ word >> packing.EPOCH_SHIFT) & MASK_16 != 0:
-        stop = MAKER_CANCELLED
+    announced: uint256 = 0
+    if stored & packing.CANCEL_ANNOUNCED != 0:
+        is_meant: bool = False
+        is_dead: bool = False
+        is_meant, is_dead = cancels._is_dead(account, terms >> LANE_SHIFT & MASK_24, seq)
+        if is_meant:
+            announced = packing.CANCEL_ANNOUNCED
+        if is_dead:
+            stop = MAKER_CANCELLED
+    epoch: uint256 = word >> packing.EPOCH_SHIFT & MASK_16
+    if terms >> EPOCH_SHIFT & MASK_16 != epoch:
+        if cancels._is_past(account, terms >> EPOCH_SHIFT & MASK_16, epoch):
+            stop = MAKER_CANCELLED
     if seq == packing.MAX_SEQ:
         stop = MAKER_CANCELLED
+    # tiers are at most 4
+    discount: uint256 = unsafe_mul(TIER_PERCENT, word >> packing.TIER_SHIFT & MASK_8)
     return Cursor(
         account=account,
         digest=digest,
         terms=terms,
         stop=stop,
         left=left,
-        cash=word & MASK_112,
-        base=self.assets[base_key | account],
+        rate=unsafe_mul(fee_bps, unsafe_sub(PERCENT, discount)),
+        session=0,
+        allowance=0,
+        cash=word & packing.MAX_CASH,
+        base=ledger.assets[base_key | account],
         word=word,
         lanes=lanes,
+        announced=announced,
         moved=False,
     )
+
+
+@internal
+@view
+def _wallet_accepts(
+    account: uint256, digest: bytes32, entry: order_hash.Entry, position: uint256, end: uint256
+) -> bool:
+    """
+    @dev Whether the contract at `account` accepts the signature that follows its entry in calldata.
+    """
+    assert entry.vs == 0 and entry.r <= signatures.MAX_SIGNATURE, "S:ENTRY"
+    blocks: uint256 = (entry.r + ENTRY_BYTES - 1) // ENTRY_BYTES
+    assert ENTRY_BYTES * blocks <= end - position, "S:LENGTH"
+    # Bytes of a length that is not known in advance come out of calldata word by word.
+    words: DynArray[bytes32, signatures.MAX_SIGNATURE_WORDS] = []
+    for i: uint256 in range((entry.r + WORD_BYTES - 1) // WORD_BYTES, bound=signatures.MAX_SIGNATURE_WORDS):
+        words.append(convert(slice(msg.data, position + WORD_BYTES * i, WORD_BYTES), bytes32))
+    encoded: Bytes[signatures.MAX_ENCODED] = abi_encode(words)
+    signature: Bytes[signatures.MAX_ENCODED] = slice(encoded, signatures.ENCODED_HEAD, entry.r)
+    return signatures._accepted_by(convert(account, address), digest, signature)
+
+
+@internal
+def _mint_shortage(
+    maker: Cursor,
+    taker: Cursor,
+    market: Market,
+    taker_buys: bool,
+    quantity: uint256,
+    amount: uint256,
+    notional: uint256,
+    maker_fee: uint256,
+    taker_fee: uint256,
+) -> (Cursor, Cursor, uint256, uint256):
+    """
+    @dev A fill whose seller has too little of the base: mints the rest, if the seller's order allows it, and moves
+         the fill's cash and base. The sale's proceeds for the minted part become collateral, and at most the signed
+         bound of the seller's own cash. Returns the cursors, why it did not happen, and the collateral that
+         `_lock_proceeds` has to take.
+    """
+    buyer: Cursor = taker
+    seller: Cursor = maker
+    buyer_fee: uint256 = taker_fee
+    seller_fee: uint256 = maker_fee
+    if not taker_buys:
+        buyer = maker
+        seller = taker
+        buyer_fee = maker_fee
+        seller_fee = taker_fee
+    bound: uint256 = seller.terms >> order_hash.MAX_COLLATERAL_SHIFT
+    if bound == 0 or seller.terms & REDUCE_ONLY_BIT != 0:
+        return maker, taker, SELLER_BALANCE, 0
+
+    shortage: uint256 = amount - seller.base
+    proceeds: uint256 = notional - seller_fee
+    # Rounded down: the bound for this fill is its share of the order's; the rest of the proceeds stays cash.
+    own: uint256 = bound * quantity // (seller.terms >> QUANTITY_SHIFT & MASK_40)
+    proceeds_of_minted: uint256 = proceeds * shortage // amount
+    most: uint256 = min(proceeds_of_minted + own, seller.cash + proceeds)
+
+    self._store_base(seller, market.base_key)
+    assert msg.gas >= MINT_GAS, "S:GAS"
+    minted: bool = False
+    answer: Bytes[WORD_BYTES] = b""
+    minted, answer = raw_call(
+        SYNTH_ENGINE,
+        abi_encode(
+            convert(seller.account, address),
+            market.asset,
+            shortage,
+            proceeds_of_minted,
+            most,
+            method_id=method_id("mintForFill(address,uint256,uint256,uint256,uint256)"),
+        ),
+        max_outsize=WORD_BYTES,
+        revert_on_failure=False,
+    )
+    if not minted:
+        return maker, taker, MINT_REFUSED, 0
+
+    # The Vault has credited the synths in storage; the seller delivers all of it.
+    seller.base = 0
+    seller.cash = seller.cash + proceeds
+    buyer.cash = buyer.cash - (notional + buyer_fee)  # the caller has compared them
+    buyer.base = buyer.base + amount
+    locked: uint256 = convert(answer, uint256)
+    if taker_buys:
+        return seller, buyer, 0, locked
+    return buyer, seller, 0, locked
+
+
+@internal
+def _lock_proceeds(maker: Cursor, taker: Cursor, taker_buys: bool, locked: uint256) -> (uint256, uint256):
+    """
+    @dev Takes what the SynthEngine has booked as collateral out of the seller's cash. Returns both orders' cash.
+    """
+    maker_cash: uint256 = maker.cash
+    taker_cash: uint256 = taker.cash
+    seller: uint256 = taker.account
+    cash: uint256 = 0
+    if taker_buys:
+        seller = maker.account
+        maker_cash -= locked  # the SynthEngine was told not to book more than there is
+        cash = maker_cash
+    else:
+        taker_cash -= locked
+        cash = taker_cash
+    extcall IVault(ledger.VAULT).lockProceeds(convert(seller, address), locked, cash)
+    return maker_cash, taker_cash
+
+
+@internal
+def _store_base(cursor: Cursor, base_key: uint256):
+    """
+    @dev Brings the base balance in storage level with a cursor's, before somebody else adds to it.
+    """
+    ledger.assets[base_key | cursor.account] = cursor.base
 
 
 @internal
@@ -711,18 +706,22 @@ def _flush(cursor: Cursor, base_key: uint256):
     @dev Writes each slot of the account of a cursor that a fill moved, once.
     """
     # `left` began at most at the quantity, and only fell
-    progress: uint256 = (cursor.terms >> SEQ_SHIFT & MASK_24) << packing.SEQ_SHIFT | unsafe_sub(
-        cursor.terms >> QUANTITY_SHIFT & MASK_40, cursor.left
+    progress: uint256 = (
+        (cursor.terms >> SEQ_SHIFT & MASK_24) << packing.SEQ_SHIFT
+        | cursor.announced
+        | unsafe_sub(cursor.terms >> QUANTITY_SHIFT & MASK_40, cursor.left)
     )
     if cursor.terms & LANE_OUTSIDE_ACCOUNT == 0:
-        self.accounts[cursor.account] = packing._with_cash_and_lane(
+        ledger.accounts[cursor.account] = packing._with_cash_and_lane(
             cursor.word, cursor.cash, cursor.terms >> LANE_SHIFT, progress
         )
     else:
         lane: uint256 = cursor.terms >> LANE_SHIFT & MASK_24
-        self.lanes[self._lane_key(cursor.account, lane)] = packing._with_slot_lane(cursor.lanes, lane, progress)
-        self.accounts[cursor.account] = packing._with_cash(cursor.word, cursor.cash)
-    self.assets[base_key | cursor.account] = cursor.base
+        ledger.lanes[ledger._lane_key(cursor.account, lane)] = packing._with_slot_lane(cursor.lanes, lane, progress)
+        ledger.accounts[cursor.account] = packing._with_cash(cursor.word, cursor.cash)
+    ledger.assets[base_key | cursor.account] = cursor.base
+    if cursor.session != 0:
+        sessions._use(cursor.account, cursor.session, cursor.allowance)
 
 
 @internal
@@ -735,7 +734,7 @@ def _flush_all(maker: Cursor, taker: Cursor, market: Market):
     if taker.moved:
         self._flush(taker, market.base_key)
     if market.hash != empty(bytes32):
-        self.markets[market.hash] = packing._with_progress(market.word, market.sequence, market.fees)
+        ledger.markets[market.hash] = packing._with_progress(market.word, market.sequence, market.fees)
 
 
 @internal
@@ -747,62 +746,3 @@ def _stop_reason(maker_stop: uint256, taker_stop: uint256) -> uint256:
     if taker_stop == 0 or (maker_stop != 0 and maker_stop <= taker_stop):
         return maker_stop
     return taker_stop + TAKER_STOP
-
-
-# ------------------------------------------------------------------ internal: ledger
-
-@internal
-@view
-def _listed(market: bytes32) -> uint256:
-    word: uint256 = self.markets[market]
-    assert word != 0, "S:MARKET"
-    return word
-
-
-@internal
-def _credit_cash(account: address, amount: uint256) -> uint256:
-    word: uint256 = self.accounts[convert(account, uint256)]
-    assert amount <= packing.MAX_CASH, "S:PACK"
-    cash: uint256 = (word & MASK_112) + amount
-    self.accounts[convert(account, uint256)] = packing._with_cash(word, cash)
-    return cash
-
-
-@internal
-def _raise_lane(account: address, lane: uint256, seq: uint256):
-    """
-    @dev Orders of the lane up to and including `seq` are dead from here on.
-    """
-    next_seq: uint256 = min(seq + 1, packing.MAX_SEQ)
-    if next_seq <= self._lane(account, lane) >> packing.SEQ_SHIFT:
-        return
-    progress: uint256 = next_seq << packing.SEQ_SHIFT  # nothing filled
-    if lane < packing.LANES_IN_ACCOUNT:
-        word: uint256 = self.accounts[convert(account, uint256)]
-        self.accounts[convert(account, uint256)] = packing._with_cash_and_lane(word, word & MASK_112, lane, progress)
-    else:
-        key: uint256 = self._lane_key(convert(account, uint256), lane)
-        self.lanes[key] = packing._with_slot_lane(self.lanes[key], lane, progress)
-    log NonceRaised(account=account, lane=lane, seq=next_seq)
-
-
-@internal
-@view
-def _lane(account: address, lane: uint256) -> uint256:
-    assert lane <= packing.MAX_LANE, "S:LANE"
-    if lane < packing.LANES_IN_ACCOUNT:
-        return self.accounts[convert(account, uint256)] >> packing._account_lane_offset(lane) & MASK_64
-    return self.lanes[self._lane_key(convert(account, uint256), lane)] >> packing._slot_lane_offset(lane) & MASK_64
-
-
-@internal
-@pure
-def _lane_key(account: uint256, lane: uint256) -> uint256:
-    return lane // packing.LANES_PER_SLOT << ASSET_SHIFT | account
-
-
-@internal
-@pure
-def _asset_key(account: address, asset: uint256) -> uint256:
-    assert asset <= MAX_ASSET, "S:ASSET"  # a larger number would lose its top bits and name another slot
-    return asset << ASSET_SHIFT | convert(account, uint256)

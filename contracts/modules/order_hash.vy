@@ -1,22 +1,22 @@
 # pragma version 0.4.3
 """
-@title Order hashing and signature recovery
+@title Order hashing
 @license MIT
-@notice What a trader signs: the EIP-712 domain, the `Order` struct, and who signed a digest.
+@notice What a trader signs: the EIP-712 domain and the `Order` struct.
 @dev Owns:     the typehashes, the words that enter the struct hash, the meaning of the flag bits.
      Promises: the same bytes as `cxdex/eip712.py`. The account is part of the struct, so that two traders
                can never produce one digest. Only `abi_encode`, never packed encoding, of the struct.
-     Never:    reads or writes storage.
-     Errors:   S:SIG, S:FLAGS, S:MAKER, S:TAKER; Settlement says what each means.
+     Never:    reads or writes storage, looks at a signature (see `signatures`).
+     Errors:   S:FLAGS, S:MAKER, S:TAKER; Settlement says what each means.
 
-     terms = maxFeeBps 16 | limitPrice 64 | quantity 40 | nonce 64 | flags 72          (lowest bits first)
+     terms = maxFeeBps 16 | limitPrice 64 | quantity 40 | nonce 64 | flags 8 | maxCollateral 64  (lowest bits first)
      flags = isBuy 1 | isMarket 1 | timeInForce 3 | selfTrade 2 | reduceOnly 1
 """
 
 struct Entry:
     who: uint256  # account 160 | expiry 40 | fill 40 | role 8 | signature kind 8
     terms: uint256
-    r: uint256  # EIP-2098 compact signature
+    r: uint256  # EIP-2098 compact signature; for a contract's signature its length
     vs: uint256
 
 
@@ -52,25 +52,21 @@ IS_MARKET: constant(uint256) = 2
 TIME_IN_FORCE_SHIFT: constant(uint256) = 2
 TIME_IN_FORCE_MASK: constant(uint256) = 7
 SELF_TRADE_SHIFT: constant(uint256) = 5
-REDUCE_ONLY: constant(uint256) = 128
+SELF_TRADE_MASK: constant(uint256) = 3
+REDUCE_ONLY: constant(uint256) = 128  # the highest flag
+BUY_TO_REDUCE: constant(uint256) = REDUCE_ONLY | IS_BUY
+MAX_COLLATERAL_SHIFT: constant(uint256) = 192
 
 # Numbers of the time-in-force words.
 TIF_IOC: constant(uint256) = 1
 TIF_FOK: constant(uint256) = 2
 TIF_POST_ONLY: constant(uint256) = 3
 
-# An entry's role and signature kind together; the only kind is 0, ECDSA.
-ROLE_SHIFT: constant(uint256) = 240
-MAKER: constant(uint256) = 0
-
-# Half of the order of secp256k1: a larger s is the malleable twin of a signature (EIP-2).
-MAX_LOW_S: constant(uint256) = 57896044618658097711785492504343953926418782139537452191302581570759080747168
-
+MASK_8: constant(uint256) = 2**8 - 1
 MASK_16: constant(uint256) = 2**16 - 1
 MASK_40: constant(uint256) = 2**40 - 1
 MASK_64: constant(uint256) = 2**64 - 1
 MASK_160: constant(uint256) = 2**160 - 1
-MASK_255: constant(uint256) = 2**255 - 1
 
 
 @internal
@@ -85,22 +81,22 @@ def _domain_separator() -> bytes32:
 
 @internal
 @pure
-def _authenticated(entry: Entry, market: bytes32, domain: bytes32) -> bytes32:
+def _digest(entry: Entry, is_maker: bool, market: bytes32, domain: bytes32) -> bytes32:
     """
-    @dev The digest of the order in an entry. Reverts unless its account signed it (EIP-2098, low s), and on
-         flags that do not fit its role, see `_words`.
+    @dev The digest of the order in an entry: what its account signed, and the order's id. Reverts on flags that do
+         not fit its role, see `_words`.
     """
     order_type: bytes32 = LIMIT
     time_in_force: bytes32 = GTC
     self_trade: bytes32 = CANCEL_TAKER
-    flags: uint256 = entry.terms >> FLAGS_SHIFT
+    flags: uint256 = entry.terms >> FLAGS_SHIFT & MASK_8
     if flags > IS_BUY:  # anything but LIMIT, GTC, CANCEL_TAKER
-        order_type, time_in_force, self_trade = self._words(flags, entry.who >> ROLE_SHIFT == MAKER)
+        order_type, time_in_force, self_trade = self._words(flags, is_maker)
     side: bytes32 = SELL
     if flags & IS_BUY != 0:
         side = BUY
 
-    digest: bytes32 = keccak256(
+    return keccak256(
         concat(
             DIGEST_PREFIX,
             domain,
@@ -115,21 +111,15 @@ def _authenticated(entry: Entry, market: bytes32, domain: bytes32) -> bytes32:
                     entry.terms >> 80 & MASK_40,  # quantity
                     entry.terms >> 16 & MASK_64,  # limitPrice
                     entry.terms & MASK_16,  # maxFeeBps
-                    empty(uint256),  # maxCollateral: minting within a fill is not offered
+                    entry.terms >> MAX_COLLATERAL_SHIFT,
                     self_trade,
-                    False,  # reduceOnly
+                    flags // REDUCE_ONLY,  # as a bool is encoded: 0 or 1
                     entry.who >> 160 & MASK_40,  # expiry
                     entry.terms >> 120 & MASK_64,  # nonce
                 )
             ),
         )
     )
-    s: uint256 = entry.vs & MASK_255
-    assert s <= MAX_LOW_S, "S:SIG"
-    signer: uint256 = convert(ecrecover(digest, unsafe_add(27, entry.vs >> 255), entry.r, s), uint256)
-    assert signer != 0, "S:SIG"  # what ecrecover gives when no key can have signed
-    assert signer == entry.who & MASK_160, "S:SIG"
-    return digest
 
 
 @internal
@@ -138,7 +128,8 @@ def _words(flags: uint256, is_maker: bool) -> (bytes32, bytes32, bytes32):
     """
     @dev Hashes of the order's type, time in force and self-trade words.
     """
-    assert flags < REDUCE_ONLY, "S:FLAGS"  # also refuses every bit above reduceOnly
+    # On spot a buyer has nothing to reduce.
+    assert flags & BUY_TO_REDUCE != BUY_TO_REDUCE, "S:FLAGS"
     tif: uint256 = flags >> TIME_IN_FORCE_SHIFT & TIME_IN_FORCE_MASK
     assert tif <= TIF_POST_ONLY, "S:FLAGS"
     never_rests: bool = tif == TIF_IOC or tif == TIF_FOK
@@ -161,7 +152,7 @@ def _words(flags: uint256, is_maker: bool) -> (bytes32, bytes32, bytes32):
         time_in_force = POST_ONLY
 
     self_trade: bytes32 = CANCEL_TAKER
-    choice: uint256 = flags >> SELF_TRADE_SHIFT  # two bits are left: reduceOnly is zero
+    choice: uint256 = flags >> SELF_TRADE_SHIFT & SELF_TRADE_MASK
     if choice == 1:
         self_trade = CANCEL_MAKER
     elif choice == 2:

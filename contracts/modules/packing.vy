@@ -8,9 +8,9 @@
      Never:    reads or writes storage.
      Error:    S:PACK.
 
-     account = cash 112 | epoch 16 | lane0 64 | lane1 64                         cash in 1e-6 USDC
+     account = cash 104 | tier 8 | epoch 16 | lane0 64 | lane1 64                cash in 1e-6 USDC
      lanes   = lane 64 | lane 64 | lane 64 | lane 64                             lane number // 4 is the slot
-     lane    = filled 40 | seq 24                                                filled in lots
+     lane    = filled 39 | cancel announced 1 | seq 24                           filled in lots
      market  = accruedFees 80 | sequence 40 | quotePerLotTick 32 | minLots 24 | lotExponent 8 | baseAsset 16
              | marketIndex 16 | takerFeeBps 16 | makerFeeBps 16 | status 8
      nonce   = seq 24 | lane 24 | epoch 16
@@ -23,28 +23,31 @@ MASK_32: constant(uint256) = 2**32 - 1
 MASK_40: constant(uint256) = 2**40 - 1
 MASK_64: constant(uint256) = 2**64 - 1
 MASK_80: constant(uint256) = 2**80 - 1
-MASK_112: constant(uint256) = 2**112 - 1
+MASK_104: constant(uint256) = 2**104 - 1
 
-MAX_CASH: constant(uint256) = MASK_112
+MAX_CASH: constant(uint256) = MASK_104
+MAX_TIER: constant(uint256) = MASK_8
 MAX_EPOCH: constant(uint256) = MASK_16
 MAX_LANE: constant(uint256) = MASK_24
 MAX_SEQ: constant(uint256) = MASK_24
-MAX_FILLED: constant(uint256) = MASK_40
+MAX_FILLED: constant(uint256) = 2**39 - 1
 MAX_FEES: constant(uint256) = MASK_80
 MAX_SEQUENCE: constant(uint256) = MASK_40
 
 # account word
+TIER_SHIFT: constant(uint256) = 104
 EPOCH_SHIFT: constant(uint256) = 112
 FIRST_LANE_SHIFT: constant(uint256) = 128
 SECOND_LANE_SHIFT: constant(uint256) = 192
-KEEPS_EPOCH_AND_LANE_1: constant(uint256) = MASK_16 << 112 | MASK_64 << 192
-KEEPS_EPOCH_AND_LANE_0: constant(uint256) = MASK_16 << 112 | MASK_64 << 128
+KEEPS_ALL_BUT_CASH_AND_LANE_0: constant(uint256) = MASK_24 << 104 | MASK_64 << 192  # tier, epoch, lane 1
+KEEPS_ALL_BUT_CASH_AND_LANE_1: constant(uint256) = MASK_24 << 104 | MASK_64 << 128  # tier, epoch, lane 0
 LANE_BITS: constant(uint256) = 64
 LANE_BITS_LOG2: constant(uint256) = 6
 LANES_IN_ACCOUNT: constant(uint256) = 2
 LANES_PER_SLOT: constant(uint256) = 4
 
 # lane
+CANCEL_ANNOUNCED: constant(uint256) = 1 << 39  # the lane's cancel record says from when and up to which seq
 SEQ_SHIFT: constant(uint256) = 40
 
 # nonce
@@ -67,7 +70,14 @@ STATUS_SHIFT: constant(uint256) = 248
 @pure
 def _with_cash(account: uint256, cash: uint256) -> uint256:
     assert cash <= MAX_CASH, "S:PACK"
-    return account >> EPOCH_SHIFT << EPOCH_SHIFT | cash
+    return account >> TIER_SHIFT << TIER_SHIFT | cash
+
+
+@internal
+@pure
+def _with_tier(account: uint256, tier: uint256) -> uint256:
+    assert tier <= MAX_TIER, "S:PACK"
+    return account & ~(MASK_8 << TIER_SHIFT) | tier << TIER_SHIFT
 
 
 @internal
@@ -101,10 +111,10 @@ def _with_cash_and_lane(account: uint256, cash: uint256, lane: uint256, progress
     """
     @dev The account word with another cash balance and another lane 0 or 1 (the lowest bit of `lane`).
     """
-    assert cash >> EPOCH_SHIFT | progress >> LANE_BITS == 0, "S:PACK"
+    assert cash >> TIER_SHIFT | progress >> LANE_BITS == 0, "S:PACK"
     if lane & 1 == 0:
-        return account & KEEPS_EPOCH_AND_LANE_1 | progress << FIRST_LANE_SHIFT | cash
-    return account & KEEPS_EPOCH_AND_LANE_0 | progress << SECOND_LANE_SHIFT | cash
+        return account & KEEPS_ALL_BUT_CASH_AND_LANE_0 | progress << FIRST_LANE_SHIFT | cash
+    return account & KEEPS_ALL_BUT_CASH_AND_LANE_1 | progress << SECOND_LANE_SHIFT | cash
 
 
 @internal
