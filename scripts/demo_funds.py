@@ -54,4 +54,7 @@ def fund(contracts: Mapping[str, Contract], keys: Mapping[str, str], prices: Map
             value = MINTS.get(name, 0)
             if value:
                 amount_minted = value * 10**6 // price * 10**12  # whole millionths of a synth
-                engine.send(key, "mint", asset, amount_minted, value * COLLATERAL_PERCENT // 100)
+                collateral = value * COLLATERAL_PERCENT // 100
+                usdc.send(key, "mint", address_of(key), collateral)
+                usdc.send(key, "approve", vault.address, collateral)
+                engine.send(key, "mint", asset, amount_minted, collateral)

@@ -109,9 +109,8 @@ def existing(chain: Chain, path: Path) -> Deployment | None:
 
 
 def role_addresses(keys: Mapping[str, str]) -> dict[str, bytes]:
-    """Who holds what. Fees go to ADMIN's account until there is a better place."""
-    roles = {name: address_of(keys[name]) for name in ("admin", "guardian", "core", "gateway", "reporter")}
-    return {**roles, "fee recipient": roles["admin"]}
+    """Who holds what."""
+    return {name: address_of(keys[name]) for name in ("admin", "guardian", "core", "gateway", "reporter", "cosigner")}
 
 
 def create_contracts(
@@ -150,9 +149,12 @@ def constructors(
             at["Settlement"],
             at["SynthFactory"],
             at["SynthEngine"],
+            roles["admin"],
+            roles["guardian"],
+            roles["cosigner"],
             options.withdrawal_delay,
         ),
-        "Settlement": (roles["core"], roles["admin"], at["Vault"], at["MarketRegistry"], roles["fee recipient"]),
+        "Settlement": (roles["core"], at["Vault"], at["MarketRegistry"], at["SynthEngine"]),
         "MarketRegistry": (at["Settlement"], at["Vault"], *four),
         "SynthFactory": (at["Vault"], at["Blueprint"], synth_hash, *four),
         "SynthEngine": (at["Vault"], at["Oracle"]),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cxdex.problem import Problem
 
-DEPLOY_ROLES = ("deployer", "core", "gateway", "admin", "guardian", "reporter")
+DEPLOY_ROLES = ("deployer", "core", "gateway", "admin", "guardian", "reporter", "cosigner")
 
 
 def load_keys(folder: Path, names: Iterable[str] = DEPLOY_ROLES) -> dict[str, str]:

@@ -107,6 +107,33 @@ def transferFrom(owner: address, to: address, amount: uint256) -> bool:
     return self._move(owner, to, amount)
 
 
+@external
+def receiveWithAuthorization(
+    owner: address,
+    to: address,
+    amount: uint256,
+    validAfter: uint256,
+    validBefore: uint256,
+    nonce: bytes32,
+    v: uint8,
+    r: bytes32,
+    s: bytes32,
+):
+    """
+    @notice EIP-3009 without the check of the signature.
+    @param owner Who sends.
+    @param to Who receives.
+    @param amount How much is sent.
+    @param validAfter Not looked at.
+    @param validBefore Not looked at.
+    @param nonce Not looked at.
+    @param v Not looked at.
+    @param r Not looked at.
+    @param s Not looked at.
+    """
+    moved: bool = self._move(owner, to, amount)
+
+
 @internal
 def _move(owner: address, to: address, amount: uint256) -> bool:
     assert not self.blocked[owner] and not self.blocked[to], "blocked"

@@ -14,7 +14,9 @@ from pathlib import Path
 from eth_account import Account
 
 MNEMONIC = "test test test test test test test test test test test junk"
-ROLES = ("deployer", "core", "gateway", "admin", "guardian", "reporter", "alice", "bob", "carol", "maker", "taker")
+ROLES = (
+    "deployer", "core", "gateway", "admin", "guardian", "reporter", "alice", "bob", "carol", "maker", "taker", "cosigner",
+)  # fmt: skip
 PEOPLE = ("alice", "bob", "carol")
 CHAIN_ID = 31337
 USUAL_NODE_PORT = 8545

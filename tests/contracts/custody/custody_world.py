@@ -9,8 +9,13 @@ from eth_abi.abi import decode
 from eth_account import Account
 
 from cxdex.abi import load_abi
+from cxdex.batch import MatchedFill, encode_settle_batch
 from cxdex.deployment import CONTRACTS
+from cxdex.eip712 import Domain, market_hash, order_digest
 from cxdex.keccak import keccak
+from cxdex.nonce import pack_nonce
+from cxdex.order import Order, OrderType, Side, SignedOrder, TimeInForce
+from cxdex.signature import sign_digest
 from scripts.artifacts import Artifact, load_artifacts
 from scripts.chain import Contract, address_of, create_address
 from scripts.exchange import SYNTHS, Options, blueprint_code, constructors, creation_code, role_addresses
@@ -20,6 +25,8 @@ USDC, CXPT, SBTC, SETH = 0, 1, 2, 3
 ONE_USDC = 10**6
 ONE_SYNTH = 10**18
 DELAY = 3600
+MAX_FEE_BPS = 50  # what every order here signs
+FOR_EVER = 2**40 - 1
 STALENESS = 300
 PRICES = {SBTC: 60_000 * ONE_USDC, SETH: 3_000 * ONE_USDC}
 
@@ -32,6 +39,7 @@ KEYS = {
         "core",
         "gateway",
         "reporter",
+        "cosigner",
         "alice",
         "bob",
         "carol",
@@ -39,10 +47,8 @@ KEYS = {
     )
 }
 ADDRESSES = {name: address_of(key) for name, key in KEYS.items()}
-ADMIN, GUARDIAN, CORE, GATEWAY, REPORTER, ALICE, BOB, CAROL, STRANGER = (
-    ADDRESSES[name]
-    for name in ("admin", "guardian", "core", "gateway", "reporter", "alice", "bob", "carol", "stranger")
-)
+NAMES = {address: name for name, address in ADDRESSES.items()}
+DEPLOYER, ADMIN, GUARDIAN, CORE, GATEWAY, REPORTER, COSIGNER, ALICE, BOB, CAROL, STRANGER = ADDRESSES.values()
 
 
 class World:
@@ -62,6 +68,8 @@ class World:
         self.registry, self.factory = self._of("MarketRegistry"), self._of("SynthFactory")
         self.engine, self.oracle, self.cxpt = self._of("SynthEngine"), self._of("Oracle"), self._of("CXPT")
         self.synths: dict[int, Contract] = {}
+        self._leaves = 0
+        self._orders = 0
 
     def open_markets(self) -> World:
         """Both synths, both markets, first prices."""
@@ -76,11 +84,56 @@ class World:
     def report(self, asset: int, price: int, reporter: bytes = REPORTER) -> None:
         self.oracle.send(reporter, "report", asset, price, self.evm.now)
 
-    def deposit(self, account: bytes, amount: int) -> None:
-        """Fresh USDC into the wallet and from there into the Vault."""
+    def give(self, account: bytes, amount: int) -> None:
+        """Fresh USDC into the wallet, with an allowance to the Vault for exactly as much."""
         self.usdc.send(account, "mint", account, amount)
         self.usdc.send(account, "approve", self.vault.address, amount)
+
+    def deposit(self, account: bytes, amount: int) -> None:
+        """Fresh USDC into the wallet and from there into the Vault."""
+        self.give(account, amount)
         self.vault.send(account, "deposit", amount)
+
+    def borrow(self, account: bytes, asset: int, amount: int, collateral: int) -> None:
+        """Synths into the trading balance against fresh USDC of the wallet."""
+        self.give(account, collateral)
+        self.engine.send(account, "mint", asset, amount, collateral)
+
+    def leave(self, account: bytes, asset: int, amount: int, **changed: Any) -> list[Any]:
+        """A withdrawal at once, with COSIGNER's signature. `changed`: as_cxpt, recipient, nonce, deadline, signer."""
+        given = {"as_cxpt": False, "recipient": account, "deadline": self.evm.now, "signer": "cosigner", **changed}
+        terms = (asset, amount, given["as_cxpt"], given["recipient"], changed.get("nonce", self._nonce()))
+        signature = sign_leave(KEYS[given["signer"]], self.vault, account, *terms, given["deadline"])
+        return self.vault.send(account, "withdraw", *terms, given["deadline"], *signature)
+
+    def to_wallet(self, account: bytes, asset: int, amount: int) -> None:
+        """Takes tokens out at once and lets the Vault take them in again."""
+        self.leave(account, asset, amount)
+        token = {USDC: self.usdc, CXPT: self.cxpt, **self.synths}[asset]
+        token.send(account, "approve", self.vault.address, amount)
+
+    def order(
+        self, account: bytes, symbol: str, side: Side, lots: int, ticks: int, *, key: str = "", nonce: int | None = None
+    ) -> SignedOrder:
+        """A plain order in a fresh nonce of one of five lanes. `key`: another signer's name."""
+        if nonce is None:
+            self._orders += 1
+            nonce = pack_nonce(0, self._orders % 5, self._orders)
+        order = Order(
+            account, symbol, side, OrderType.LIMIT, TimeInForce.GTC, lots, ticks, MAX_FEE_BPS, FOR_EVER, nonce
+        )
+        digest = order_digest(Domain(self.evm.chain_id, self.settlement.address), order)
+        signer = KEYS[key or NAMES[account]]
+        return SignedOrder(order, sign_digest(bytes.fromhex(signer[2:]), digest), digest)
+
+    def settle(
+        self, maker: SignedOrder, taker: SignedOrder, lots: int, sender: bytes = CORE, late: int = 0
+    ) -> list[Any]:
+        """One fill at the market's next sequence number, or `late` numbers after it."""
+        symbol = taker.order.market
+        sequence = self.settlement.call("sequenceOf", market_hash(symbol)) + late
+        batch = encode_settle_batch([MatchedFill(symbol, sequence, maker, taker, lots)])
+        return self.evm.send(sender, self.settlement.address, batch)
 
     def cash(self, account: bytes) -> int:
         return self.vault.call("balanceOf", account, USDC)
@@ -97,6 +150,11 @@ class World:
     def events(self, logs: list[Any]) -> list[tuple[str, dict[str, Any]]]:
         """The logs of the exchange's own contracts as (event name, fields)."""
         return [read_event(self.artifacts, log) for log in logs]
+
+    def _nonce(self) -> int:
+        """Another one at each call, not in a row."""
+        self._leaves += 1
+        return self._leaves * 2**128 // 7
 
     def _of(self, name: str) -> Contract:
         return self.contracts[name]
@@ -136,39 +194,65 @@ def read_event(artifacts: dict[str, Artifact], log: Any) -> tuple[str, dict[str,
     return entry["name"], {**fields, **dict(zip((item["name"] for item in plain), rest, strict=True))}
 
 
-def sign_permit(key: str, token: Contract, spender: bytes, amount: int, deadline: int) -> tuple[int, bytes, bytes]:
-    """(v, r, s) of an EIP-2612 permit, hashed by an implementation that is not ours."""
-    owner = Account.from_key(key).address
+DOMAIN_FIELDS = [
+    {"name": "name", "type": "string"},
+    {"name": "version", "type": "string"},
+    {"name": "chainId", "type": "uint256"},
+    {"name": "verifyingContract", "type": "address"},
+]
+
+
+def sign_typed(key: str, domain: dict[str, Any], kind: str, fields: str, values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """(v, r, s) of an EIP-712 message, hashed by an implementation that is not ours. `fields` as in its type string."""
+    pairs = [field.split() for field in fields.split(",")]
+    message = {
+        name: "0x" + value.hex() if type_ == "address" and isinstance(value, bytes) else value
+        for (type_, name), value in zip(pairs, values, strict=True)
+    }
     typed = {
-        "types": {
-            "EIP712Domain": [
-                {"name": "name", "type": "string"},
-                {"name": "version", "type": "string"},
-                {"name": "chainId", "type": "uint256"},
-                {"name": "verifyingContract", "type": "address"},
-            ],
-            "Permit": [
-                {"name": "owner", "type": "address"},
-                {"name": "spender", "type": "address"},
-                {"name": "value", "type": "uint256"},
-                {"name": "nonce", "type": "uint256"},
-                {"name": "deadline", "type": "uint256"},
-            ],
-        },
-        "primaryType": "Permit",
-        "domain": {
-            "name": token.call("name"),
-            "version": token.call("version"),
-            "chainId": token.chain.chain_id,
-            "verifyingContract": "0x" + token.address.hex(),
-        },
-        "message": {
-            "owner": owner,
-            "spender": "0x" + spender.hex(),
-            "value": amount,
-            "nonce": token.call("nonces", bytes.fromhex(owner[2:])),
-            "deadline": deadline,
-        },
+        "types": {"EIP712Domain": DOMAIN_FIELDS, kind: [{"name": name, "type": type_} for type_, name in pairs]},
+        "primaryType": kind,
+        "domain": domain,
+        "message": message,
     }
     signed = Account.sign_typed_data(key, full_message=typed)
     return signed.v, signed.r.to_bytes(32, "big"), signed.s.to_bytes(32, "big")
+
+
+def token_domain(token: Contract) -> dict[str, Any]:
+    return {
+        "name": token.call("name"),
+        "version": token.call("version"),
+        "chainId": token.chain.chain_id,
+        "verifyingContract": "0x" + token.address.hex(),
+    }
+
+
+def sign_permit(key: str, token: Contract, spender: bytes, amount: int, deadline: int) -> tuple[Any, ...]:
+    """(v, r, s) of an EIP-2612 permit with the owner's present nonce."""
+    owner = address_of(key)
+    fields = "address owner,address spender,uint256 value,uint256 nonce,uint256 deadline"
+    values = (owner, spender, amount, token.call("nonces", owner), deadline)
+    return sign_typed(key, token_domain(token), "Permit", fields, values)
+
+
+def sign_authorization(
+    key: str, token: Contract, to: bytes, amount: int, nonce: bytes, *, window: tuple[int, int], kind: str = "Receive"
+) -> tuple[Any, ...]:
+    """(v, r, s) of an EIP-3009 authorization. `window`: good after the first second and before the second."""
+    fields = "address from,address to,uint256 value,uint256 validAfter,uint256 validBefore,bytes32 nonce"
+    values = (address_of(key), to, amount, *window, nonce)
+    return sign_typed(key, token_domain(token), f"{kind}WithAuthorization", fields, values)
+
+
+def sign_leave(key: str, vault: Contract, account: bytes, *terms: Any, **domain: Any) -> tuple[bytes, bytes]:
+    """(r, vs) of a cosignature. `terms`: asset, amount, asCxpt, recipient, nonce, deadline."""
+    fields = "address account,uint256 asset,uint256 amount,bool asCxpt,address recipient,uint256 nonce,uint256 deadline"
+    usual = {
+        "name": "Cxmpute DEX",
+        "version": "1",
+        "chainId": vault.chain.chain_id,
+        "verifyingContract": "0x" + vault.address.hex(),
+    }
+    v, r, s = sign_typed(key, {**usual, **domain}, "InstantWithdrawal", fields, (account, *terms))
+    return r, (int.from_bytes(s, "big") | (v - 27) << 255).to_bytes(32, "big")

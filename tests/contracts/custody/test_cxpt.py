@@ -24,11 +24,11 @@ def backed(world: World) -> bool:
 
 def test_cash_that_leaves_as_cxpt_moves_into_the_reserve_at_claim(funded: World) -> None:
     funded.vault.send(ALICE, "requestWithdraw", USDC, AMOUNT, True)
-    assert (funded.vault.call("cxptReserve"), funded.vault.call("pendingTotal", USDC)) == (0, AMOUNT)
+    assert (funded.vault.call("cxptReserve"), funded.vault.call("ledgerTotal", USDC)) == (0, 200_000 * ONE_USDC)
     funded.evm.advance(DELAY)
     funded.vault.send(STRANGER, "claimWithdraw", 1)
 
-    assert (funded.vault.call("cxptReserve"), funded.vault.call("pendingTotal", USDC)) == (AMOUNT, 0)
+    assert (funded.vault.call("cxptReserve"), funded.vault.call("ledgerTotal", USDC)) == (AMOUNT, 175_000 * ONE_USDC)
     assert funded.cxpt.call("balanceOf", ALICE) == AMOUNT
     assert funded.usdc.call("balanceOf", ALICE) == 0
     assert funded.usdc.call("balanceOf", funded.vault.address) == 200_000 * ONE_USDC
@@ -73,4 +73,7 @@ def test_what_a_wallet_does_not_hold_cannot_be_redeemed(holding: World, refuses)
         holding.vault.send(BOB, "redeemCxpt", 1)
     with refuses("V:ZERO"):
         holding.vault.send(ALICE, "redeemCxpt", 0)
+    for beyond_the_reserve in (AMOUNT + 1, 2**256 - 1):
+        with refuses("T:BALANCE"):
+            holding.vault.send(ALICE, "redeemCxpt", beyond_the_reserve)
     assert backed(holding)

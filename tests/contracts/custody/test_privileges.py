@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from custody_world import ADDRESSES, ADMIN, ALICE, CORE, GATEWAY, GUARDIAN, ONE_SYNTH, SBTC, USDC, World
+from custody_world import ADDRESSES, ADMIN, ALICE, CORE, COSIGNER, GATEWAY, GUARDIAN, ONE_SYNTH, SBTC, USDC, World
 
 from cxdex.eip712 import market_hash
 
 MARKET = market_hash("sBTC-USDC")
-PEOPLE = ("admin", "guardian", "core", "gateway", "reporter", "deployer", "alice")
+PEOPLE = ("admin", "guardian", "core", "gateway", "reporter", "cosigner", "deployer", "alice")
 
 # contract, function, arguments, error code, who may: a person's or a contract's name
 PRIVILEGED = (
@@ -17,13 +17,23 @@ PRIVILEGED = (
     ("Vault", "releaseCollateral", (ALICE, 1), "V:ENGINE", "SynthEngine"),
     ("Vault", "mintSynth", (SBTC, ALICE, 1), "V:ENGINE", "SynthEngine"),
     ("Vault", "burnSynth", (SBTC, ALICE, 1), "V:ENGINE", "SynthEngine"),
+    ("Vault", "escrowSynth", (SBTC, ALICE, 1), "V:ENGINE", "SynthEngine"),
+    ("Vault", "burnEscrow", (SBTC, 1), "V:ENGINE", "SynthEngine"),
+    ("Vault", "returnEscrow", (SBTC, ALICE, 1), "V:ENGINE", "SynthEngine"),
+    ("Vault", "lockProceeds", (ALICE, 1, 0), "V:SETTLEMENT", "Settlement"),
+    ("Vault", "withdrawFees", (ALICE, 1), "V:ADMIN", "admin"),
+    ("Vault", "payRebates", ([ALICE], [1]), "V:ADMIN", "admin"),
+    ("Vault", "pause", (1,), "B:GUARDIAN", "guardian"),
+    ("Vault", "resume", (), "B:RELEASER", "admin"),
+    ("Vault", "allowPause", (), "B:RELEASER", "admin"),
     ("Settlement", "credit", (ALICE, USDC, 1), "S:VAULT", "Vault"),
     ("Settlement", "debit", (ALICE, USDC, 1), "S:VAULT", "Vault"),
     ("Settlement", "openMarket", (bytes(32), 1), "S:REGISTRY", "MarketRegistry"),
     ("Settlement", "setMarketStatus", (MARKET, 1), "S:REGISTRY", "MarketRegistry"),
     ("Settlement", "settleBatch", (0,), "S:CORE", "core"),
     ("Settlement", "voidSequence", (MARKET, 1), "S:CORE", "core"),
-    ("Settlement", "collectFees", (MARKET,), "S:ADMIN", "admin"),
+    ("Settlement", "takeFees", (MARKET,), "S:VAULT", "Vault"),
+    ("Settlement", "beat", (), "S:CORE", "core"),
     ("MarketRegistry", "listMarket", ("X-USDC", 0, SBTC, 14, 10, 1, 25, 25), "R:GATEWAY", "gateway"),
     ("SynthFactory", "createSynth", ("Synthetic X", "sX"), "R:GATEWAY", "gateway"),
     ("Oracle", "setReporter", (ALICE, True), "R:ADMIN", "admin"),
@@ -66,10 +76,13 @@ def test_the_table_names_every_function_that_is_not_for_everybody(funded: World)
     """A new function must be put either into the table or here."""
     for_everybody = {
         "Vault": {
-            "deposit", "depositWithPermit", "depositAsset", "requestWithdraw", "cancelWithdraw", "claimWithdraw",
-            "redeemCxpt",
+            "deposit", "depositWithPermit", "depositWithAuthorization", "depositAsset", "requestWithdraw",
+            "redirectWithdraw", "cancelWithdraw", "claimWithdraw", "withdraw", "redeemCxpt", "collectFees",
         },
-        "Settlement": {"cancelOrders", "cancelAll"},
+        "Settlement": {
+            "cancelOrders", "cancelAll", "cancelOrdersBySignature", "cancelAllBySignature", "setSession",
+            "revokeSession",
+        },
         "MarketRegistry": {"setStatus"},  # its own table: test_market_registry
         "SynthFactory": set(),
         "SynthEngine": {"mint", "burn", "addCollateral", "withdrawCollateral"},
@@ -109,8 +122,8 @@ def test_attack_65_two_roles_on_one_key_or_none_on_a_role_cannot_be_deployed(
 @pytest.mark.parametrize(
     ("contract", "arguments", "code"),
     [
-        ("Vault", (ALICE, ALICE, ALICE, ALICE, bytes(20), 0), "V:ZERO"),
-        ("Vault", (bytes(20), ALICE, ALICE, ALICE, ALICE, 0), "V:ZERO"),
+        ("Vault", (ALICE, ALICE, ALICE, ALICE, bytes(20), ADMIN, GUARDIAN, COSIGNER, 0), "V:ZERO"),
+        ("Vault", (bytes(20), ALICE, ALICE, ALICE, ALICE, ADMIN, GUARDIAN, COSIGNER, 0), "V:ZERO"),
         ("CXPT", (bytes(20),), "C:VAULT"),
         ("SynthEngine", (bytes(20), ALICE), "E:ZERO"),
         ("SynthEngine", (ALICE, bytes(20)), "E:ZERO"),
