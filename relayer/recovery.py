@@ -2,14 +2,16 @@
 
 Promises: afterwards the engine is what an uninterrupted one would be, and the tables hold the events of every
           command in the journal. A damaged snapshot costs time, nothing else.
+          A long replay says how far it is.
           Refuses to start (a Problem that names what and where) rather than guess: a journal that is damaged in
-          the middle, or that ends before what the database already holds.
+          the middle, that lacks its beginning, or that ends before what the database already holds.
 Never:    uses a snapshot that is newer than the tables: the events in between could not be regenerated.
 """
 
 from __future__ import annotations
 
 import logging
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,8 +20,8 @@ import msgspec
 from cxdex.problem import Problem
 from relayer.engine.commands import AnyCommand
 from relayer.engine.core import Engine
+from relayer.journal.journal import Journal
 from relayer.journal.record import decode_command
-from relayer.journal.segment import Segment
 from relayer.journal.snapshot import Snapshot, snapshots
 from relayer.order_table import OrderTables
 from relayer.projector import Sequenced, project
@@ -27,6 +29,7 @@ from relayer.projector import Sequenced, project
 log = logging.getLogger("relayer.recovery")
 
 COMMANDS_A_TRANSACTION = 1_000
+SECONDS_BETWEEN_REPORTS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +37,7 @@ class Recovered:
     """last_time_ms: time of the last command replayed. snapshot_sequence: where the replay began."""
 
     engine: Engine
-    segment: Segment
+    journal: Journal
     last_time_ms: int
     snapshot_sequence: int
 
@@ -42,32 +45,54 @@ class Recovered:
 def recover(directory: Path, tables: OrderTables) -> Recovered:
     """Blocks until the engine and the tables are up to date. Raises Problem, OSError or SQLAlchemy's errors."""
     cursor = tables.open()
-    segment = Segment(directory)
+    journal = Journal(directory)
     engine, start = _newest_usable(directory, cursor)
     last_time_ms = 0
     pending: list[Sequenced] = []
-    records = segment.recover(start.sequence, start.offset) if start else segment.recover()
+    progress = _Progress(journal, start.position if start else journal.end)
+    records = journal.recover(start.sequence, start.position) if start else journal.recover()
     for record in records:
-        command = _decode(segment, record.sequence, record.payload)
+        command = _decode(journal, record.sequence, record.payload)
         last_time_ms = command.time_ms
         events = engine.apply(command)
+        progress.passed(record.sequence)
         if record.sequence > cursor:
             pending.append((record.sequence, events))
             if len(pending) >= COMMANDS_A_TRANSACTION:
                 project(tables, pending)
                 pending.clear()
-    if segment.cut_bytes:
-        log.warning("the last write to %s never finished: %d bytes cut", segment.path, segment.cut_bytes)
-    if segment.sequence < cursor:
+    if journal.cut_bytes:
+        log.warning("the last write to %s never finished: %d bytes cut", journal.path, journal.cut_bytes)
+    if journal.sequence < cursor:
         raise Problem(
             "JOURNAL_BEHIND_DATABASE",
-            f"the database holds the events of {cursor} commands, {segment.path} ends at {segment.sequence}: "
+            f"the database holds the events of {cursor} commands, {journal.path} ends at {journal.sequence}: "
             "they do not belong together. Restore the journal, or start with an empty database and journal",
         )
     project(tables, pending)
     replayed_from = start.sequence if start else 0
-    log.info("replayed commands %d to %d", replayed_from + 1, segment.sequence)
-    return Recovered(engine, segment, last_time_ms, replayed_from)
+    log.info("replayed commands %d to %d", replayed_from + 1, journal.sequence)
+    return Recovered(engine, journal, last_time_ms, replayed_from)
+
+
+class _Progress:
+    """Lines in the log while a replay takes long."""
+
+    def __init__(self, journal: Journal, start: int) -> None:
+        self._journal = journal
+        self._start = start
+        self._began = self._said = time.monotonic()
+
+    def passed(self, sequence: int) -> None:
+        if sequence % 1_000:
+            return
+        now = time.monotonic()
+        if now - self._said < SECONDS_BETWEEN_REPORTS:
+            return
+        self._said = now
+        done, whole = self._journal.end - self._start, self._journal.last_position - self._start
+        left = (now - self._began) * (whole - done) / done
+        log.info("replaying: command %d, %d %% of the journal, about %.0f s left", sequence, 100 * done // whole, left)
 
 
 def _newest_usable(directory: Path, cursor: int) -> tuple[Engine, Snapshot | None]:
@@ -84,11 +109,11 @@ def _newest_usable(directory: Path, cursor: int) -> tuple[Engine, Snapshot | Non
     return Engine(), None
 
 
-def _decode(segment: Segment, sequence: int, payload: bytes) -> AnyCommand:
+def _decode(journal: Journal, sequence: int, payload: bytes) -> AnyCommand:
     try:
         return decode_command(payload)
     except (msgspec.MsgspecError, Problem) as error:
         raise Problem(
             "JOURNAL_DAMAGED",
-            f"record {sequence} of {segment.path} is no command of this version ({error})",
+            f"record {sequence} of the journal that ends in {journal.path} is no command of this version ({error})",
         ) from None

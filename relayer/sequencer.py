@@ -22,8 +22,8 @@ from cxdex.problem import Problem
 from relayer.engine.commands import AnyCommand
 from relayer.engine.core import Engine
 from relayer.engine.events import AnyEvent
+from relayer.journal.journal import Journal
 from relayer.journal.record import encode_command
-from relayer.journal.segment import Segment
 from relayer.order_view import states_after
 from relayer.wire import OrderState
 
@@ -60,15 +60,15 @@ class Sequencer:
     def __init__(
         self,
         engine: Engine,
-        segment: Segment,
+        journal: Journal,
         thread: ThreadPoolExecutor,
         publish: Publish,
         on_synced: Synced | None = None,
     ) -> None:
         self.engine = engine
-        self.sequence = segment.sequence
-        self.offset = segment.end
-        self._segment = segment
+        self.sequence = journal.sequence
+        self.offset = journal.end
+        self._journal = journal
         self._thread = thread
         self._publish = publish
         self._on_synced = on_synced
@@ -140,7 +140,7 @@ class Sequencer:
     def _append(self, payloads: list[bytes]) -> None:
         """In the journal's thread."""
         started = time.perf_counter()
-        self._segment.append(payloads)
+        self._journal.append(payloads)
         if self._on_synced is not None:
             self._on_synced(len(payloads), time.perf_counter() - started)
 
@@ -169,7 +169,7 @@ class Sequencer:
             for command, payload in zip(group.commands, group.payloads, strict=True):
                 events = self.engine.apply(command)
                 self.sequence += 1
-                self.offset += self._segment.record_bytes(payload)
+                self.offset += self._journal.record_bytes(payload)
                 results.append(Applied(self.sequence, command, events, states_after(self.engine, events)))
             everything += results
             self._waiting -= len(group.commands)

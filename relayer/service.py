@@ -39,6 +39,7 @@ from relayer.engine.events import MarketChanged
 from relayer.feeds import Feeds
 from relayer.gateway_server import GatewayServer
 from relayer.journal.lock import JournalLock
+from relayer.journal.retention import KEEP_BYTES, Retention
 from relayer.metrics import EngineMetrics
 from relayer.order_table import OrderTables
 from relayer.projector import Projector
@@ -68,6 +69,7 @@ class Service:
         recovered: Recovered,
         every: int,
         measures: EngineMetrics | None = None,
+        retention: Retention | None = None,
     ) -> None:
         self._socket = state / SOCKET_NAME
         self._writer = ThreadPoolExecutor(1, "journal")
@@ -76,11 +78,13 @@ class Service:
         self.engine = recovered.engine
         self._measures = measures
         on_synced = measures.synced if measures is not None else None
-        self.sequencer = Sequencer(self.engine, recovered.segment, self._writer, self._publish, on_synced)
+        self.sequencer = Sequencer(self.engine, recovered.journal, self._writer, self._publish, on_synced)
         self.sequencer.start_clock_at(recovered.last_time_ms)
         self.projector = Projector(tables, self._storer)
         self.feeds = Feeds(epoch=secrets.token_hex(4))
-        self.snapshotter = Snapshotter(state / "journal", every, self.sequencer, self.projector, self._readers)
+        self.snapshotter = Snapshotter(
+            state / "journal", every, self.sequencer, self.projector, self._readers, retention
+        )
         self.chain_feed = ChainFeed(database, self.sequencer, self._readers)
         handler = RequestHandler(self.sequencer, self.projector, tables, self._readers, self.feeds.epoch)
         self.gateways = GatewayServer(handler, self._book_snapshots)
@@ -210,8 +214,8 @@ def _serve(state: Path, options: argparse.Namespace) -> None:
         gc.collect()
         gc.freeze()
         gc.disable()
-        uvloop.run(_run(state, database, tables, recovered, options.snapshot_every, measures))
-        recovered.segment.close()
+        uvloop.run(_run(state, database, tables, recovered, options, measures))
+        recovered.journal.close()
     finally:
         database.dispose()
         lock.release()
@@ -222,11 +226,13 @@ def _run(
     database: Database,
     tables: OrderTables,
     recovered: Recovered,
-    every: int,
+    options: argparse.Namespace,
     measures: EngineMetrics | None,
 ) -> Coroutine[Any, Any, None]:
+    retention = Retention(options.keep_journal_mb << 20, options.archive_journal)
+
     async def run() -> None:
-        await Service(state, database, tables, recovered, every, measures).run()
+        await Service(state, database, tables, recovered, options.snapshot_every, measures, retention).run()
 
     return run()
 
@@ -246,6 +252,8 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--state", default=state, required=state is None, help="folder of journal/ and engine.sock")
     parser.add_argument("--database", default=url, required=url is None, help="sqlite:///path or postgresql+psycopg://")
     parser.add_argument("--snapshot-every", type=int, default=SNAPSHOT_EVERY, metavar="N", help="commands")
+    parser.add_argument("--keep-journal-mb", type=int, default=KEEP_BYTES >> 20, metavar="MB", help="of older files")
+    parser.add_argument("--archive-journal", type=Path, metavar="DIR", help="where older files go; else removed")
     metrics.add_options(parser)
     options = parser.parse_args(argv)
     if options.snapshot_every < 1:

@@ -1,7 +1,8 @@
 """Takes a snapshot every so many commands.
 
 Promises: a snapshot reaches the disk only when the tables hold everything up to its sequence. A full disk costs a
-          line in the log and a slower next start, nothing else.
+          line in the log and a slower next start, nothing else. What the snapshot made needless of the journal is
+          taken away after it.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import logging
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from cxdex.problem import Problem
+from relayer.journal.retention import Retention, retire
 from relayer.journal.snapshot import Snapshot, write_snapshot
 from relayer.projector import Projector
 from relayer.sequencer import Sequencer
@@ -20,13 +23,20 @@ log = logging.getLogger("relayer.snapshot")
 
 class Snapshotter:
     def __init__(
-        self, directory: Path, every: int, sequencer: Sequencer, projector: Projector, thread: ThreadPoolExecutor
+        self,
+        directory: Path,
+        every: int,
+        sequencer: Sequencer,
+        projector: Projector,
+        thread: ThreadPoolExecutor,
+        retention: Retention | None = None,
     ) -> None:
         self._directory = directory
         self._every = every
         self._sequencer = sequencer
         self._projector = projector
         self._thread = thread
+        self._retention = retention or Retention()
         self._last = sequencer.sequence
         self._task: asyncio.Task[None] | None = None
 
@@ -46,8 +56,15 @@ class Snapshotter:
             path = await loop.run_in_executor(self._thread, write_snapshot, self._directory, snapshot)
         except OSError as error:
             log.warning("no snapshot of command %d: %s", snapshot.sequence, error.strerror)
-        else:
-            log.info("wrote %s", path)
+            return
+        log.info("wrote %s", path)
+        try:
+            retired = await loop.run_in_executor(self._thread, retire, self._directory, self._retention)
+        except (OSError, Problem) as error:
+            log.warning("nothing of the journal was taken away: %s", error)
+            return
+        for path in retired:
+            log.info("%s is needed no more and has left the journal", path)
 
     async def finish(self) -> None:
         """The last one, at a clean stop. Everything must be stored by now."""

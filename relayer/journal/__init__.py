@@ -1,10 +1,12 @@
 """The journal: every command in order, on disk before anyone is told that it was accepted.
 
 record.py        one command as bytes with length, checksum and sequence
-segment.py       the file: append, sync, read back, cut a torn tail, refuse a damaged middle
+segment.py       one file: name, header, and how files chain; version 1's single file becomes the first
+journal.py       the open journal: append, sync, begin a new file, read back, cut a torn tail, refuse damage
 lock.py          one engine per journal
 snapshot.py      the engine's state at a sequence, so that a start need not replay everything
-scan.py          the whole file read without changing it, past damage as well
+retention.py     files that no start needs any more are removed or archived
+scan.py          one file read without changing it, past damage as well
 inspection.py    records, snapshots and damage of a folder, for people
 repair.py        cuts a damaged tail, after keeping a copy
 command.py       `python -m relayer journal verify | show | repair`

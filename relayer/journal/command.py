@@ -17,12 +17,11 @@ import msgspec
 
 from cxdex.problem import Problem
 from relayer.engine.commands import AnyCommand
-from relayer.journal.inspection import Inspection, engine_of, inspect, open_journal
+from relayer.journal.inspection import Inspection, engine_of, inspect, open_journal, walk
 from relayer.journal.lock import JournalLock
 from relayer.journal.record import decode_command
 from relayer.journal.repair import cut_tail, damaged_tail
-from relayer.journal.scan import Damage, Found, scan
-from relayer.journal.segment import FILE_NAME
+from relayer.journal.scan import Damage, Found
 
 KINDS = tuple(kind.__name__ for kind in get_args(AnyCommand))
 
@@ -60,7 +59,7 @@ def verify(directory: Path, _options: argparse.Namespace) -> int:
     if not seen.snapshots:
         print("  no snapshot: a start replays every record")
     for damage in seen.damage:
-        print(f"DAMAGE {seen.path} at byte {damage.offset}, {damage.size} bytes: {damage.why}{_remedy(damage)}")
+        print(f"DAMAGE {damage.path} at byte {damage.offset}, {damage.size} bytes: {damage.why}{_remedy(damage)}")
     print("no damage" if seen.sound else "damaged")
     return 0 if seen.sound else 1
 
@@ -68,15 +67,15 @@ def verify(directory: Path, _options: argparse.Namespace) -> int:
 def show(directory: Path, options: argparse.Namespace) -> int:
     running = engine_of(directory) is not None
     status = 0
-    with open_journal(directory) as (path, descriptor):
-        for part in scan(descriptor, os.fstat(descriptor).st_size):
+    with open_journal(directory) as files:
+        for part in walk(files):
             if isinstance(part, Found):
                 if options.last is not None and part.sequence > options.last:
                     break
-                if part.sequence >= options.first and not _print_command(path, part, options.kind):
+                if part.sequence >= options.first and not _print_command(part, options.kind):
                     status = 1
-            elif not (part.tail and running):
-                print(f"journal: {path} is damaged at byte {part.offset}: {part.why}", file=sys.stderr)
+            elif isinstance(part, Damage) and not (part.tail and running):
+                print(f"journal: {part.path} is damaged at byte {part.offset}: {part.why}", file=sys.stderr)
                 status = 1
     return status
 
@@ -95,7 +94,7 @@ def repair(directory: Path, options: argparse.Namespace) -> int:
         print("nothing to repair")
         return 0
     print(f"cut {done.cut.size} bytes at byte {done.cut.offset}; a copy is in {done.copy}")
-    print(f"{directory / FILE_NAME} ends with record {done.last} now")
+    print(f"{done.cut.path} ends with record {done.last} now")
     return 0
 
 
@@ -105,18 +104,23 @@ def _propose(directory: Path) -> int:
         print("nothing to repair")
         return 0
     print(
-        f"would cut the last {tail.size} bytes of {seen.path}, from byte {tail.offset} on, after copying them to a "
+        f"would cut the last {tail.size} bytes of {tail.path}, from byte {tail.offset} on, after copying them to a "
         f"file beside it; the journal would end with record {seen.last}. Nothing was changed: repeat with --yes"
     )
     return 1
 
 
 def _summary(seen: Inspection) -> str:
-    head = f"{seen.path}: {seen.size} bytes, {seen.records} records"
-    if not seen.records:
-        return head
-    kinds = ", ".join(f"{kind} {number}" for kind, number in seen.kinds.most_common())
-    return f"{head}, sequence {seen.first} to {seen.last}\n  {_time(seen.first_ms)} to {_time(seen.last_ms)}\n  {kinds}"
+    files = f"{len(seen.segments)} file" + ("s" if len(seen.segments) != 1 else "")
+    head = f"{files}, {seen.size} bytes, {seen.records} records"
+    if seen.records:
+        kinds = ", ".join(f"{kind} {number}" for kind, number in seen.kinds.most_common())
+        head += f", sequence {seen.first} to {seen.last}"
+        head += f"\n  {_time(seen.first_ms)} to {_time(seen.last_ms)}\n  {kinds}"
+    for view in seen.segments:
+        held = f"records {view.first} to {view.last}" if view.first else "no records yet"
+        head += f"\n{view.path}: {view.size} bytes, {held}"
+    return head
 
 
 def _remedy(damage: Damage) -> str:
@@ -125,12 +129,12 @@ def _remedy(damage: Damage) -> str:
     return "; the engine refuses to start: restore the file from a copy"
 
 
-def _print_command(path: Path, record: Found, kind: str | None) -> bool:
+def _print_command(record: Found, kind: str | None) -> bool:
     """One line of JSON. False when the record is no command of this version."""
     try:
         command = decode_command(record.payload)
     except (msgspec.MsgspecError, Problem) as error:
-        print(f"journal: {path}: record {record.sequence} is no command of this version ({error})", file=sys.stderr)
+        print(f"journal: record {record.sequence} is no command of this version ({error})", file=sys.stderr)
         return False
     if kind is None or kind == type(command).__name__:
         line = {"sequence": record.sequence, "kind": type(command).__name__, **_fields(command)}

@@ -22,6 +22,7 @@ MAX_PAYLOAD_BYTES = 16 * 1024 * 1024
 
 _HEADER = struct.Struct("<4sIIQ")
 HEADER_BYTES = _HEADER.size
+LARGEST_RECORD_BYTES = HEADER_BYTES + MAX_PAYLOAD_BYTES
 _CHECKED = struct.Struct("<IQ")
 
 _encoder = msgspec.json.Encoder()

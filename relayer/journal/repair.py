@@ -36,14 +36,14 @@ def damaged_tail(directory: Path) -> tuple[Inspection, Damage | None]:
     for damage in seen.damage:
         if not damage.tail:
             raise _not_repairable(
-                f"{seen.path} is damaged at byte {damage.offset}: {damage.why}, and that is not its end"
+                f"{damage.path} is damaged at byte {damage.offset}: {damage.why}, and that is not the journal's end"
                 if damage.offset
-                else f"{seen.path}: {damage.why}"
+                else f"{damage.path}: {damage.why}"
             )
     promised = max((view.promises for view in seen.snapshots), default=0)
     if promised > seen.last:
         raise _not_repairable(
-            f"{seen.path} ends at record {seen.last}, but a snapshot of record {promised} exists: "
+            f"the journal ends at record {seen.last}, but a snapshot of record {promised} exists: "
             "what is missing was acknowledged"
         )
     return seen, seen.damage[0] if seen.damage else None
@@ -54,9 +54,9 @@ def cut_tail(directory: Path) -> Repaired | None:
     seen, tail = damaged_tail(directory)
     if tail is None:
         return None
-    descriptor = os.open(seen.path, os.O_RDWR | os.O_CLOEXEC)
+    descriptor = os.open(tail.path, os.O_RDWR | os.O_CLOEXEC)
     try:
-        copy = _keep(descriptor, seen.path, tail)
+        copy = _keep(descriptor, tail)
         os.ftruncate(descriptor, tail.offset)
         os.fsync(descriptor)
     finally:
@@ -64,9 +64,9 @@ def cut_tail(directory: Path) -> Repaired | None:
     return Repaired(seen.last, tail, copy)
 
 
-def _keep(descriptor: int, path: Path, tail: Damage) -> Path:
+def _keep(descriptor: int, tail: Damage) -> Path:
     """Writes the tail to a new file beside the journal."""
-    copy = _unused_name(path, tail.offset)
+    copy = _unused_name(tail.path, tail.offset)
     try:
         with copy.open("xb") as file:
             os.fchmod(file.fileno(), 0o600)
@@ -74,7 +74,7 @@ def _keep(descriptor: int, path: Path, tail: Damage) -> Path:
             while position < tail.offset + tail.size:
                 data = os.pread(descriptor, min(1 << 20, tail.offset + tail.size - position), position)
                 if not data:
-                    raise OSError(5, "the file became shorter while it was read", str(path))
+                    raise OSError(5, "the file became shorter while it was read", str(tail.path))
                 file.write(data)
                 position += len(data)
             file.flush()
@@ -82,7 +82,7 @@ def _keep(descriptor: int, path: Path, tail: Damage) -> Path:
     except OSError:
         copy.unlink(missing_ok=True)
         raise
-    sync_directory(path.parent)
+    sync_directory(tail.path.parent)
     return copy
 
 

@@ -10,11 +10,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
-from relayer.journal.record import HEADER_BYTES, MARKER, MAX_PAYLOAD_BYTES, Record, read_record
-from relayer.journal.segment import MAGIC, READ_BYTES
+from relayer.journal.record import HEADER_BYTES, LARGEST_RECORD_BYTES, MARKER, Record, read_record
+from relayer.journal.segment import Segment
 
-_LARGEST = HEADER_BYTES + MAX_PAYLOAD_BYTES
+READ_BYTES = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +30,12 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """`size` bytes from `offset` on that are no record; 0 when records are whole but one is missing between them.
+    """`size` bytes of the file from `offset` on that are no record; 0 when records are whole but one is missing.
 
-    tail: nothing whole follows, so it may be a write that never finished.
+    tail: nothing whole follows in the newest file, so it may be a write that never finished.
     """
 
+    path: Path
     offset: int
     size: int
     why: str
@@ -54,7 +56,7 @@ class _Window:
         self._reach(offset, HEADER_BYTES)
         found = read_record(self._bytes, offset - self._start)
         if found is None and self._bytes.startswith(MARKER, offset - self._start):
-            self._reach(offset, _LARGEST)
+            self._reach(offset, LARGEST_RECORD_BYTES)
             found = read_record(self._bytes, offset - self._start)
         return found and found._replace(end=self._start + found.end)
 
@@ -78,34 +80,35 @@ class _Window:
         self._bytes = os.pread(self._descriptor, min(max(length, READ_BYTES), self.size - offset), offset)
 
 
-def scan(descriptor: int, size: int) -> Iterator[Found | Damage]:
-    """Records and damage of the first `size` bytes, in the order of the file. Raises OSError."""
-    magic = os.pread(descriptor, len(MAGIC), 0)[:size]
-    if magic != MAGIC:
-        if not MAGIC.startswith(magic):
-            yield Damage(0, size, "the file does not begin as a journal of this version does")
-        return
-    window = _Window(descriptor, size)
-    offset, last = len(MAGIC), 0
-    while offset < size:
+def scan(descriptor: int, segment: Segment, *, newest: bool) -> Iterator[Found | Damage]:
+    """Records and damage of the file as long as `segment` says it is, in order. Raises OSError."""
+    window = _Window(descriptor, segment.size)
+    offset, last = segment.header, segment.first - 1
+    while offset < segment.size:
         record = window.record(offset)
         if record is None:
             following = _next_record(window, offset + 1, last)
-            end = following if following is not None else size
-            yield Damage(offset, end - offset, f"record {last + 1} is not whole", tail=following is None)
+            end = following if following is not None else segment.size
+            tail = following is None and newest
+            yield Damage(segment.path, offset, end - offset, f"record {last + 1} is not whole", tail)
             offset = end
             if following is None:
                 return
             record = window.record(offset)
             assert record is not None
         elif record.sequence != last + 1:
-            yield Damage(offset, 0, f"record {record.sequence} follows record {last}")
+            yield Damage(segment.path, offset, 0, f"record {record.sequence} follows record {last}")
         yield Found(offset, record.end, record.sequence, record.payload)
         offset, last = record.end, record.sequence
 
 
+def next_record(descriptor: int, size: int, offset: int, last: int) -> int | None:
+    """Where a whole record with a number above `last` begins, from `offset` on."""
+    return _next_record(_Window(descriptor, size), offset, last)
+
+
 def _next_record(window: _Window, offset: int, last: int) -> int | None:
-    """The next whole record with a later number. A marker inside a damaged payload leads to none."""
+    """A marker inside a damaged payload leads to none."""
     position = window.marker(offset)
     while position is not None:
         record = window.record(position)

@@ -1,136 +1,178 @@
-"""The journal's file: append-only, synced before anyone is told, checked on the way back in.
+"""One file of the journal: its name, how it begins, and which files a folder has.
 
-Owns:     the file `journal.log`: an 8-byte magic, then records (see `record`) with sequences 1, 2, 3 …
-Promises: `append` returns only when the bytes are on disk. If writing fails, the file is cut back to the last
-          synced record, so that what was refused does not come back at the next start. A sync that fails
-          breaks the journal for good, because the kernel may have dropped the pages: only a restart, which
-          reads the disk, knows what is there.
-Never:    decides what a command means, reads a clock or runs in the event loop's thread by itself.
+Owns:     the names `journal-<first sequence>.log` and the header: magic 8 | crc32 4 | first sequence 8 |
+          position 8, little-endian; records follow (see `record`).
+Promises: a file under such a name has a whole header (temporary file, fsync, rename, directory fsync). The
+          positions chain the files: each begins where the one before it ends, so that a missing or shortened
+          file shows without reading a record.
+Never:    reads or writes records.
 
-A damaged record with no valid one behind it is a write that never finished: nobody was told, it is cut.
-With a valid one behind it, it is damage to something acknowledged: the start is refused.
+A position counts the bytes of all records since the journal began, whatever file they are in, so a snapshot's
+position survives rotation and retention. Version 1 was one file `journal.log` without a first sequence; it
+becomes the first segment by a rename, and its positions count its 8-byte magic.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+import re
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
+from zlib import crc32
 
 from cxdex.problem import Problem
-from relayer.journal.record import HEADER_BYTES, MARKER, Record, encode_record, read_record
 
-FILE_NAME = "journal.log"
-MAGIC = b"CXJOURN1"
-READ_BYTES = 4 * 1024 * 1024
+MAGIC = b"CXJOURN2"
+SINGLE_FILE = "journal.log"
+SINGLE_FILE_MAGIC = b"CXJOURN1"
+
+_HEADER = struct.Struct("<8sIQQ")
+_CHECKED = struct.Struct("<QQ")
+HEADER_BYTES = _HEADER.size
+_NAME = re.compile(r"journal-\d{20}\.log")
 
 
+@dataclass(frozen=True, slots=True)
 class Segment:
-    """The open journal. `sequence` and `end`: last synced record and the offset behind it, after `recover`."""
+    """first: sequence of its first record. position: where that begins in the journal. header: bytes before it.
 
-    def __init__(self, directory: Path) -> None:
-        self.path = directory / FILE_NAME
-        self.sequence = 0
-        self.end = len(MAGIC)
-        self.cut_bytes = 0
-        self._broken: str | None = None
-        self._descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        self._check_magic(directory)
+    size: of the file, when it was looked at.
+    """
 
-    def recover(self, sequence: int = 0, offset: int = len(MAGIC)) -> Iterator[Record]:
-        """Reads every record after `sequence`, which ends at `offset`; then cuts a torn tail.
+    path: Path
+    first: int
+    position: int
+    header: int
+    size: int
 
-        `cut_bytes` says how much was cut. Raises JOURNAL_DAMAGED with file and offset.
-        """
-        if os.fstat(self._descriptor).st_size < offset:
-            raise self._damaged(offset, "the file is shorter than the snapshot says it was")
-        self.sequence, self.end = sequence, offset
-        buffer, position = b"", 0
-        while True:
-            record = read_record(buffer, position)
-            if record is None:
-                buffer, position = buffer[position:], 0
-                more = os.pread(self._descriptor, READ_BYTES, self.end + len(buffer))
-                if not more:
-                    break
-                buffer += more
-                continue
-            if record.sequence != self.sequence + 1:
-                raise self._damaged(self.end, f"record {record.sequence} follows record {self.sequence}")
-            self.sequence += 1
-            self.end += record.end - position
-            position = record.end
-            yield record
-        self._cut_tail(buffer)
+    @property
+    def end(self) -> int:
+        """Position behind its last byte."""
+        return self.position_of(self.size)
 
-    def append(self, payloads: Sequence[bytes]) -> None:
-        """Writes and syncs these commands, all or none. Raises OSError after restoring the file, or Problem."""
-        if self._broken is not None:
-            raise Problem("JOURNAL_BROKEN", self._broken)
-        data = b"".join(encode_record(self.sequence + 1 + i, payload) for i, payload in enumerate(payloads))
-        try:
-            self._write(data)
-        except OSError:
-            self._restore()
-            raise
-        try:
-            os.fdatasync(self._descriptor)
-        except OSError as error:
-            self._broken = f"{self.path} could not be synced ({error.strerror}); restart the engine"
-            raise Problem("JOURNAL_BROKEN", self._broken) from error
-        self.sequence += len(payloads)
-        self.end += len(data)
+    def offset_of(self, position: int) -> int:
+        """Where in the file a position of the journal is."""
+        return position - self.position + self.header
 
-    @staticmethod
-    def record_bytes(payload: bytes) -> int:
-        """How much of the file a command takes."""
-        return HEADER_BYTES + len(payload)
+    def position_of(self, offset: int) -> int:
+        return offset - self.header + self.position
 
-    def close(self) -> None:
-        os.close(self._descriptor)
 
-    def _write(self, data: bytes) -> None:
-        view, offset = memoryview(data), self.end
-        while view:
-            written = os.pwrite(self._descriptor, view, offset)
-            view, offset = view[written:], offset + written
+def segment_name(first: int) -> str:
+    return f"journal-{first:020d}.log"
 
-    def _restore(self) -> None:
-        try:
-            os.ftruncate(self._descriptor, self.end)
-        except OSError as error:
-            self._broken = f"{self.path} could not be cut back after a failed write ({error.strerror})"
 
-    def _check_magic(self, directory: Path) -> None:
-        magic = os.pread(self._descriptor, len(MAGIC), 0)
-        if magic == MAGIC:
-            return
-        if not MAGIC.startswith(magic):
-            raise self._damaged(0, "this is not a journal of this version")
-        os.pwrite(self._descriptor, MAGIC, 0)
-        os.fsync(self._descriptor)
-        sync_directory(directory)
-
-    def _cut_tail(self, tail: bytes) -> None:
-        if not tail:
-            return
-        position = tail.find(MARKER, 1)
-        while position >= 0:
-            record = read_record(tail, position)
-            if record is not None and record.sequence > self.sequence:
-                raise self._damaged(
-                    self.end, f"record {self.sequence + 1} is bad, but record {record.sequence} is whole"
-                )
-            position = tail.find(MARKER, position + 1)
-        os.ftruncate(self._descriptor, self.end)
-        os.fsync(self._descriptor)
-        self.cut_bytes = len(tail)
-
-    def _damaged(self, offset: int, why: str) -> Problem:
-        return Problem(
-            "JOURNAL_DAMAGED",
-            f"{self.path} is damaged at byte {offset}: {why}. Nothing was changed; restore the file from a copy",
+def segment_paths(directory: Path) -> list[Path]:
+    """Oldest first. A journal of version 1 is its own only segment."""
+    found = sorted(path for path in directory.iterdir() if _NAME.fullmatch(path.name))
+    single = directory / SINGLE_FILE
+    if not single.exists():
+        return found
+    if found:
+        raise Problem(
+            "JOURNAL_TWICE",
+            f"{directory} has both {single.name} and {found[0].name}: an older version ran here after a newer one",
+            allowed=f"move {single.name} away if the older version accepted nothing; otherwise restore from a copy",
         )
+    return [single]
+
+
+def read_header(path: Path) -> Segment | str:
+    """The segment, or what is wrong with its beginning. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        head, size = os.pread(descriptor, HEADER_BYTES, 0), os.fstat(descriptor).st_size
+    finally:
+        os.close(descriptor)
+    if head.startswith(SINGLE_FILE_MAGIC):
+        return Segment(path, 1, len(SINGLE_FILE_MAGIC), len(SINGLE_FILE_MAGIC), size)
+    if path.name == SINGLE_FILE or not MAGIC.startswith(head[: len(MAGIC)]):
+        return "this is not a journal of this version"
+    if len(head) < HEADER_BYTES:
+        return "its header is not whole"
+    _, checksum, first, position = _HEADER.unpack(head)
+    if crc32(_CHECKED.pack(first, position)) != checksum or segment_name(first) != path.name:
+        return "its header is damaged, or the file was renamed"
+    return Segment(path, first, position, HEADER_BYTES, size)
+
+
+def missing_between(before: Segment, after: Segment) -> str | None:
+    """What is wrong where one file ends and the next begins, None when they join."""
+    if before.end == after.position and after.first >= before.first:
+        return None
+    if before.end < after.position:
+        return (
+            f"{after.position - before.end} bytes are missing before record {after.first}: "
+            f"{before.path.name} was shortened, or a file between it and {after.path.name} is gone"
+        )
+    return f"{before.path.name} is longer than {after.path.name} says it was"
+
+
+def segments(directory: Path) -> list[Segment]:
+    """Oldest first. Raises JOURNAL_DAMAGED unless they are one unbroken chain; raises OSError."""
+    found: list[Segment] = []
+    for path in segment_paths(directory):
+        segment = read_header(path)
+        if isinstance(segment, str):
+            raise damaged(path, 0, segment)
+        found.append(segment)
+    for before, after in pairwise(found):
+        why = missing_between(before, after)
+        if why is not None:
+            raise damaged(before.path, before.size, why)
+    return found
+
+
+def create_segment(directory: Path, first: int, position: int) -> Segment:
+    """A new file without records, on disk. Raises OSError and leaves nothing behind then."""
+    path = directory / segment_name(first)
+    temporary = path.with_suffix(".tmp")
+    try:
+        with temporary.open("wb") as file:
+            os.fchmod(file.fileno(), 0o600)
+            file.write(_HEADER.pack(MAGIC, crc32(_CHECKED.pack(first, position)), first, position))
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.rename(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_directory(directory)
+    return Segment(path, first, position, HEADER_BYTES, HEADER_BYTES)
+
+
+def adopt_single_file(directory: Path) -> Path | None:
+    """Makes a journal of version 1 the first segment; None when there is none. The caller holds the lock."""
+    single = directory / SINGLE_FILE
+    if segment_paths(directory) != [single]:
+        return None
+    head = single.read_bytes() if single.stat().st_size < len(SINGLE_FILE_MAGIC) else None
+    if head is not None and SINGLE_FILE_MAGIC.startswith(head):  # it died while it was created
+        single.unlink()
+        return None
+    segment = read_header(single)
+    if isinstance(segment, str):
+        raise damaged(single, 0, segment)
+    path = directory / segment_name(segment.first)
+    single.rename(path)
+    sync_directory(directory)
+    return path
+
+
+def remove_unfinished(directory: Path) -> None:
+    """What a crash during `create_segment` left. The caller holds the lock."""
+    for path in directory.glob("journal-*.tmp"):
+        path.unlink()
+
+
+def damaged(path: Path, offset: int, why: str) -> Problem:
+    return Problem(
+        "JOURNAL_DAMAGED",
+        f"{path} is damaged at byte {offset}: {why}. Nothing was changed; restore the file from a copy",
+    )
 
 
 def sync_directory(directory: Path) -> None:
@@ -140,3 +182,7 @@ def sync_directory(directory: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def total_size(found: Sequence[Segment]) -> int:
+    return sum(segment.size for segment in found)

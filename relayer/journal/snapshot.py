@@ -1,6 +1,6 @@
 """Snapshots: the engine's state after a sequence, so that a start replays only what came later.
 
-Owns:     files `snapshot-<sequence>.bin`: magic 8 | crc32 4 | sequence 8 | journal offset 8 | engine state.
+Owns:     files `snapshot-<sequence>.bin`: magic 8 | crc32 4 | sequence 8 | journal position 8 | engine state.
 Promises: a file under its final name is whole (temporary file, fsync, rename, directory fsync), and a damaged
           one is never used: the one before it, or the whole journal, is.
 Never:    decides when a snapshot may be taken. The rule is that the projector has stored everything up to its
@@ -27,16 +27,16 @@ _POSITION = struct.Struct("<QQ")
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """`offset`: where in the journal the record after `sequence` begins."""
+    """`position`: where in the journal the record after `sequence` begins (see `segment`)."""
 
     sequence: int
-    offset: int
+    position: int
     state: bytes
 
 
 def write_snapshot(directory: Path, snapshot: Snapshot) -> Path:
     """Stores the snapshot and deletes all but the newest two. Raises OSError; what was there stays usable."""
-    body = _POSITION.pack(snapshot.sequence, snapshot.offset) + snapshot.state
+    body = _POSITION.pack(snapshot.sequence, snapshot.position) + snapshot.state
     final = directory / f"snapshot-{snapshot.sequence:020d}.bin"
     temporary = final.with_suffix(".tmp")
     try:
@@ -75,5 +75,5 @@ def _read(path: Path) -> Snapshot | None:
     body = data[_HEADER.size :]
     if magic != MAGIC or crc32(body) != checksum:
         return None
-    sequence, offset = _POSITION.unpack_from(body)
-    return Snapshot(sequence, offset, body[_POSITION.size :])
+    sequence, position = _POSITION.unpack_from(body)
+    return Snapshot(sequence, position, body[_POSITION.size :])

@@ -14,11 +14,13 @@ from cxdex.facts import Credited
 from relayer.__main__ import main
 from relayer.engine.commands import AnyCommand, ApplyFact, CancelAll, Expire
 from relayer.engine.core import Engine
+from relayer.journal.journal import Journal
 from relayer.journal.lock import JournalLock
 from relayer.journal.record import encode_command, encode_record
-from relayer.journal.segment import FILE_NAME, MAGIC, Segment
+from relayer.journal.segment import HEADER_BYTES, segment_name, segment_paths
 from relayer.journal.snapshot import Snapshot, write_snapshot
 
+FIRST = segment_name(1)
 ALICE = b"\xa1" * 20
 NOON = 1_790_000_000_000
 COMMANDS: list[AnyCommand] = [
@@ -45,24 +47,35 @@ class Operator:
         self.state = state
         self.journal = state / "journal"
         self.journal.mkdir()
-        self.path = self.journal / FILE_NAME
+        self.path = self.journal / FIRST
         self._capsys = capsys
 
     def write(self, commands: list[AnyCommand] = COMMANDS) -> None:
-        segment = Segment(self.journal)
-        assert list(segment.recover()) == []
-        segment.append([encode_command(command) for command in commands])
-        segment.close()
+        journal = Journal(self.journal)
+        assert list(journal.recover()) == []
+        journal.append([encode_command(command) for command in commands])
+        journal.close()
+
+    def write_in_files(self) -> list[Path]:
+        """Ten records a file."""
+        journal = Journal(self.journal, 1)
+        assert list(journal.recover()) == []
+        for start in range(0, len(COMMANDS), 10):
+            journal.append([encode_command(command) for command in COMMANDS[start : start + 10]])
+        journal.close()
+        return segment_paths(self.journal)
 
     def write_snapshot(self, sequence: int) -> Path:
         engine = Engine()
         for command in COMMANDS[:sequence]:
             engine.apply(command)
-        return write_snapshot(self.journal, Snapshot(sequence, self.start_of(sequence + 1), engine.snapshot()))
+        return write_snapshot(
+            self.journal, Snapshot(sequence, self.start_of(sequence + 1) - HEADER_BYTES, engine.snapshot())
+        )
 
     def start_of(self, sequence: int) -> int:
-        sizes = [Segment.record_bytes(encode_command(command)) for command in COMMANDS]
-        return len(MAGIC) + sum(sizes[: sequence - 1])
+        sizes = [Journal.record_bytes(encode_command(command)) for command in COMMANDS]
+        return HEADER_BYTES + sum(sizes[: sequence - 1])
 
     def flip(self, offset: int) -> None:
         data = bytearray(self.path.read_bytes())
@@ -77,12 +90,12 @@ class Operator:
 
     def engine_accepts(self) -> int:
         """The last record, as a start of the engine reads it."""
-        segment = Segment(self.journal)
-        for _ in segment.recover():
+        journal = Journal(self.journal)
+        for _ in journal.recover():
             pass
-        segment.close()
-        assert segment.cut_bytes == 0
-        return segment.sequence
+        journal.close()
+        assert journal.cut_bytes == 0
+        return journal.sequence
 
 
 @pytest.fixture
@@ -100,7 +113,7 @@ def test_a_whole_journal_is_counted(operator: Operator) -> None:
     before = files(operator)
     said = operator.run("verify")
     assert said.code == 0
-    assert f"{operator.path.stat().st_size} bytes, 43 records, sequence 1 to 43" in said.out
+    assert f"1 file, {operator.path.stat().st_size} bytes, 43 records, sequence 1 to 43" in said.out
     assert "2026-09-21T14:13:20.000+00:00 to 2026-09-21T14:13:20.042+00:00" in said.out
     assert "Expire 41, ApplyFact 1, CancelAll 1" in said.out
     assert f"{snapshot}: whole" in said.out
@@ -138,7 +151,7 @@ def test_a_torn_tail_is_named_and_cut_only_with_a_copy(operator: Operator) -> No
     assert operator.path.read_bytes() == torn
 
     done = operator.run("repair", "--yes")
-    copy = operator.journal / f"{FILE_NAME}.cut-at-{last}"
+    copy = operator.journal / f"{FIRST}.cut-at-{last}"
     assert done.code == 0
     assert str(copy) in done.out
     assert copy.read_bytes() == torn[last:]
@@ -203,10 +216,10 @@ def test_large_records_are_read_across_what_fits_into_memory_at_once(operator: O
     market = "x" * 3_000_000
     operator.write([CancelAll(NOON, ALICE, market) for _ in range(5)])
     assert operator.run("verify").code == 0
-    size = Segment.record_bytes(encode_command(CancelAll(NOON, ALICE, market)))
-    operator.flip(len(MAGIC) + 2 * size + 2_000_000)
+    size = Journal.record_bytes(encode_command(CancelAll(NOON, ALICE, market)))
+    operator.flip(HEADER_BYTES + 2 * size + 2_000_000)
     said = operator.run("verify")
-    assert f"at byte {len(MAGIC) + 2 * size}, {size} bytes: record 3 is not whole" in said.out
+    assert f"at byte {HEADER_BYTES + 2 * size}, {size} bytes: record 3 is not whole" in said.out
     assert "4 records, sequence 1 to 5" in said.out
 
 
@@ -237,8 +250,8 @@ def test_a_journal_that_ends_before_its_snapshot_has_lost_records(operator: Oper
 
 def test_a_snapshot_of_another_journal_is_named(operator: Operator) -> None:
     operator.write()
-    write_snapshot(operator.journal, Snapshot(5, operator.start_of(5), Engine().snapshot()))
-    assert "says that record 5 ends at byte" in operator.run("verify").out
+    write_snapshot(operator.journal, Snapshot(5, operator.start_of(5) - HEADER_BYTES, Engine().snapshot()))
+    assert "says that record 5 ends at position" in operator.run("verify").out
 
 
 def test_repair_refuses_while_an_engine_holds_the_lock_and_verify_does_not_mind(operator: Operator) -> None:
@@ -277,14 +290,14 @@ def test_show_prints_commands_with_exact_numbers(operator: Operator) -> None:
 def test_a_wrong_folder_is_one_clear_line(operator: Operator, words: tuple[str, ...]) -> None:
     said = operator.run(*words)
     assert said.code == 1
-    assert said.err.startswith(f"journal: JOURNAL_MISSING: there is no journal at {operator.path}")
+    assert said.err.startswith(f"journal: JOURNAL_MISSING: there is no journal in {operator.journal}")
     assert said.err.count("\n") == 1
     assert list(operator.journal.iterdir()) == [], "and nothing is left behind"
 
 
 def test_a_file_of_something_else_is_refused(operator: Operator) -> None:
     operator.path.write_bytes(b"SQLite format 3\x00")
-    assert "does not begin as a journal" in operator.run("verify").out
+    assert "this is not a journal of this version" in operator.run("verify").out
     assert operator.run("repair", "--yes").code == 1
 
 
@@ -299,3 +312,81 @@ def test_a_reader_that_has_seen_enough_is_no_error(operator: Operator) -> None:
         child.stdout.close()
         assert child.stderr.read() == ""
         assert child.wait(10) == 0
+
+
+# ------------------------------------------------------------------ several files
+
+
+def test_every_file_is_counted_and_shown(operator: Operator) -> None:
+    paths = operator.write_in_files()
+    assert len(paths) == 5
+    operator.write_snapshot(25)
+    said = operator.run("verify")
+    assert said.code == 0
+    assert said.out.startswith("5 files, ")
+    assert "43 records, sequence 1 to 43" in said.out
+    assert f"{paths[1]}: {paths[1].stat().st_size} bytes, records 11 to 20" in said.out
+    assert [line["sequence"] for line in operator.run("show", "--from", "9", "--to", "22").lines] == [*range(9, 23)]
+
+
+def test_a_missing_file_in_the_middle_is_named_and_cannot_be_repaired(operator: Operator) -> None:
+    paths = operator.write_in_files()
+    paths[1].unlink()
+    said = operator.run("verify")
+    assert said.code == 1
+    assert "33 records, sequence 1 to 43" in said.out
+    assert f"DAMAGE {paths[2]} at byte 0, 0 bytes: " in said.out
+    assert "are missing before record 21" in said.out
+    assert operator.run("repair", "--yes").err.startswith("journal: JOURNAL_NOT_REPAIRABLE")
+    shown = operator.run("show")
+    assert shown.code == 1
+    assert [line["sequence"] for line in shown.lines] == [*range(1, 11), *range(21, 44)]
+
+
+@pytest.mark.parametrize("which", [0, 2, 4])
+def test_a_torn_end_is_a_tail_in_the_newest_file_only(operator: Operator, which: int) -> None:
+    paths = operator.write_in_files()
+    paths[which].write_bytes(paths[which].read_bytes()[:-3])
+    said = operator.run("verify")
+    assert said.code == 1
+    assert f"DAMAGE {paths[which]} at byte" in said.out
+    assert ("`repair` cuts it" in said.out) == (which == 4)
+    done = operator.run("repair", "--yes")
+    assert done.code == (0 if which == 4 else 1)
+    assert operator.run("verify").code == done.code
+
+
+def test_a_damaged_header_is_named(operator: Operator) -> None:
+    paths = operator.write_in_files()
+    data = bytearray(paths[2].read_bytes())
+    data[15] ^= 1
+    paths[2].write_bytes(data)
+    said = operator.run("verify")
+    assert said.code == 1
+    assert f"DAMAGE {paths[2]} at byte 0, {len(data)} bytes: its header is damaged" in said.out
+    assert operator.run("repair", "--yes").code == 1
+
+
+def test_what_retention_took_away_must_be_covered_by_a_snapshot(operator: Operator) -> None:
+    paths = operator.write_in_files()
+    snapshot = operator.write_snapshot(25)
+    for path in paths[:2]:
+        path.unlink()
+    said = operator.run("verify")
+    assert said.code == 0
+    assert "sequence 21 to 43" in said.out
+    snapshot.unlink()
+    said = operator.run("verify")
+    assert said.code == 1
+    assert "records 1 to 20 are not here, and no usable snapshot covers them" in said.out
+    assert operator.run("repair", "--yes").code == 1
+
+
+def test_a_journal_of_version_1_is_read_as_it_is(operator: Operator) -> None:
+    records = b"".join(encode_record(number, encode_command(one)) for number, one in enumerate(COMMANDS, start=1))
+    single = operator.journal / "journal.log"
+    single.write_bytes(b"CXJOURN1" + records)
+    before = files(operator)
+    assert "43 records, sequence 1 to 43" in operator.run("verify").out
+    assert len(operator.run("show").lines) == 43
+    assert files(operator) == before

@@ -23,8 +23,8 @@ from cxdex.order import Order, OrderType, Side, TimeInForce
 from relayer.client import EngineClient
 from relayer.engine.core import Engine
 from relayer.engine.events import AnyEvent, FillRestored, FillVoided, OrderAccepted, OrderClosed, OrderReduced, Traded
+from relayer.journal.journal import Journal
 from relayer.journal.record import decode_command
-from relayer.journal.segment import Segment
 from relayer.journal.snapshot import snapshots
 from relayer.wire import SOCKET_NAME, WireOrder
 
@@ -190,11 +190,11 @@ class Audit:
                 assert shown == {name: value for name, value in row.items() if name != "nonce"}
 
     def _replay(self) -> Iterator[AnyEvent]:
-        segment = Segment(self._running.state / "journal")
-        for record in segment.recover():
+        journal = Journal(self._running.state / "journal")
+        for record in journal.recover():
             yield from self.engine.apply(decode_command(record.payload))
-        self.sequence = segment.sequence
-        segment.close()
+        self.sequence = journal.sequence
+        journal.close()
 
     def _fold(self, event: AnyEvent) -> None:
         if isinstance(event, OrderAccepted):

@@ -19,6 +19,7 @@ from cxdex.order import Side, TimeInForce
 from cxdex.problem import Problem
 from relayer.client import EngineClient
 from relayer.framing import FrameReader
+from relayer.journal.segment import segment_name
 from relayer.wire import SOCKET_NAME, Feed
 from tests.relayer.service.running_engine import (
     MARKET,
@@ -234,7 +235,7 @@ async def test_a_damaged_snapshot_and_a_torn_tail_cost_nothing_acknowledged(
     await client.place(orders[5:])
     await asyncio.to_thread(engine.kill)
     snapshot.write_bytes(snapshot.read_bytes()[:-1])
-    with (engine.state / "journal" / "journal.log").open("ab") as journal:
+    with (engine.state / "journal" / segment_name(1)).open("ab") as journal:
         journal.write(b"CXR1 half a rec")
     await asyncio.to_thread(engine.start)
     assert len(await client.open_orders(ALICE)) == 10

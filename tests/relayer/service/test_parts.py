@@ -24,7 +24,7 @@ from relayer.engine.commands import ApplyFact, Place
 from relayer.engine.core import Engine
 from relayer.engine.events import FillRestored, FillVoided
 from relayer.gateway_server import GatewayServer
-from relayer.journal.segment import Segment
+from relayer.journal.journal import Journal
 from relayer.nonce_leases import LEASE_SECONDS, NonceLeases
 from relayer.order_table import OrderTables
 from relayer.projector import Projector, project
@@ -45,10 +45,10 @@ class Parts:
         self.tables = OrderTables(self.database)
         self.tables.open()
         self.thread = ThreadPoolExecutor(1)
-        self.segment = Segment(state)
-        list(self.segment.recover())
+        self.journal = Journal(state)
+        list(self.journal.recover())
         self.applied: list[Applied] = []
-        self.sequencer = Sequencer(Engine(), self.segment, self.thread, self.applied.extend)
+        self.sequencer = Sequencer(Engine(), self.journal, self.thread, self.applied.extend)
         self.projector = Projector(self.tables, self.thread)
         self.handler = RequestHandler(self.sequencer, self.projector, self.tables, self.thread, "e")
 
@@ -88,7 +88,7 @@ async def test_commands_that_wait_for_a_sync_go_together_and_in_order(parts: Par
     running = asyncio.create_task(parts.sequencer.run())
     await asyncio.gather(first, *others)
     assert [applied.sequence for applied in parts.applied] == [1, 2, 3]
-    assert parts.sequencer.offset == parts.segment.end
+    assert parts.sequencer.offset == parts.journal.end
     parts.sequencer.close()
     await running
     with pytest.raises(Problem, match="stopping"):

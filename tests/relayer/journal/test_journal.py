@@ -13,27 +13,29 @@ from hypothesis import strategies as st
 
 from cxdex.problem import Problem
 from relayer.engine.commands import CancelAll, Expire
+from relayer.journal.journal import Journal
 from relayer.journal.lock import JournalLock
 from relayer.journal.record import MARKER, decode_command, encode_command, encode_record, read_record
-from relayer.journal.segment import FILE_NAME, MAGIC, Segment
+from relayer.journal.segment import HEADER_BYTES, SINGLE_FILE, segment_name
 
+FIRST = segment_name(1)
 PAYLOADS = [b"first", b"second, " + MARKER + b" inside", b"", b"x" * 1000]
 
 
 def written(directory: Path, payloads: list[bytes] = PAYLOADS) -> Path:
-    segment = Segment(directory)
-    assert list(segment.recover()) == []
-    segment.append(payloads[:1])
-    segment.append(payloads[1:])
-    segment.close()
-    return directory / FILE_NAME
+    journal = Journal(directory)
+    assert list(journal.recover()) == []
+    journal.append(payloads[:1])
+    journal.append(payloads[1:])
+    journal.close()
+    return directory / FIRST
 
 
-def read(directory: Path) -> tuple[Segment, list[bytes]]:
-    segment = Segment(directory)
-    found = [record.payload for record in segment.recover()]
-    segment.close()
-    return segment, found
+def read(directory: Path) -> tuple[Journal, list[bytes]]:
+    journal = Journal(directory)
+    found = [record.payload for record in journal.recover()]
+    journal.close()
+    return journal, found
 
 
 @contextmanager
@@ -49,11 +51,11 @@ def file_size_limit(size: int) -> Iterator[None]:
 
 def test_commands_come_back_in_order(tmp_path: Path) -> None:
     written(tmp_path)
-    segment, found = read(tmp_path)
+    journal, found = read(tmp_path)
     assert found == PAYLOADS
-    assert segment.sequence == 4
-    assert segment.cut_bytes == 0
-    assert segment.end == (tmp_path / FILE_NAME).stat().st_size
+    assert journal.sequence == 4
+    assert journal.cut_bytes == 0
+    assert journal.end == (tmp_path / FIRST).stat().st_size - HEADER_BYTES
 
 
 def test_a_command_is_the_same_after_the_journal() -> None:
@@ -63,14 +65,14 @@ def test_a_command_is_the_same_after_the_journal() -> None:
 
 def test_a_journal_goes_on_where_it_ended(tmp_path: Path) -> None:
     written(tmp_path)
-    segment = Segment(tmp_path)
-    middle = [record for record in segment.recover() if record.sequence <= 2]
-    segment.append([b"fifth"])
-    segment.close()
+    journal = Journal(tmp_path)
+    middle = [record for record in journal.recover() if record.sequence <= 2]
+    journal.append([b"fifth"])
+    journal.close()
     assert read(tmp_path)[1] == [*PAYLOADS, b"fifth"]
-    offset = len(MAGIC) + sum(Segment.record_bytes(record.payload) for record in middle)
-    again = Segment(tmp_path)
-    assert [record.payload for record in again.recover(2, offset)] == [*PAYLOADS[2:], b"fifth"]
+    position = sum(Journal.record_bytes(record.payload) for record in middle)
+    again = Journal(tmp_path)
+    assert [record.payload for record in again.recover(2, position)] == [*PAYLOADS[2:], b"fifth"]
     again.close()
 
 
@@ -80,9 +82,9 @@ def test_a_tail_torn_anywhere_is_cut(tmp_path: Path) -> None:
     last = len(whole) - len(encode_record(4, PAYLOADS[3]))
     for size in range(last + 1, len(whole), 97):
         path.write_bytes(whole[:size])
-        segment, found = read(tmp_path)
+        journal, found = read(tmp_path)
         assert found == PAYLOADS[:3]
-        assert segment.cut_bytes == size - last
+        assert journal.cut_bytes == size - last
         assert path.read_bytes() == whole[:last]
 
 
@@ -90,9 +92,9 @@ def test_a_tail_of_zeros_is_cut(tmp_path: Path) -> None:
     path = written(tmp_path)
     whole = path.read_bytes()
     path.write_bytes(whole + bytes(4096))
-    segment, found = read(tmp_path)
+    journal, found = read(tmp_path)
     assert found == PAYLOADS
-    assert segment.cut_bytes == 4096
+    assert journal.cut_bytes == 4096
     assert path.read_bytes() == whole
 
 
@@ -105,43 +107,44 @@ def test_a_flipped_bit_before_the_last_record_is_refused(
     path = written(directory)
     damaged = bytearray(path.read_bytes())
     last = len(damaged) - len(encode_record(4, PAYLOADS[3]))
-    position = data.draw(st.integers(len(MAGIC), last - 1))
+    position = data.draw(st.integers(HEADER_BYTES, last - 1))
     damaged[position] ^= 1 << data.draw(st.integers(0, 7))
     path.write_bytes(damaged)
     with pytest.raises(Problem, match="JOURNAL_DAMAGED") as refusal:
         read(directory)
     assert str(path) in refusal.value.detail
-    start = len(MAGIC)
+    start = HEADER_BYTES
     while (record := read_record(bytes(damaged), start)) is not None:
         start = record.end
     assert f"byte {start}:" in refusal.value.detail
     assert path.read_bytes() == damaged, "a refusal changes nothing"
 
 
-def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:
-    (tmp_path / FILE_NAME).write_bytes(b"SQLite format 3\x00")
+@pytest.mark.parametrize("name", [FIRST, SINGLE_FILE])
+def test_a_file_of_something_else_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"SQLite format 3\x00" * 4)
     with pytest.raises(Problem, match="not a journal"):
-        Segment(tmp_path)
+        Journal(tmp_path)
 
 
 def test_a_journal_shorter_than_its_snapshot_is_refused(tmp_path: Path) -> None:
     written(tmp_path)
-    segment = Segment(tmp_path)
+    journal = Journal(tmp_path)
     with pytest.raises(Problem, match="shorter than the snapshot"):
-        list(segment.recover(9, 100_000))
-    segment.close()
+        list(journal.recover(9, 100_000))
+    journal.close()
 
 
 def test_a_full_disk_refuses_the_batch_and_keeps_the_rest(tmp_path: Path) -> None:
     path = written(tmp_path)
     before = path.read_bytes()
-    segment = Segment(tmp_path)
-    list(segment.recover())
+    journal = Journal(tmp_path)
+    list(journal.recover())
     with file_size_limit(len(before) + 100), pytest.raises(OSError, match="too large"):
-        segment.append([b"a" * 40, b"b" * 400])
+        journal.append([b"a" * 40, b"b" * 400])
     assert path.read_bytes() == before
-    segment.append([b"after the disk was tidied"])
-    segment.close()
+    journal.append([b"after the disk was tidied"])
+    journal.close()
     assert read(tmp_path)[1] == [*PAYLOADS, b"after the disk was tidied"]
 
 
