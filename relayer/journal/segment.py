@@ -69,8 +69,8 @@ def segment_paths(directory: Path) -> list[Path]:
     """Oldest first. A journal of version 1 is its own only segment."""
     found = sorted(path for path in directory.iterdir() if _NAME.fullmatch(path.name))
     single = directory / SINGLE_FILE
-    if not single.exists():
-        return found
+    if not single.exists() or (found and single.stat().st_size <= len(SINGLE_FILE_MAGIC)):
+        return found  # an older version came after a newer one, and was refused before it wrote anything
     if found:
         raise Problem(
             "JOURNAL_TWICE",

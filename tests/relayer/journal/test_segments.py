@@ -150,6 +150,8 @@ def test_a_single_file_that_died_at_birth_is_an_empty_journal(tmp_path: Path) ->
 
 def test_an_older_version_that_ran_after_a_newer_one_is_noticed(tmp_path: Path) -> None:
     write(tmp_path, 5).close()
+    single_file(tmp_path, 0)
+    assert len(read(tmp_path)) == 5, "it wrote nothing"
     single_file(tmp_path, 2)
     assert refusal(tmp_path).code == "JOURNAL_TWICE"
 
