@@ -17,6 +17,7 @@ from eth_account import Account
 
 from cxdex.eip712 import Domain, cancel_orders_digest, login_digest, order_digest, to_checksum
 from cxdex.order import Order, SignedOrder
+from cxdex.price_report import PriceReport, SignedReport, sign_report
 from cxdex.problem import Problem
 from cxdex.signature import CURVE_ORDER, address_of, sign_digest
 
@@ -89,6 +90,9 @@ class LocalWallet:
 
     def sign_login(self, domain: Domain, expires_at: int) -> bytes:
         return sign_digest(self._key, login_digest(domain, self.account, expires_at))
+
+    def sign_price(self, oracle_domain: Domain, report: PriceReport) -> SignedReport:
+        return sign_report(self._key, oracle_domain, report)
 
     def sign_transaction(self, transaction: dict[str, Any]) -> bytes:
         """Raw bytes of an EIP-1559 transaction, ready for eth_sendRawTransaction."""

@@ -1,6 +1,10 @@
 """Tells the Oracle the bots' reference price of every synth, every 20 seconds. The local chain's only price source.
 
-    python -m scripts.price_reporter --rpc URL --deployment deployment.json --key-file reporter.key
+    python -m scripts.price_reporter --rpc URL --deployment deployment.json --key-file reporter.key \
+        --key-file reporter2.key --key-file reporter3.key
+
+Each key signs the price; the first one also pays for the transaction. With fewer keys than the Oracle's quorum nothing
+is accepted. On a chain with money on it every reporter has its own source and its own machine, and one key.
 
 Promises: the price is the one that the market maker with the same seed quotes around.
 """
@@ -9,18 +13,24 @@ from __future__ import annotations
 
 import argparse
 import os
-import time
+import time as clock
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cxdex.client import chain
 from cxdex.client.driver import Driver
 from cxdex.client.steps import Flow
 from cxdex.deployment import load_deployment
-from cxdex.eip712 import to_checksum
+from cxdex.eip712 import Domain, to_checksum
+from cxdex.price_report import PriceReport, encode_submit, signed_reports, submitted
 from cxdex.problem import Problem
 from cxdex.wallet import LocalWallet
-from scripts.bot import Bot, add_key_argument, add_price_arguments, run_command, wallet_of
+from scripts.bot import Bot, add_price_arguments, run_command
 from scripts.reference_price import ReferencePrice, reference_price
+
+if TYPE_CHECKING:
+    from scripts.chain import Contract
 
 FIRST_SYNTH = 2
 NO_ADDRESS = "0x" + "0" * 40
@@ -29,16 +39,18 @@ NO_ADDRESS = "0x" + "0" * 40
 class Reporter:
     """Reads the synths from the Vault, so that a market listed later is reported too."""
 
-    def __init__(self, wallet: LocalWallet, deployment_file: Path, prices: ReferencePrice) -> None:
+    def __init__(self, wallets: Sequence[LocalWallet], deployment_file: Path, prices: ReferencePrice) -> None:
+        """`wallets`: who signs; the first one sends."""
         deployment = load_deployment(deployment_file)
         self._chain_id = deployment.chain_id
-        self._wallet = wallet
+        self._wallets = wallets
         self._vault = to_checksum(deployment.contracts["Vault"])
         self._oracle = to_checksum(deployment.contracts["Oracle"])
+        self._domain = Domain(deployment.chain_id, deployment.contracts["Oracle"])
         self._prices = prices
 
     def report(self) -> Flow[str]:
-        """One report for each synth; returns the status line."""
+        """One price for each synth; returns the status line."""
         told: list[str] = []
         asset = FIRST_SYNTH
         while True:
@@ -46,28 +58,42 @@ class Reporter:
             if synth == NO_ADDRESS:
                 return ", ".join(told) or "no synth yet"
             symbol = yield from chain.view("Synth", synth, "symbol")
-            price = self._prices.price(f"{symbol}-USDC", time.time())
+            price = self._prices.price(f"{symbol}-USDC", clock.time())
             head = yield from chain.node("eth_getBlockByNumber", "latest", False)
-            publish_time = min(int(time.time()), int(head["timestamp"], 16))
-            last = yield from self._last_report(asset)
+            publish_time = min(int(clock.time()), int(head["timestamp"], 16))
+            _, last, _ = yield from chain.view_all("Oracle", self._oracle, "reported", asset)
             if publish_time > last:
-                data = chain.encode_call("Oracle", "report", asset, price, publish_time)
-                yield from chain.send(self._wallet, self._chain_id, self._oracle, data)
+                yield from self._submit(PriceReport(asset, price, publish_time))
                 told.append(f"{symbol} {price / 1e6:.2f}")
             asset += 1
 
-    def _last_report(self, asset: int) -> Flow[int]:
-        """publishTime of our newest report, 0 for none."""
-        account = to_checksum(self._wallet.account)
-        _, publish_time = yield from chain.view_all("Oracle", self._oracle, "reportOf", asset, account)
-        return int(publish_time)
+    def _submit(self, report: PriceReport) -> Flow[None]:
+        reports = submitted(wallet.sign_price(self._domain, report) for wallet in self._wallets)
+        data = "0x" + encode_submit(report.asset, reports).hex()
+        yield from chain.send(self._wallets[0], self._chain_id, self._oracle, data)
+
+
+def submit_prices(
+    contracts: Mapping[str, Contract], reporter_keys: Sequence[str], asset: int, price: int, time: int
+) -> None:
+    """One price, signed with every key and sent by the first.
+
+    price: 1e-6 USDC per whole synth; time: unix seconds, not later than the chain's newest block.
+    """
+    oracle = contracts["Oracle"]
+    domain = Domain(oracle.chain.chain_id, oracle.address)
+    oracle.send(
+        reporter_keys[0], "submit", asset, signed_reports(domain, reporter_keys, PriceReport(asset, price, time))
+    )
 
 
 def main() -> None:
     arguments = parse_arguments()
     bot = Bot("price-reporter")
     prices = reference_price(arguments.seed, arguments.prices)
-    reporter = Reporter(wallet_of(arguments), arguments.deployment, prices)
+    password = os.environ.get("CXDEX_KEYSTORE_PASSWORD")
+    wallets = [LocalWallet.from_file(path, password) for path in arguments.key_file]
+    reporter = Reporter(wallets, arguments.deployment, prices)
     driver = Driver(rpc_url=arguments.rpc)
     try:
         if bot.wait_for("the node", lambda: driver.run(reporter.report())):
@@ -78,11 +104,19 @@ def main() -> None:
 
 
 def parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="price_reporter", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="price_reporter", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--rpc", default=os.environ.get("CXDEX_RPC_URL"), help="URL of the Ethereum node")
     parser.add_argument("--deployment", type=Path, default=Path(".state/deployment.json"))
     parser.add_argument("--interval", type=float, default=20.0, help="seconds between reports")
-    add_key_argument(parser)
+    parser.add_argument(
+        "--key-file",
+        type=Path,
+        action="append",
+        required=True,
+        help="file with a reporter's private key, or a keystore; once for each reporter, the sender first",
+    )
     add_price_arguments(parser)
     arguments = parser.parse_args()
     if not arguments.rpc:
