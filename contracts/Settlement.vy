@@ -28,13 +28,13 @@
        S:FLAGS     order has flags that mean nothing on spot
        S:SIG       signature cannot be recovered, has a high s, or is of another key than the account's
        S:GAS       too little gas to ask a wallet or the SynthEngine fairly
-       S:CURSOR    fill with an empty cursor; also two orders of one account
+       S:CURSOR    fill between a dead order and an empty cursor; also two orders of one account
        S:SIDE      maker and taker are on the same side
        S:MAKER     maker is MARKET, IOC or FOK, which never rest
        S:TAKER     taker is POST_ONLY
        S:PRICE     limits do not cross
        S:LOTS      fill is below the market's smallest fill, or the batch has not chosen a market yet
-       S:OVERFILL  fill exceeds what is left of an order
+       S:OVERFILL  fill exceeds what is left of an order; of an empty cursor nothing is left
        S:PACK      a number does not fit its packed field
        S:ASSET     asset number is out of range
        S:FUNDS     debit of more than the balance
@@ -81,12 +81,10 @@ struct Cursor:
     left: uint256  # lots that the order may still fill
     rate: uint256  # fee in 1e-6 of the notional
     session: uint256  # key that signed for the account; zero: the account itself did
-    allowance: uint256  # 1e-6 USDC of notional that the key may still trade
     cash: uint256  # 1e-6 USDC, after the fills so far
     base: uint256  # base asset, after the fills so far
     word: uint256  # the account word as stored
     lanes: uint256  # the lane word as stored; unused for lanes 0 and 1, which are in the account word
-    announced: uint256  # CANCEL_ANNOUNCED if the lane has it and this order does not clear it
     moved: bool  # storage is behind this cursor
 
 
@@ -123,9 +121,9 @@ TAKER: constant(uint256) = 1
 MARKET: constant(uint256) = 2
 MARKET_ENTRY: constant(uint256) = MARKET << ROLE_SHIFT
 KIND_SHIFT: constant(uint256) = 8
-OWN_KEY: constant(uint256) = 0
 SESSION_KEY: constant(uint256) = 1
 CONTRACT: constant(uint256) = 2
+REFUSED: constant(uint256) = max_value(uint256)  # in place of a session key: no address, so never a live one
 
 # Fields of `terms`, see order_hash.
 PRICE_SHIFT: constant(uint256) = 16
@@ -148,14 +146,11 @@ MAKER_NONCE_SHIFT: constant(uint256) = 64
 TAKER_FEE_SHIFT: constant(uint256) = 128
 MAKER_FEE_SHIFT: constant(uint256) = 192
 
-# Why a fill was skipped. A maker's reason is odd; the taker's is the next number.
+# Why a fill was skipped. A maker's reason is odd, the taker's is the next number; 7 to 10 are in `sessions`.
 MAKER_CANCELLED: constant(uint256) = 1
 MAKER_EXPIRED: constant(uint256) = 3
 BUYER_BALANCE: constant(uint256) = 5
 SELLER_BALANCE: constant(uint256) = 6
-MAKER_SIGNATURE: constant(uint256) = 7
-MAKER_SESSION_LIMIT: constant(uint256) = 9
-TAKER_SESSION_LIMIT: constant(uint256) = 10
 MINT_REFUSED: constant(uint256) = 11
 TAKER_STOP: constant(uint256) = 1  # added to a maker's reason, the taker's
 
@@ -175,6 +170,7 @@ MASK_8: constant(uint256) = 2**8 - 1
 MASK_16: constant(uint256) = 2**16 - 1
 MASK_24: constant(uint256) = 2**24 - 1
 MASK_32: constant(uint256) = 2**32 - 1
+MASK_39: constant(uint256) = 2**39 - 1
 MASK_40: constant(uint256) = 2**40 - 1
 MASK_64: constant(uint256) = 2**64 - 1
 MASK_160: constant(uint256) = 2**160 - 1
@@ -262,9 +258,7 @@ def settleBatch(entryCount: uint256):
     """
     if msg.sender != CORE:
         assert self.lastBeat != 0 and block.timestamp > self.lastBeat + HEARTBEAT_TIMEOUT, "S:CORE"
-    assert entryCount <= MAX_ENTRIES, "S:LENGTH"
-    end: uint256 = HEAD_BYTES + ENTRY_BYTES * entryCount
-    assert len(msg.data) == end, "S:LENGTH"
+    assert entryCount <= MAX_ENTRIES and len(msg.data) >= HEAD_BYTES + ENTRY_BYTES * entryCount, "S:LENGTH"
 
     domain: bytes32 = order_hash._domain_separator()
     market: Market = empty(Market)
@@ -274,42 +268,39 @@ def settleBatch(entryCount: uint256):
     position: uint256 = HEAD_BYTES
 
     for _i: uint256 in range(entryCount, bound=MAX_ENTRIES):
-        if position == end:
-            break  # contracts' signatures were among the entries
         packed: Bytes[ENTRY_BYTES] = slice(msg.data, position, ENTRY_BYTES)
         entry: order_hash.Entry = abi_decode(packed, order_hash.Entry, unwrap_tuple=False)
-        position = unsafe_add(position, ENTRY_BYTES)  # below HEAD_BYTES + ENTRY_BYTES * MAX_ENTRIES
+        position = unsafe_add(position, ENTRY_BYTES)  # no calldata comes near 2**256
         role: uint256 = entry.who >> ROLE_SHIFT
-        kind: uint256 = OWN_KEY
-
-        if role > TAKER:
-            if role == MARKET:
-                assert entry.who == MARKET_ENTRY and entry.vs == 0, "S:ENTRY"
-                self._flush_all(maker, taker, market)
-                maker = empty(Cursor)
-                taker = empty(Cursor)
-                market = self._load_market(convert(entry.terms, bytes32), entry.r)
-                continue
-            kind = role >> KIND_SHIFT
-            role &= MASK_8
-            assert role <= TAKER and kind <= CONTRACT, "S:ENTRY"
-
         account: uint256 = entry.who & MASK_160
-        digest: bytes32 = order_hash._digest(entry, role == MAKER, market.hash, domain)
+        digest: bytes32 = empty(bytes32)
         session: uint256 = 0
-        allowance: uint256 = max_value(uint256)
-        refused: bool = False
-        if kind == OWN_KEY:
-            assert signatures._signer(digest, entry.r, entry.vs) == account, "S:SIG"
-        elif kind == SESSION_KEY:
-            session = signatures._signer(digest, entry.r, entry.vs)
-            live: bool = False
-            live, allowance = sessions._live(account, session, market.event_bits >> FILL_MARKET_SHIFT)
-            refused = not live
-        else:
-            refused = not self._wallet_accepts(account, digest, entry, position, end)
-            position += (entry.r + ENTRY_BYTES - 1) // ENTRY_BYTES * ENTRY_BYTES
 
+        if role <= TAKER:
+            digest = order_hash._digest(entry, role == MAKER, market.hash, domain)
+            assert signatures._signer(digest, entry.r, entry.vs) == account, "S:SIG"
+        elif role == MARKET:
+            assert entry.who == MARKET_ENTRY and entry.vs == 0, "S:ENTRY"
+            self._flush_all(maker, taker, market)
+            maker = empty(Cursor)
+            taker = empty(Cursor)
+            market = self._load_market(convert(entry.terms, bytes32), entry.r)
+            continue
+        else:
+            kind: uint256 = role >> KIND_SHIFT
+            role &= MASK_8
+            assert role <= TAKER, "S:ENTRY"
+            digest = order_hash._digest(entry, role == MAKER, market.hash, domain)
+            if kind == SESSION_KEY:
+                session = signatures._signer(digest, entry.r, entry.vs)
+            else:
+                assert kind == CONTRACT, "S:ENTRY"
+                if not self._wallet_accepts(account, digest, entry, position):
+                    session = REFUSED
+                position += (entry.r + ENTRY_BYTES - 1) // ENTRY_BYTES * ENTRY_BYTES
+
+        # Storage is level with the old cursor, and with the other one if it is of this account, before the order is
+        # loaded.
         if role == MAKER:
             if maker.moved:
                 self._flush(maker, market.base_key)
@@ -317,11 +308,7 @@ def settleBatch(entryCount: uint256):
                 if taker.moved:
                     self._flush(taker, market.base_key)
                 taker = empty(Cursor)
-            maker = self._load_order(digest, entry.who, entry.terms, market.base_key, market.maker_bps)
-            maker.session = session
-            maker.allowance = allowance
-            if refused and maker.stop == 0:
-                maker.stop = MAKER_SIGNATURE
+            maker = self._load_order(digest, entry.who, entry.terms, session, market.base_key, market.maker_bps)
         else:
             if taker.moved:
                 self._flush(taker, market.base_key)
@@ -329,18 +316,13 @@ def settleBatch(entryCount: uint256):
                 if maker.moved:
                     self._flush(maker, market.base_key)
                 maker = empty(Cursor)
-            taker = self._load_order(digest, entry.who, entry.terms, market.base_key, market.taker_bps)
-            taker.session = session
-            taker.allowance = allowance
-            if refused and taker.stop == 0:
-                taker.stop = MAKER_SIGNATURE
+            taker = self._load_order(digest, entry.who, entry.terms, session, market.base_key, market.taker_bps)
 
         quantity: uint256 = entry.who >> FILL_SHIFT & MASK_40
         if quantity == 0:
             continue
 
         # -------- what only a faulty relayer can cause: the batch reverts
-        assert maker.account != 0 and taker.account != 0, "S:CURSOR"
         assert quantity >= market.min_lots, "S:LOTS"
         assert (maker.terms ^ taker.terms) & SIDE_BIT != 0, "S:SIDE"
         price: uint256 = maker.terms >> PRICE_SHIFT & MASK_64
@@ -356,15 +338,14 @@ def settleBatch(entryCount: uint256):
         market.sequence = unsafe_add(market.sequence, 1)  # at most MAX_ENTRIES above 40 bits
 
         # -------- what a trader can cause alone: the fill is skipped
+        # Below 2**136, 2**100 and 2**159: 40-bit lots, 64-bit ticks, 32-bit quote, lots of at most
+        # 10**18, 16-bit rates times 100. No balance comes near 2**255.
+        notional: uint256 = unsafe_mul(unsafe_mul(quantity, price), market.quote)
         reason: uint256 = 0
-        if maker.stop | taker.stop != 0:
-            reason = self._stop_reason(maker.stop, taker.stop)
-        else:
+        if maker.stop | taker.stop | maker.session | taker.session != 0:
+            reason = self._refusal(maker, taker, market.event_bits >> FILL_MARKET_SHIFT, notional)
+        if reason == 0:
             assert quantity <= maker.left and quantity <= taker.left, "S:OVERFILL"
-
-            # Below 2**136, 2**100 and 2**159: 40-bit lots, 64-bit ticks, 32-bit quote, lots of at most
-            # 10**18, 16-bit rates times 100. No balance comes near 2**255.
-            notional: uint256 = unsafe_mul(unsafe_mul(quantity, price), market.quote)
             amount: uint256 = unsafe_mul(quantity, market.lot)
 
             # The rate rounds up, the signed cap rounds down, and the cap wins.
@@ -379,11 +360,7 @@ def settleBatch(entryCount: uint256):
 
             # Each subtraction follows its comparison; a fee is below the notional it is taken from, because
             # rates are below 100 % (see openMarket). Cash is held to 104 bits when it is written.
-            if notional > maker.allowance:
-                reason = MAKER_SESSION_LIMIT
-            elif notional > taker.allowance:
-                reason = TAKER_SESSION_LIMIT
-            elif taker_buys:
+            if taker_buys:
                 cost: uint256 = unsafe_add(notional, taker_fee)
                 if taker.cash < cost:
                     reason = BUYER_BALANCE
@@ -411,13 +388,12 @@ def settleBatch(entryCount: uint256):
                 maker, taker, reason, locked = self._mint_shortage(
                     maker, taker, market, taker_buys, quantity, amount, notional, maker_fee, taker_fee
                 )
-
             if reason == 0:
                 assert maker_fee | taker_fee <= MASK_64, "S:PACK"
                 maker.left = unsafe_sub(maker.left, quantity)  # checked above
                 taker.left = unsafe_sub(taker.left, quantity)
-                maker.allowance = unsafe_sub(maker.allowance, notional)  # checked above; without limits it means nothing
-                taker.allowance = unsafe_sub(taker.allowance, notional)
+                if maker.session | taker.session != 0:
+                    self._use_sessions(maker, taker, notional)
                 maker.moved = True
                 taker.moved = True
                 market.fees = unsafe_add(market.fees, unsafe_add(maker_fee, taker_fee))  # 64 bits each
@@ -447,6 +423,7 @@ def settleBatch(entryCount: uint256):
             reason=reason,
         )
 
+    assert position == len(msg.data), "S:LENGTH"
     self._flush_all(maker, taker, market)
 
 
@@ -460,7 +437,7 @@ def voidSequence(market: bytes32, count: uint256):
     @param market keccak256 of the symbol.
     @param count How many numbers, 1 to MAX_ENTRIES.
     """
-    assert msg.sender == CORE, "S:CORE"
+    self._only_core()
     assert count != 0 and count <= MAX_ENTRIES, "S:COUNT"
     word: uint256 = ledger._listed(market)
     first: uint256 = word >> packing.SEQUENCE_SHIFT & MASK_40
@@ -476,7 +453,7 @@ def beat():
     @notice Says that the relayer is there. Caller: CORE. When it has not been said for HEARTBEAT_TIMEOUT, anyone may
             settle until it is said again.
     """
-    assert msg.sender == CORE, "S:CORE"
+    self._only_core()
     self.lastBeat = block.timestamp
     log Heartbeat(time=block.timestamp)
 
@@ -494,6 +471,12 @@ def DOMAIN_SEPARATOR() -> bytes32:
 
 
 # ------------------------------------------------------------------ internal: fills
+
+@internal
+@view
+def _only_core():
+    assert msg.sender == CORE, "S:CORE"
+
 
 @internal
 @view
@@ -520,7 +503,9 @@ def _load_market(market: bytes32, first_sequence: uint256) -> Market:
 
 @internal
 @view
-def _load_order(digest: bytes32, who: uint256, terms: uint256, base_key: uint256, fee_bps: uint256) -> Cursor:
+def _load_order(
+    digest: bytes32, who: uint256, terms: uint256, session: uint256, base_key: uint256, fee_bps: uint256
+) -> Cursor:
     """
     @dev An order with its owner's balances and its progress. It is alive if its epoch is the
          account's and its seq is the lane's (fills add up) or newer (it starts at zero). The last seq is
@@ -537,8 +522,7 @@ def _load_order(digest: bytes32, who: uint256, terms: uint256, base_key: uint256
         lanes = ledger.lanes[ledger._lane_key(account, lane)]
         stored = lanes >> packing._slot_lane_offset(lane) & MASK_64
 
-    left: uint256 = terms >> QUANTITY_SHIFT & MASK_40
-    assert left <= packing.MAX_FILLED, "S:PACK"
+    left: uint256 = terms >> QUANTITY_SHIFT & MASK_39
     stop: uint256 = 0
     if who >> EXPIRY_SHIFT & MASK_40 <= block.timestamp:
         stop = MAKER_EXPIRED
@@ -551,52 +535,51 @@ def _load_order(digest: bytes32, who: uint256, terms: uint256, base_key: uint256
             left = 0  # filled beyond its quantity: an amendment of this order was larger
     elif seq < stored >> packing.SEQ_SHIFT:
         stop = MAKER_CANCELLED
-    announced: uint256 = 0
     if stored & packing.CANCEL_ANNOUNCED != 0:
         is_meant: bool = False
         is_dead: bool = False
         is_meant, is_dead = cancels._is_dead(account, terms >> LANE_SHIFT & MASK_24, seq)
-        if is_meant:
-            announced = packing.CANCEL_ANNOUNCED
         if is_dead:
             stop = MAKER_CANCELLED
+        elif not is_meant:
+            # A newer order takes the lane over, and the announcement goes with the older ones.
+            if terms & LANE_OUTSIDE_ACCOUNT == 0:
+                word = packing._without_announcement(word, packing._account_lane_offset(terms >> LANE_SHIFT))
+            else:
+                lanes = packing._without_announcement(lanes, packing._slot_lane_offset(terms >> LANE_SHIFT))
     epoch: uint256 = word >> packing.EPOCH_SHIFT & MASK_16
     if terms >> EPOCH_SHIFT & MASK_16 != epoch:
         if cancels._is_past(account, terms >> EPOCH_SHIFT & MASK_16, epoch):
             stop = MAKER_CANCELLED
     if seq == packing.MAX_SEQ:
         stop = MAKER_CANCELLED
-    # tiers are at most 4
-    discount: uint256 = unsafe_mul(TIER_PERCENT, word >> packing.TIER_SHIFT & MASK_8)
     return Cursor(
         account=account,
         digest=digest,
         terms=terms,
         stop=stop,
         left=left,
-        rate=unsafe_mul(fee_bps, unsafe_sub(PERCENT, discount)),
-        session=0,
-        allowance=0,
+        # tiers are at most 4
+        rate=unsafe_mul(
+            fee_bps, unsafe_sub(PERCENT, unsafe_mul(TIER_PERCENT, word >> packing.TIER_SHIFT & MASK_8))
+        ),
+        session=session,
         cash=word & packing.MAX_CASH,
         base=ledger.assets[base_key | account],
         word=word,
         lanes=lanes,
-        announced=announced,
         moved=False,
     )
 
 
 @internal
 @view
-def _wallet_accepts(
-    account: uint256, digest: bytes32, entry: order_hash.Entry, position: uint256, end: uint256
-) -> bool:
+def _wallet_accepts(account: uint256, digest: bytes32, entry: order_hash.Entry, position: uint256) -> bool:
     """
     @dev Whether the contract at `account` accepts the signature that follows its entry in calldata.
     """
     assert entry.vs == 0 and entry.r <= signatures.MAX_SIGNATURE, "S:ENTRY"
-    blocks: uint256 = (entry.r + ENTRY_BYTES - 1) // ENTRY_BYTES
-    assert ENTRY_BYTES * blocks <= end - position, "S:LENGTH"
+    assert position + entry.r <= len(msg.data), "S:LENGTH"
     # Bytes of a length that is not known in advance come out of calldata word by word.
     words: DynArray[bytes32, signatures.MAX_SIGNATURE_WORDS] = []
     for i: uint256 in range((entry.r + WORD_BYTES - 1) // WORD_BYTES, bound=signatures.MAX_SIGNATURE_WORDS):
@@ -640,7 +623,7 @@ def _mint_shortage(
     shortage: uint256 = amount - seller.base
     proceeds: uint256 = notional - seller_fee
     # Rounded down: the bound for this fill is its share of the order's; the rest of the proceeds stays cash.
-    own: uint256 = bound * quantity // (seller.terms >> QUANTITY_SHIFT & MASK_40)
+    own: uint256 = bound * quantity // (seller.terms >> QUANTITY_SHIFT & MASK_39)
     proceeds_of_minted: uint256 = proceeds * shortage // amount
     most: uint256 = min(proceeds_of_minted + own, seller.cash + proceeds)
 
@@ -709,22 +692,16 @@ def _flush(cursor: Cursor, base_key: uint256):
     @dev Writes each slot of the account of a cursor that a fill moved, once.
     """
     # `left` began at most at the quantity, and only fell
-    progress: uint256 = (
-        (cursor.terms >> SEQ_SHIFT & MASK_24) << packing.SEQ_SHIFT
-        | cursor.announced
-        | unsafe_sub(cursor.terms >> QUANTITY_SHIFT & MASK_40, cursor.left)
+    progress: uint256 = (cursor.terms >> SEQ_SHIFT & MASK_24) << packing.SEQ_SHIFT | unsafe_sub(
+        cursor.terms >> QUANTITY_SHIFT & MASK_39, cursor.left
     )
-    if cursor.terms & LANE_OUTSIDE_ACCOUNT == 0:
-        ledger.accounts[cursor.account] = packing._with_cash_and_lane(
-            cursor.word, cursor.cash, cursor.terms >> LANE_SHIFT, progress
-        )
+    lane: uint256 = cursor.terms >> LANE_SHIFT & MASK_24
+    if lane < packing.LANES_IN_ACCOUNT:
+        ledger.accounts[cursor.account] = packing._with_cash_and_lane(cursor.word, cursor.cash, lane, progress)
     else:
-        lane: uint256 = cursor.terms >> LANE_SHIFT & MASK_24
         ledger.lanes[ledger._lane_key(cursor.account, lane)] = packing._with_slot_lane(cursor.lanes, lane, progress)
         ledger.accounts[cursor.account] = packing._with_cash(cursor.word, cursor.cash)
     ledger.assets[base_key | cursor.account] = cursor.base
-    if cursor.session != 0:
-        sessions._use(cursor.account, cursor.session, cursor.allowance)
 
 
 @internal
@@ -741,11 +718,32 @@ def _flush_all(maker: Cursor, taker: Cursor, market: Market):
 
 
 @internal
-@pure
-def _stop_reason(maker_stop: uint256, taker_stop: uint256) -> uint256:
+def _use_sessions(maker: Cursor, taker: Cursor, notional: uint256):
     """
-    @dev Cancelled before expired, the maker before the taker: the smallest of the reasons.
+    @dev Takes a fill's notional off what the session keys of its orders may trade.
     """
-    if taker_stop == 0 or (maker_stop != 0 and maker_stop <= taker_stop):
+    if maker.session != 0:
+        sessions._use(maker.account, maker.session, notional)
+    if taker.session != 0:
+        sessions._use(taker.account, taker.session, notional)
+
+
+@internal
+@view
+def _refusal(maker: Cursor, taker: Cursor, market_index: uint256, notional: uint256) -> uint256:
+    """
+    @dev Why these orders cannot trade, or zero. Cancelled before expired before signature, the maker before the taker:
+         the smallest of the reasons.
+    """
+    assert maker.account != 0 and taker.account != 0, "S:CURSOR"
+    maker_stop: uint256 = maker.stop
+    if maker_stop == 0 and maker.session != 0:
+        maker_stop = sessions._refusal(maker.account, maker.session, market_index, notional)
+    taker_stop: uint256 = taker.stop
+    if taker_stop == 0 and taker.session != 0:
+        taker_stop = sessions._refusal(taker.account, taker.session, market_index, notional)
+    if maker_stop != 0 and (taker_stop == 0 or maker_stop <= taker_stop):
         return maker_stop
-    return taker_stop + TAKER_STOP
+    if taker_stop != 0:
+        return taker_stop + TAKER_STOP
+    return 0

@@ -272,12 +272,16 @@ def _lane(account: uint256, lane: uint256) -> uint256:
 
 @internal
 def _set_lane(account: uint256, lane: uint256, progress: uint256):
+    """
+    @dev Stores a lane as given, whether a cancel is announced included.
+    """
     if lane < packing.LANES_IN_ACCOUNT:
-        word: uint256 = self.accounts[account]
-        self.accounts[account] = packing._with_cash_and_lane(word, word & packing.MAX_CASH, lane, progress)
+        offset: uint256 = packing._account_lane_offset(lane)
+        self.accounts[account] = self.accounts[account] & ~(MASK_64 << offset) | progress << offset
     else:
+        offset: uint256 = packing._slot_lane_offset(lane)
         key: uint256 = self._lane_key(account, lane)
-        self.lanes[key] = packing._with_slot_lane(self.lanes[key], lane, progress)
+        self.lanes[key] = self.lanes[key] & ~(MASK_64 << offset) | progress << offset
 
 
 @internal

@@ -9,7 +9,7 @@
      Never:    reads or writes storage, looks at a signature (see `signatures`).
      Errors:   S:FLAGS, S:MAKER, S:TAKER; Settlement says what each means.
 
-     terms = maxFeeBps 16 | limitPrice 64 | quantity 40 | nonce 64 | flags 8 | maxCollateral 64  (lowest bits first)
+     terms = maxFeeBps 16 | limitPrice 64 | quantity 39 | 0 1 | nonce 64 | flags 8 | maxCollateral 64  (lowest bits first)
      flags = isBuy 1 | isMarket 1 | timeInForce 3 | selfTrade 2 | reduceOnly 1
 """
 
@@ -64,6 +64,7 @@ TIF_POST_ONLY: constant(uint256) = 3
 
 MASK_8: constant(uint256) = 2**8 - 1
 MASK_16: constant(uint256) = 2**16 - 1
+MASK_39: constant(uint256) = 2**39 - 1
 MASK_40: constant(uint256) = 2**40 - 1
 MASK_64: constant(uint256) = 2**64 - 1
 MASK_160: constant(uint256) = 2**160 - 1
@@ -108,7 +109,7 @@ def _digest(entry: Entry, is_maker: bool, market: bytes32, domain: bytes32) -> b
                     side,
                     order_type,
                     time_in_force,
-                    entry.terms >> 80 & MASK_40,  # quantity
+                    entry.terms >> 80 & MASK_39,  # quantity
                     entry.terms >> 16 & MASK_64,  # limitPrice
                     entry.terms & MASK_16,  # maxFeeBps
                     entry.terms >> MAX_COLLATERAL_SHIFT,

@@ -39,8 +39,6 @@ TIER_SHIFT: constant(uint256) = 104
 EPOCH_SHIFT: constant(uint256) = 112
 FIRST_LANE_SHIFT: constant(uint256) = 128
 SECOND_LANE_SHIFT: constant(uint256) = 192
-KEEPS_ALL_BUT_CASH_AND_LANE_0: constant(uint256) = MASK_24 << 104 | MASK_64 << 192  # tier, epoch, lane 1
-KEEPS_ALL_BUT_CASH_AND_LANE_1: constant(uint256) = MASK_24 << 104 | MASK_64 << 128  # tier, epoch, lane 0
 LANE_BITS: constant(uint256) = 64
 LANE_BITS_LOG2: constant(uint256) = 6
 LANES_IN_ACCOUNT: constant(uint256) = 2
@@ -48,6 +46,7 @@ LANES_PER_SLOT: constant(uint256) = 4
 
 # lane
 CANCEL_ANNOUNCED: constant(uint256) = 1 << 39  # the lane's cancel record says from when and up to which seq
+PROGRESS: constant(uint256) = MASK_64 ^ CANCEL_ANNOUNCED
 SEQ_SHIFT: constant(uint256) = 40
 
 # nonce
@@ -109,23 +108,32 @@ def _slot_lane_offset(lane: uint256) -> uint256:
 @pure
 def _with_cash_and_lane(account: uint256, cash: uint256, lane: uint256, progress: uint256) -> uint256:
     """
-    @dev The account word with another cash balance and another lane 0 or 1 (the lowest bit of `lane`).
+    @dev The account word with another cash balance and another lane 0 or 1 (the lowest bit of `lane`). An announced
+         cancel stays announced.
     """
     assert cash >> TIER_SHIFT | progress >> LANE_BITS == 0, "S:PACK"
-    if lane & 1 == 0:
-        return account & KEEPS_ALL_BUT_CASH_AND_LANE_0 | progress << FIRST_LANE_SHIFT | cash
-    return account & KEEPS_ALL_BUT_CASH_AND_LANE_1 | progress << SECOND_LANE_SHIFT | cash
+    offset: uint256 = unsafe_add(FIRST_LANE_SHIFT, (lane & 1) << LANE_BITS_LOG2)
+    return account >> TIER_SHIFT << TIER_SHIFT & ~(PROGRESS << offset) | progress << offset | cash
 
 
 @internal
 @pure
 def _with_slot_lane(lanes: uint256, lane: uint256, progress: uint256) -> uint256:
     """
-    @dev The lane word with another lane of number 2 or more.
+    @dev The lane word with another lane of number 2 or more. An announced cancel stays announced.
     """
     assert progress <= MASK_64, "S:PACK"
     offset: uint256 = self._slot_lane_offset(lane)
-    return lanes & ~(MASK_64 << offset) | progress << offset
+    return lanes & ~(PROGRESS << offset) | progress << offset
+
+
+@internal
+@pure
+def _without_announcement(word: uint256, offset: uint256) -> uint256:
+    """
+    @dev An account word or a lane word whose lane at `offset` has no announced cancel.
+    """
+    return word & ~(CANCEL_ANNOUNCED << offset)
 
 
 @internal

@@ -22,6 +22,10 @@ MAX_NOTIONAL: constant(uint256) = 2**96 - 1
 MAX_EXPIRY: constant(uint256) = 2**40 - 1
 MASK_16: constant(uint256) = 2**16 - 1
 
+# Why a fill was skipped; the taker's reason is the next number.
+MAKER_SIGNATURE: constant(uint256) = 7
+MAKER_SESSION_LIMIT: constant(uint256) = 9
+
 event SessionSet:
     account: indexed(address)
     key: indexed(address)
@@ -91,21 +95,26 @@ def sessionOf(account: address, key: address) -> (uint256, uint256, uint256):
 
 @internal
 @view
-def _live(account: uint256, key: uint256, market_index: uint256) -> (bool, uint256):
+def _refusal(account: uint256, key: uint256, market_index: uint256, notional: uint256) -> uint256:
     """
-    @dev Whether the key may sign for this market now, and the notional that it has left.
+    @dev Why the key may not trade this notional in this market now, as if its order were the maker's; zero if it may.
     """
     word: uint256 = self.words[account][key]
     market: uint256 = word >> MARKET_SHIFT
-    live: bool = block.timestamp < word >> EXPIRY_SHIFT & MAX_EXPIRY and (market == 0 or market == market_index)
-    return live, word & MAX_NOTIONAL
+    if block.timestamp >= word >> EXPIRY_SHIFT & MAX_EXPIRY or (market != 0 and market != market_index):
+        return MAKER_SIGNATURE
+    if notional > word & MAX_NOTIONAL:
+        return MAKER_SESSION_LIMIT
+    return 0
 
 
 @internal
-def _use(account: uint256, key: uint256, left: uint256):
+def _use(account: uint256, key: uint256, notional: uint256):
     """
-    @dev Writes what is left of a key's notional.
+    @dev Takes a fill's notional off the key's limit, which `_refusal` has compared.
     """
     word: uint256 = self.words[account][key]
-    self.words[account][key] = word >> EXPIRY_SHIFT << EXPIRY_SHIFT | left
-    log SessionUsed(account=convert(account, address), key=convert(key, address), notionalLeft=left)
+    self.words[account][key] = word - notional  # compared before: it does not borrow from the expiry
+    log SessionUsed(
+        account=convert(account, address), key=convert(key, address), notionalLeft=(word - notional) & MAX_NOTIONAL
+    )

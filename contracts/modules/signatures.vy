@@ -32,9 +32,9 @@ def _signer(digest: bytes32, r: uint256, vs: uint256) -> uint256:
     @dev The address, as a number, whose key made this EIP-2098 signature. Reverts when there is none, or s is high.
     """
     s: uint256 = vs & MASK_255
-    assert s <= MAX_LOW_S, "S:SIG"
     signer: uint256 = convert(ecrecover(digest, unsafe_add(27, vs >> 255), r, s), uint256)
-    assert signer != 0, "S:SIG"  # what ecrecover gives when no key can have signed
+    # Zero is what ecrecover gives when no key can have signed.
+    assert signer != 0 and s <= MAX_LOW_S, "S:SIG"
     return signer
 
 
