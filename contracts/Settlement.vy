@@ -51,6 +51,7 @@
        S:STATUS    status change that the market's life does not have
 """
 
+from contracts.interfaces import IVault
 from contracts.modules import cancels
 from contracts.modules import ledger
 from contracts.modules import order_hash
@@ -68,10 +69,6 @@ exports: sessions.__interface__
 
 
 # ------------------------------------------------------------------ types
-
-interface IProceeds:
-    def lockProceeds(account: address, amount: uint256, balance: uint256): nonpayable
-
 
 struct Cursor:
     account: uint256  # the address as a number; zero: the cursor is empty
@@ -674,7 +671,7 @@ def _lock_proceeds(maker: Cursor, taker: Cursor, taker_buys: bool, locked: uint2
     else:
         taker_cash -= locked
         cash = taker_cash
-    extcall IProceeds(ledger.VAULT).lockProceeds(convert(seller, address), locked, cash)
+    extcall IVault(ledger.VAULT).lockProceeds(convert(seller, address), locked, cash)
     return maker_cash, taker_cash
 
 

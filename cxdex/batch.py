@@ -13,7 +13,7 @@ four 32-byte words. The contract streams them from calldata with two cursors, on
   flags = isBuy 1 | isMarket 1 | timeInForce 3 | selfTrade 2 | reduceOnly 1
   r, vs = EIP-2098 compact signature, by the account (kind 0) or by a session key of the account (kind 1)
         = for a contract wallet (kind 2) the length of its signature and 0; the signature follows in as many
-          further blocks of 128 bytes as it needs, padded with zeros, and each block counts as an entry
+          further blocks of 128 bytes as it needs, padded with zeros; they do not count as entries
 
 Every entry that trades uses up one sequence number of its market, also when the fill is skipped.
 """
@@ -102,7 +102,7 @@ def pack_terms(order: Order) -> int:
 
 
 def entries_of(signed: SignedOrder) -> int:
-    """How many entries the order takes in a batch: one, and those that hold a contract wallet's signature."""
+    """How many times 128 bytes the order takes in a batch: its entry, and what holds a contract wallet's signature."""
     if signed.kind is SignatureKind.CONTRACT:
         return 1 - (-len(signed.signature) // ENTRY_BYTES)
     return 1
@@ -157,8 +157,7 @@ def encode_settle_batch(fills: Iterable[MatchedFill]) -> bytes:
                 entries.append(pack_order_entry(fill.maker, Role.MAKER, 0))
             entries.append(pack_order_entry(fill.taker, Role.TAKER, fill.quantity))
         maker, taker = fill.maker.digest, fill.taker.digest
-    packed = b"".join(entries)
-    return SETTLE_BATCH_SELECTOR + (len(packed) // ENTRY_BYTES).to_bytes(32, "big") + packed
+    return SETTLE_BATCH_SELECTOR + len(entries).to_bytes(32, "big") + b"".join(entries)
 
 
 def unpack_fill(terms: int, charges: int) -> FillTerms:

@@ -143,7 +143,7 @@ SENTENCES = {
     # Vault
     "V:ADMIN": "only ADMIN may do this",
     "V:ASSET": "there is no such asset, or no more can be numbered",
-    "V:BREAKER": "too much USDC has left within this hour; at the latest, claims are paid six hours after their request",
+    "V:BREAKER": "too much USDC has left within this hour; claims are paid six hours after their request at the latest",
     "V:COSIGNER": "the relayer's key has not signed exactly this withdrawal",
     "V:CXPT": "only USDC can be paid out as CXPT",
     "V:DELAY": "the withdrawal's delay is not over yet",

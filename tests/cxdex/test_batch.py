@@ -62,9 +62,14 @@ def signed(number: int, side: Side) -> SignedOrder:
 def read_batch(calldata: bytes) -> list[Entry]:
     assert calldata[:4] == keccak(b"settleBatch(uint256)")[:4]
     count = int.from_bytes(calldata[4:36], "big")
-    assert len(calldata) == 36 + ENTRY_BYTES * count
     words = [int.from_bytes(calldata[at : at + 32], "big") for at in range(36, len(calldata), 32)]
-    return [Entry(*words[at : at + 4]) for at in range(0, len(words), 4)]
+    read = [Entry(*words[at : at + 4]) for at in range(0, len(words), 4)]
+    at = counted = 0
+    while at < len(read):  # the blocks of a wallet's signature follow its entry and are not counted
+        at += 1 + (-(-read[at].r // ENTRY_BYTES) if read[at].kind == SignatureKind.CONTRACT else 0)
+        counted += 1
+    assert (at, counted) == (len(read), count)
+    return read
 
 
 def by_wallet(length: int, number: int = 20) -> SignedOrder:
