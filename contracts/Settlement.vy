@@ -28,13 +28,14 @@
        S:FLAGS     order has flags that mean nothing on spot
        S:SIG       signature cannot be recovered, has a high s, or is of another key than the account's
        S:GAS       too little gas to ask a wallet or the SynthEngine fairly
-       S:CURSOR    fill between a dead order and an empty cursor; also two orders of one account
+       S:CURSOR    fill between an order that cannot trade and an empty cursor
        S:SIDE      maker and taker are on the same side
        S:MAKER     maker is MARKET, IOC or FOK, which never rest
        S:TAKER     taker is POST_ONLY
        S:PRICE     limits do not cross
        S:LOTS      fill is below the market's smallest fill, or the batch has not chosen a market yet
-       S:OVERFILL  fill exceeds what is left of an order; of an empty cursor nothing is left
+       S:OVERFILL  fill exceeds what is left of an order; an empty cursor, as two orders of one account leave it,
+                   has nothing left
        S:PACK      a number does not fit its packed field
        S:ASSET     asset number is out of range
        S:FUNDS     debit of more than the balance
@@ -614,7 +615,8 @@ def _mint_shortage(
         buyer_fee = maker_fee
         seller_fee = taker_fee
     bound: uint256 = seller.terms >> order_hash.MAX_COLLATERAL_SHIFT
-    if bound == 0 or seller.terms & REDUCE_ONLY_BIT != 0:
+    # A session key trades what the account has, and takes on no debt for it.
+    if bound == 0 or seller.session != 0 or seller.terms & REDUCE_ONLY_BIT != 0:
         return maker, taker, SELLER_BALANCE, 0
 
     shortage: uint256 = amount - seller.base
