@@ -19,7 +19,8 @@
      Second source. Where TIMELOCK has set one and it is alive, it must agree within 2 % (of the lower of the two). While
      it does not, there is no price. Where the reporters have gone silent, it is the price. Where there is none,
      or it is silent, a jump of more than 20 % is believed when the next report confirms it, not before.
-     What is not believed is kept, so that nothing older can come in, but it is no price and enters no history.
+     What is not believed is kept, so that nothing older can come in, but it enters no history, and is no price
+     until the second source, alive, agrees.
 
      state = price 80 | publishTime 40 | frozenUntil 40 | disputed 8, lowest bits first
      Errors: O:CONFIG, O:TIMELOCK, O:GUARDIAN, O:REPORTER, O:COUNT, O:QUORUM, O:SIGNATURE, O:SORT, O:ZERO, O:RANGE, O:FUTURE,
@@ -131,6 +132,7 @@ def submit(asset: uint256, reports: DynArray[price_report.Report, MAX_REPORTERS]
     assert time > self._time(state), "O:ORDER"
 
     disputed: bool = self._is_disputed(asset, price, state)
+    assert time <= TIME_MASK, "O:RANGE"
     # A freeze that is over is forgotten here; when the next one may be is counted from `frozenAt`.
     self._states[asset] = price | time << TIME_SHIFT | convert(disputed, uint256) << DISPUTED_SHIFT
     if disputed:
@@ -272,7 +274,8 @@ def unfreeze(asset: uint256):
 @external
 def removeReporter(reporter: address):
     """
-    @notice Takes a reporter out; only TIMELOCK can let it in again. GUARDIAN only.
+    @notice Takes a reporter out; only TIMELOCK can let it in again. A price that it has signed already counts until it is
+            stale, unless the asset is frozen. GUARDIAN only.
     @param reporter Whose signature no longer counts.
     """
     self._only_guardian()
@@ -291,6 +294,7 @@ def freeze(asset: uint256, duration: uint256):
     last: uint256 = self.frozenAt[asset]
     assert last == 0 or block.timestamp - last >= FREEZE_INTERVAL, "O:FREEZE"
     until: uint256 = block.timestamp + duration
+    assert until <= TIME_MASK, "O:RANGE"
     self.frozenAt[asset] = block.timestamp
     self._states[asset] = self._states[asset] & ~(TIME_MASK << FROZEN_SHIFT) | until << FROZEN_SHIFT
     log Frozen(asset=asset, until=until)
@@ -332,7 +336,8 @@ def _agreed(asset: uint256, reports: DynArray[price_report.Report, MAX_REPORTERS
 @view
 def _is_disputed(asset: uint256, price: uint256, state: uint256) -> bool:
     """
-    @dev `state` is that of the report before. A first price has nothing to be held against.
+    @dev `state` is that of the report before, which confirms this one only if it was itself in doubt: otherwise it is
+         the newest of the history, or older than that. A first price has nothing to be held against.
     """
     alive: bool = False
     second: uint256 = 0
@@ -341,11 +346,10 @@ def _is_disputed(asset: uint256, price: uint256, state: uint256) -> bool:
     if alive:
         return not self._near(price, second, MAX_DEVIATION_BPS)
     last: uint256 = history._price(history._newest(asset))
-    return (
-        last != 0
-        and not self._near(price, last, MAX_JUMP_BPS)
-        and not self._near(price, state & PRICE_MASK, MAX_JUMP_BPS)
-    )
+    if last == 0 or self._near(price, last, MAX_JUMP_BPS):
+        return False
+    was_disputed: bool = state >> DISPUTED_SHIFT != 0
+    return not was_disputed or not self._near(price, state & PRICE_MASK, MAX_JUMP_BPS)
 
 
 @internal

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from oracle_world import ASSET, MAX_AGE, OTHER_ASSET, PRICE, OracleWorld, code_of, words
+from oracle_world import ASSET, GUARDIAN, MAX_AGE, OTHER_ASSET, PRICE, OracleWorld, code_of, words
 
 from cxdex.price_report import MAX_PRICE
 
@@ -129,6 +129,8 @@ def test_attack_57_the_largest_prices_over_the_longest_times_do_not_overflow(wor
     assert world.oracle.call("twap", ASSET, start, world.evm.now) == MAX_PRICE
     world.evm.advance(1)
     assert code_of(lambda: world.agree(MAX_PRICE)) == "O:RANGE"
+    assert code_of(lambda: world.agree(1)) == "O:RANGE"
+    assert code_of(lambda: world.oracle.send(GUARDIAN, "freeze", ASSET, 1)) == "O:RANGE"
 
 
 @settings(derandomize=True, deadline=None, max_examples=25)

@@ -8,6 +8,7 @@ from oracle_world import (
     BOMB,
     BURNS_GAS,
     BURNS_GAS_IN_DECIMALS,
+    DAY,
     GOOD,
     HEARTBEAT,
     MAX_AGE,
@@ -258,3 +259,19 @@ def test_attack_34_the_second_source_fills_the_history_while_the_reporters_are_s
         world.agree(PRICE * 3 // 2, age=10)  # the history has something as new
     world.agree(PRICE * 3 // 2, age=9)
     assert world.price() == PRICE * 3 // 2
+
+
+def test_an_old_report_confirms_no_jump_away_from_what_the_second_source_filled_in(world: OracleWorld, refuses) -> None:
+    aggregator = world.add_source(PRICE)
+    world.agree(PRICE)
+    world.evm.advance(DAY)
+    world.answer(aggregator, PRICE * 150)
+    world.oracle.send(STRANGER, "poke", ASSET)
+    aggregator.send(STRANGER, "behave", REVERTS, 0)
+    world.evm.advance(20)
+    world.agree(PRICE)
+    with refuses("O:DEVIATION"):
+        world.price()
+    world.evm.advance(20)
+    world.agree(PRICE)
+    assert world.price() == PRICE
