@@ -54,16 +54,19 @@
 
 from contracts.interfaces import IVault
 from contracts.modules import cancels
+from contracts.modules import initializable
 from contracts.modules import ledger
 from contracts.modules import order_hash
 from contracts.modules import packing
 from contracts.modules import sessions
 from contracts.modules import signatures
 
+initializes: initializable
 initializes: ledger
 initializes: cancels[ledger := ledger]
 initializes: sessions[ledger := ledger]
 
+exports: initializable.__interface__
 exports: ledger.__interface__
 exports: cancels.__interface__
 exports: sessions.__interface__
@@ -236,6 +239,7 @@ def __init__(core: address, vault: address, registry: address, synth_engine: add
         assert role != self, "S:ROLES"
     assert core not in [vault, registry, synth_engine], "S:ROLES"
     assert vault not in [registry, synth_engine] and registry != synth_engine, "S:ROLES"
+    initializable.__init__()
     CORE = core
     SYNTH_ENGINE = synth_engine
     ledger.__init__(vault, registry)

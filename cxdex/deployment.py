@@ -15,6 +15,7 @@ from cxdex.problem import Problem
 PACKAGED = Path(__file__).parent / "deployments"
 CONTRACTS = (
     "USDC",
+    "Timelock",
     "Vault",
     "Settlement",
     "MarketRegistry",

@@ -1,7 +1,8 @@
 """The exchange's contracts on a chain: created, connected, with two synths and their markets open.
 
 Contracts name one another in their constructors and cannot be changed afterwards. So their addresses are computed
-from the deployer's next nonces first, and each is compared with where the contract really landed.
+from the deployer's next nonces first, and each is compared with where the contract really landed. Those of PROXIED are
+implementations behind a Proxy that the Timelock owns, and everybody is given the address of the Proxy.
 
 Promises: a deployment file exists only for a complete, checked exchange; where one exists and its contracts have
           code, nothing is done.
@@ -27,7 +28,8 @@ from scripts.markets import Listing, activate_market, create_synth, list_market
 from scripts.wiring import check_wiring, open_contracts
 
 DEVELOPMENT_CHAINS = (31337, 1337)
-PROXIED = ("Vault", "Settlement", "SynthEngine")  # behind a Proxy; everything else is as it is for ever
+PROXIED = ("Vault", "Settlement")  # behind a Proxy; everything else is as it is for ever
+DAY = 24 * 3600  # seconds
 BLUEPRINT_PREAMBLE = bytes.fromhex("fe7100")  # ERC-5202
 
 Progress = Callable[[str], object]
@@ -54,6 +56,7 @@ class Options:
     """What a deployment can choose. Seconds; `usdc` None deploys the mock."""
 
     withdrawal_delay: int = 3600
+    upgrade_delay: int = DAY
     oracle_quorum: int = 1
     oracle_staleness: int = 300
     usdc: bytes | None = None
@@ -87,6 +90,7 @@ def deploy(
     contracts = open_contracts(chain, deployment)
     if options.demo:
         give_ether(chain, keys)
+    contracts["Settlement"].send(keys["core"], "beat")  # until the first one nobody else may ever settle
     prices = open_markets(contracts, keys, options, progress)
     if options.demo:
         progress("money for the demo accounts")
@@ -117,24 +121,58 @@ def create_contracts(
     chain: Chain, deployer_key: str, roles: Mapping[str, bytes], options: Options, progress: Progress
 ) -> dict[str, bytes]:
     """Name to address. Raises Problem ADDRESS_WRONG when one landed elsewhere (the deployer key was used meanwhile)."""
-    artifacts = load_artifacts()
-    synth = artifacts["Synth"].init_code
     deployer = address_of(deployer_key)
-    order = [name for name in (*CONTRACTS, "Blueprint") if name != "USDC" or options.usdc is None]
-    first = chain.nonce(deployer)
-    at = {name: create_address(deployer, first + index) for index, name in enumerate(order)}
+    plan = creations(load_artifacts(), deployer, chain.nonce(deployer), roles, options)
+    for creation in plan:
+        progress(f"contract {creation.name}")
+        receipt = chain.send(deployer_key, None, creation.code)
+        landed = bytes.fromhex(receipt["contractAddress"][2:])
+        if landed != creation.address:
+            wanted = to_checksum(creation.address)
+            raise Problem("ADDRESS_WRONG", f"{creation.name} is at {to_checksum(landed)}", allowed=wanted)
+    at = {creation.name: creation.address for creation in plan}
+    if options.usdc is not None:
+        at["USDC"] = options.usdc
+    return {name: at[name] for name in CONTRACTS}
+
+
+@dataclass(frozen=True)
+class Creation:
+    """One transaction of the deployer. `code` with the constructor's arguments."""
+
+    name: str
+    address: bytes
+    code: bytes
+
+
+def creations(
+    artifacts: Mapping[str, Artifact],
+    deployer: bytes,
+    nonce: int,
+    roles: Mapping[str, bytes],
+    options: Options,
+    usdc_artifact: str = "MockUSDC",
+) -> list[Creation]:
+    """What the deployer creates, in order, from its next nonce on. `usdc_artifact` plays USDC."""
+    names = [name for name in (*CONTRACTS, "Blueprint") if name != "USDC" or options.usdc is None]
+    order = [part for name in names for part in ((implementation_of(name), name) if name in PROXIED else (name,))]
+    at = {name: create_address(deployer, nonce + index) for index, name in enumerate(order)}
     if options.usdc is not None:
         at["USDC"] = options.usdc
 
+    synth = artifacts["Synth"].init_code
     arguments = constructors(at, roles, options, keccak(synth))
-    for name in order:
-        progress(f"contract {name}")
-        code = blueprint_code(synth) if name == "Blueprint" else creation_code(artifacts, name, arguments.get(name, ()))
-        receipt = chain.send(deployer_key, None, code)
-        landed = bytes.fromhex(receipt["contractAddress"][2:])
-        if landed != at[name]:
-            raise Problem("ADDRESS_WRONG", f"{name} is at {to_checksum(landed)}", allowed=to_checksum(at[name]))
-    return {name: at[name] for name in CONTRACTS}
+    codes = {name: creation_code(artifacts[name], given) for name, given in arguments.items()}
+    for name in PROXIED:
+        codes[implementation_of(name)] = codes[name]
+        given = (at[implementation_of(name)], at["Timelock"], b"")
+        codes[name] = creation_code(artifacts["Proxy"], given)
+    codes |= {"USDC": artifacts[usdc_artifact].init_code, "Blueprint": blueprint_code(synth)}
+    return [Creation(name, at[name], codes[name]) for name in order]
+
+
+def implementation_of(name: str) -> str:
+    return f"{name} implementation"
 
 
 def constructors(
@@ -154,8 +192,9 @@ def constructors(
             roles["cosigner"],
             options.withdrawal_delay,
         ),
+        "Timelock": (roles["admin"], roles["guardian"], options.upgrade_delay),
         "Settlement": (roles["core"], at["Vault"], at["MarketRegistry"], at["SynthEngine"]),
-        "MarketRegistry": (at["Settlement"], at["Vault"], *four),
+        "MarketRegistry": (at["Settlement"], at["Vault"], at["Timelock"], *four),
         "SynthFactory": (at["Vault"], at["Blueprint"], synth_hash, *four),
         "SynthEngine": (at["Vault"], at["Oracle"]),
         "Oracle": (options.oracle_quorum, options.oracle_staleness, [roles["reporter"]], *four),
@@ -163,8 +202,7 @@ def constructors(
     }
 
 
-def creation_code(artifacts: Mapping[str, Artifact], name: str, arguments: tuple[Any, ...]) -> bytes:
-    artifact = artifacts["MockUSDC" if name == "USDC" else name]
+def creation_code(artifact: Artifact, arguments: tuple[Any, ...]) -> bytes:
     return artifact.init_code + constructor_arguments(artifact.abi, arguments)
 
 

@@ -4,8 +4,8 @@
 @license MIT
 @author Cxmpute DEX
 @notice Four keys that can do different things and are never the same key.
-        ADMIN     sets market status, oracle reporters and collects fees
-        GUARDIAN  may only make things safer: pause
+        ADMIN     opens markets, ends pauses early, takes fees
+        GUARDIAN  may only make things safer, for a while: pause
         CORE      submits batches of matched orders
         GATEWAY   creates synths and lists markets
 @dev The four are fixed at construction. Errors: R:ZERO, R:SAME, R:ADMIN, R:GATEWAY.

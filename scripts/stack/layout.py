@@ -15,7 +15,8 @@ from eth_account import Account
 
 MNEMONIC = "test test test test test test test test test test test junk"
 ROLES = (
-    "deployer", "core", "gateway", "admin", "guardian", "reporter", "alice", "bob", "carol", "maker", "taker", "cosigner",
+    "deployer", "core", "gateway", "admin", "guardian", "reporter", "alice", "bob", "carol", "maker", "taker",
+    "cosigner", "reporter2", "reporter3",
 )  # fmt: skip
 PEOPLE = ("alice", "bob", "carol")
 CHAIN_ID = 31337

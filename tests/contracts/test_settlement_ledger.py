@@ -327,14 +327,14 @@ def test_the_domain_follows_the_chain_it_runs_on(settlement_bytecode: bytes) -> 
 
 
 def _market_slot(desk: Desk, symbol: str) -> int:
-    """Where the contract keeps the market's word: `markets` is its fourth variable."""
-    key = int.from_bytes(keccak(bytes(31) + b"\3" + market_hash(symbol)), "big")
+    """Where the contract keeps the market's word: `markets` is its fifth variable."""
+    key = int.from_bytes(keccak(bytes(31) + b"\4" + market_hash(symbol)), "big")
     assert desk.evm.storage(desk.address, key) != 0
     return key
 
 
 def _account_slot(desk: Desk, trader: Trader) -> int:
-    """Where the contract keeps the account's word: `accounts` is its first variable."""
-    key = int.from_bytes(keccak(bytes(32) + bytes(12) + trader.account), "big")
+    """Where the contract keeps the account's word: `accounts` is its second variable."""
+    key = int.from_bytes(keccak(bytes(31) + b"\1" + bytes(12) + trader.account), "big")
     assert desk.evm.storage(desk.address, key) != 0
     return key

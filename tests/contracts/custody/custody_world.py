@@ -17,8 +17,8 @@ from cxdex.nonce import pack_nonce
 from cxdex.order import Order, OrderType, Side, SignedOrder, TimeInForce
 from cxdex.signature import sign_digest
 from scripts.artifacts import Artifact, load_artifacts
-from scripts.chain import Contract, address_of, create_address
-from scripts.exchange import SYNTHS, Options, blueprint_code, constructors, creation_code, role_addresses
+from scripts.chain import Contract, address_of
+from scripts.exchange import SYNTHS, Options, creation_code, creations, role_addresses
 from scripts.markets import activate_market, create_synth, list_market
 
 USDC, CXPT, SBTC, SETH = 0, 1, 2, 3
@@ -67,6 +67,7 @@ class World:
         self.usdc, self.vault, self.settlement = self._of("USDC"), self._of("Vault"), self._of("Settlement")
         self.registry, self.factory = self._of("MarketRegistry"), self._of("SynthFactory")
         self.engine, self.oracle, self.cxpt = self._of("SynthEngine"), self._of("Oracle"), self._of("CXPT")
+        self.timelock = self._of("Timelock")
         self.synths: dict[int, Contract] = {}
         self._leaves = 0
         self._orders = 0
@@ -144,7 +145,7 @@ class World:
 
     def create(self, name: str, *arguments: Any) -> Contract:
         """One more contract, by a stranger."""
-        code = creation_code(self.artifacts, name, arguments)
+        code = creation_code(self.artifacts[name], arguments)
         return self.contract(name, self.evm.create(STRANGER, code))
 
     def events(self, logs: list[Any]) -> list[tuple[str, dict[str, Any]]]:
@@ -161,19 +162,11 @@ class World:
 
     def _create(self, token: str) -> dict[str, bytes]:
         deployer = ADDRESSES["deployer"]
-        order = (*CONTRACTS, "Blueprint")
-        first = self.evm.nonce(deployer)
-        at = {name: create_address(deployer, first + index) for index, name in enumerate(order)}
-        synth = self.artifacts["Synth"].init_code
-        arguments = constructors(at, role_addresses(KEYS), self.options, keccak(synth))
-        for name in order:
-            if name == "Blueprint":
-                code = blueprint_code(synth)
-            elif name == "USDC":
-                code = self.artifacts[token].init_code
-            else:
-                code = creation_code(self.artifacts, name, arguments[name])
-            assert self.evm.create(deployer, code) == at[name]
+        roles = role_addresses(KEYS)
+        at = {}
+        for one in creations(self.artifacts, deployer, self.evm.nonce(deployer), roles, self.options, token):
+            at[one.name] = self.evm.create(deployer, one.code)
+            assert at[one.name] == one.address
         return {name: at[name] for name in CONTRACTS}
 
 

@@ -134,7 +134,7 @@ def test_a_wrong_role_or_setting_is_found(contracts: dict[str, Contract]) -> Non
     for role in ("admin", "guardian", "core", "gateway", "cosigner"):
         with pytest.raises(Problem, match="WIRING_WRONG"):
             check_wiring(contracts, {**ROLES, role: bytes(20)}, settings)
-    for setting in ("withdrawal_delay", "oracle_quorum", "oracle_staleness"):
+    for setting in ("upgrade_delay", "withdrawal_delay", "oracle_quorum", "oracle_staleness"):
         with pytest.raises(Problem, match="WIRING_WRONG"):
             check_wiring(contracts, ROLES, {**settings, setting: 7})
     strayed = dataclasses.replace(contracts["Oracle"], address=bytes(19) + b"\x99")

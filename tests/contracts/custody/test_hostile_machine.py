@@ -15,7 +15,6 @@ from custody_evm import Refused
 from custody_model import MAX_FEE_BPS
 from custody_world import (
     ADDRESSES,
-    ADMIN,
     CORE,
     CXPT,
     KEYS,
@@ -163,7 +162,7 @@ class HostileCustody(Custody):
         if fault == "S:SIG":
             taker = self.forged(buyer, symbol, lots, ticks)
         closed = fault == "S:MARKET"
-        self.set_status(asset, MarketStatus.PAUSED if closed else MarketStatus.ACTIVE, ADMIN)
+        self.set_status(asset, MarketStatus.PAUSED if closed else MarketStatus.ACTIVE, self.world.timelock.address)
         sequence = self.sequence[asset] + (fault == "S:SEQ")
         fill = MatchedFill(symbol, sequence, maker, taker, lots + (fault == "S:OVERFILL"))
         sender = STRANGER if fault == "S:CORE" else CORE

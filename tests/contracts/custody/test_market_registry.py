@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from custody_world import ADMIN, ALICE, CORE, GATEWAY, GUARDIAN, SBTC, SETH, World
+from custody_world import ADMIN, ALICE, CORE, GATEWAY, GUARDIAN, SBTC, SETH, STRANGER, World
 
 from cxdex.eip712 import market_hash
 from cxdex.market import MarketKind, MarketStatus
@@ -16,6 +16,10 @@ PAUSED, ACTIVE, DELISTED, SETTLED = (
 )
 TERMS = ("sBTC-NEW", MarketKind.SPOT, SBTC, 14, 10, 3, 20, 30)
 NEW = market_hash("sBTC-NEW")
+TIMELOCK = b"the Timelock"  # stands for its address, which a World knows
+HOUR = 3600
+MAX_PAUSE = 72 * HOUR
+PAUSE_INTERVAL = 30 * 24 * HOUR
 
 
 def terms_with(**changes: object) -> list[object]:
@@ -64,7 +68,7 @@ def test_attack_73_a_symbol_is_listed_once_and_never_with_other_terms(world: Wor
     for terms in (TERMS, terms_with(asset=SETH)):
         with refuses("M:LISTED"):
             world.registry.send(GATEWAY, "listMarket", *terms)
-    world.registry.send(ADMIN, "setStatus", NEW, DELISTED)
+    world.registry.send(world.timelock.address, "setStatus", NEW, DELISTED)
     with refuses("M:LISTED"):
         world.registry.send(GATEWAY, "listMarket", *TERMS)
 
@@ -116,41 +120,162 @@ def test_the_extremes_that_fit_are_accepted(world: World, changes: dict) -> None
     ("caller", "start", "to", "code"),
     [
         (ADMIN, PAUSED, ACTIVE, None),
-        (ADMIN, ACTIVE, PAUSED, None),
-        (ADMIN, PAUSED, DELISTED, None),
-        (ADMIN, ACTIVE, DELISTED, None),
         (GUARDIAN, ACTIVE, PAUSED, None),
+        (TIMELOCK, PAUSED, ACTIVE, None),
+        (TIMELOCK, ACTIVE, PAUSED, None),
+        (TIMELOCK, PAUSED, DELISTED, None),
+        (TIMELOCK, ACTIVE, DELISTED, None),
+        (ADMIN, ACTIVE, PAUSED, "M:ROLE"),
+        (ADMIN, PAUSED, DELISTED, "M:ROLE"),
+        (ADMIN, ACTIVE, DELISTED, "M:ROLE"),
         (GUARDIAN, PAUSED, ACTIVE, "M:ROLE"),
         (GUARDIAN, ACTIVE, DELISTED, "M:ROLE"),
         (GUARDIAN, PAUSED, DELISTED, "M:ROLE"),
         (GATEWAY, ACTIVE, PAUSED, "M:ROLE"),
         (CORE, ACTIVE, PAUSED, "M:ROLE"),
         (ALICE, ACTIVE, PAUSED, "M:ROLE"),
-        (ADMIN, PAUSED, PAUSED, "M:STATUS"),
         (ADMIN, ACTIVE, ACTIVE, "M:STATUS"),
-        (ADMIN, ACTIVE, 0, "M:STATUS"),
-        (ADMIN, ACTIVE, SETTLED, "M:STATUS"),
-        (ADMIN, ACTIVE, 257, "M:STATUS"),
+        (GUARDIAN, PAUSED, PAUSED, "M:STATUS"),
+        (TIMELOCK, PAUSED, PAUSED, "M:STATUS"),
+        (TIMELOCK, ACTIVE, ACTIVE, "M:STATUS"),
+        (TIMELOCK, ACTIVE, 0, "M:STATUS"),
+        (TIMELOCK, ACTIVE, SETTLED, "M:STATUS"),
+        (TIMELOCK, ACTIVE, 257, "M:STATUS"),
+        (TIMELOCK, DELISTED, ACTIVE, "M:STATUS"),
+        (TIMELOCK, DELISTED, PAUSED, "M:STATUS"),
         (ADMIN, DELISTED, ACTIVE, "M:STATUS"),
-        (ADMIN, DELISTED, PAUSED, "M:STATUS"),
         (GUARDIAN, DELISTED, PAUSED, "M:STATUS"),
     ],
 )
 def test_the_status_machine(world: World, refuses, caller: bytes, start: int, to: int, code: str | None) -> None:
+    timelock = world.timelock.address
+    sender = timelock if caller == TIMELOCK else caller
     world.registry.send(GATEWAY, "listMarket", *TERMS)
     if start != PAUSED:
-        world.registry.send(ADMIN, "setStatus", NEW, start)
+        world.registry.send(timelock, "setStatus", NEW, start)
     if code is not None:
         with refuses(code):
-            world.registry.send(caller, "setStatus", NEW, to)
+            world.registry.send(sender, "setStatus", NEW, to)
         assert world.registry.call("statusOf", NEW) == start
         return
-    logs = world.registry.send(caller, "setStatus", NEW, to)
+    logs = world.registry.send(sender, "setStatus", NEW, to)
     assert world.events(logs)[-1] == ("MarketStatusChanged", {"market": NEW, "previous": start, "status": to})
     assert world.registry.call("statusOf", NEW) == to
+
+
+# ------------------------------------------------------------------ a pause that cannot last
+
+
+@pytest.fixture
+def open_market(world: World) -> bytes:
+    world.registry.send(GATEWAY, "listMarket", *TERMS)
+    world.registry.send(ADMIN, "setStatus", NEW, ACTIVE)
+    return NEW
+
+
+def pause(world: World, sender: bytes = GUARDIAN) -> list:
+    return world.events(world.registry.send(sender, "setStatus", NEW, PAUSED))
+
+
+def test_anyone_reopens_72_hours_after_guardians_pause_and_not_a_second_earlier(
+    world: World, open_market: bytes, refuses
+) -> None:
+    now = world.evm.now
+    (name, fields), _ = pause(world)
+    assert name == "MarketPaused"
+    assert fields == {"market": NEW, "endsAt": now + MAX_PAUSE, "nextPauseFrom": now + PAUSE_INTERVAL}
+    assert world.registry.call("marketPauseEndsAt", NEW) == now + MAX_PAUSE
+    world.evm.advance(MAX_PAUSE - 1)
+    with refuses("M:EARLY"):
+        world.registry.send(STRANGER, "reopen", NEW)
+    world.evm.advance(1)
+    logs = world.events(world.registry.send(STRANGER, "reopen", NEW))
+    assert logs[-1] == ("MarketStatusChanged", {"market": NEW, "previous": PAUSED, "status": ACTIVE})
+    with refuses("M:STATUS"):
+        world.registry.send(STRANGER, "reopen", NEW)
+
+
+def test_guardian_pauses_a_market_once_in_thirty_days(world: World, open_market: bytes, refuses) -> None:
+    pause(world)
+    world.registry.send(ADMIN, "setStatus", NEW, ACTIVE)  # early
+    world.evm.advance(PAUSE_INTERVAL - 1)
+    with refuses("M:SOON"):
+        pause(world)
+    world.evm.advance(1)
+    pause(world)
+
+
+def test_the_pause_of_one_market_is_not_that_of_another(world: World, open_market: bytes) -> None:
+    pause(world)
+    world.registry.send(GUARDIAN, "setStatus", market_hash("sBTC-USDC"), PAUSED)
+
+
+def test_admin_lets_guardian_pause_again(world: World, open_market: bytes, refuses) -> None:
+    pause(world)
+    world.registry.send(ADMIN, "setStatus", NEW, ACTIVE)
+    for caller in (GUARDIAN, STRANGER):
+        with refuses("R:ADMIN"):
+            world.registry.send(caller, "allowMarketPause", NEW)
+    logs = world.registry.send(ADMIN, "allowMarketPause", NEW)
+    assert world.events(logs) == [("MarketPauseAllowed", {"market": NEW})]
+    pause(world)
+
+
+def test_only_the_timelock_keeps_a_market_closed(world: World, open_market: bytes, refuses) -> None:
+    """GUARDIAN's pause has an end; the Timelock takes the end away, a day after it said so."""
+    pause(world)
+    timelock = world.timelock.address
+    world.registry.send(timelock, "setStatus", NEW, PAUSED)
+    world.evm.advance(2 * MAX_PAUSE)
+    with refuses("M:STATUS"):
+        world.registry.send(STRANGER, "reopen", NEW)
+    with refuses("M:STATUS"):
+        world.registry.send(timelock, "setStatus", NEW, PAUSED)
+    world.registry.send(ADMIN, "setStatus", NEW, ACTIVE)
+
+
+def test_a_market_that_was_never_opened_is_opened_by_admin_alone(world: World, refuses) -> None:
+    world.registry.send(GATEWAY, "listMarket", *TERMS)
+    world.evm.advance(2 * MAX_PAUSE)
+    with refuses("M:STATUS"):
+        world.registry.send(STRANGER, "reopen", NEW)
+
+
+def test_delisting_ends_a_pause_for_good(world: World, open_market: bytes, refuses) -> None:
+    pause(world)
+    world.registry.send(world.timelock.address, "setStatus", NEW, DELISTED)
+    world.evm.advance(MAX_PAUSE)
+    with refuses("M:STATUS"):
+        world.registry.send(STRANGER, "reopen", NEW)
+
+
+def test_guardian_stops_listings_for_a_while(world: World, refuses) -> None:
+    for duration in (0, MAX_PAUSE + 1):
+        with refuses("B:RANGE"):
+            world.registry.send(GUARDIAN, "pause", duration)
+    world.registry.send(GUARDIAN, "pause", MAX_PAUSE)
+    world.evm.advance(MAX_PAUSE - 1)
+    with refuses("B:PAUSED"):
+        world.registry.send(GATEWAY, "listMarket", *TERMS)
+    world.evm.advance(1)
+    world.registry.send(GATEWAY, "listMarket", *TERMS)
+    with refuses("B:SOON"):
+        world.registry.send(GUARDIAN, "pause", 1)
+
+
+def test_admin_ends_a_pause_of_listings(world: World, refuses) -> None:
+    with refuses("B:GUARDIAN"):
+        world.registry.send(ADMIN, "pause", 1)
+    world.registry.send(GUARDIAN, "pause", MAX_PAUSE)
+    with refuses("B:RELEASER"):
+        world.registry.send(GATEWAY, "resume")
+    world.registry.send(ADMIN, "resume")
+    world.registry.send(GATEWAY, "listMarket", *TERMS)
 
 
 def test_a_market_that_does_not_exist_has_no_status(world: World, refuses) -> None:
     assert world.registry.call("statusOf", NEW) == MarketStatus.UNLISTED
     with refuses("M:UNKNOWN"):
         world.registry.send(ADMIN, "setStatus", NEW, ACTIVE)
+    with refuses("M:UNKNOWN"):
+        world.registry.send(STRANGER, "reopen", NEW)

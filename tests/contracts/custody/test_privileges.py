@@ -83,7 +83,9 @@ def test_the_table_names_every_function_that_is_not_for_everybody(funded: World)
             "cancelOrders", "cancelAll", "cancelOrdersBySignature", "cancelAllBySignature", "setSession",
             "revokeSession",
         },
-        "MarketRegistry": {"setStatus"},  # its own table: test_market_registry
+        "MarketRegistry": {  # tables of its own: test_market_registry
+            "setStatus", "reopen", "allowMarketPause", "pause", "resume", "allowPause",
+        },
         "SynthFactory": set(),
         "SynthEngine": {"mint", "burn", "addCollateral", "withdrawCollateral"},
         "Oracle": set(),
@@ -104,7 +106,7 @@ def test_attack_65_two_roles_on_one_key_or_none_on_a_role_cannot_be_deployed(
     world: World, refuses, contract: str
 ) -> None:
     head: dict[str, tuple] = {
-        "MarketRegistry": (world.settlement.address, world.vault.address),
+        "MarketRegistry": (world.settlement.address, world.vault.address, world.timelock.address),
         "SynthFactory": (world.vault.address, ALICE, bytes(32)),
         "Oracle": (1, 60, []),
     }
@@ -127,7 +129,8 @@ def test_attack_65_two_roles_on_one_key_or_none_on_a_role_cannot_be_deployed(
         ("CXPT", (bytes(20),), "C:VAULT"),
         ("SynthEngine", (bytes(20), ALICE), "E:ZERO"),
         ("SynthEngine", (ALICE, bytes(20)), "E:ZERO"),
-        ("MarketRegistry", (bytes(20), ALICE, ADMIN, GUARDIAN, CORE, GATEWAY), "M:ZERO"),
+        ("MarketRegistry", (bytes(20), ALICE, ALICE, ADMIN, GUARDIAN, CORE, GATEWAY), "M:ZERO"),
+        ("MarketRegistry", (ALICE, ALICE, bytes(20), ADMIN, GUARDIAN, CORE, GATEWAY), "M:ZERO"),
         ("SynthFactory", (ALICE, bytes(20), bytes(32), ADMIN, GUARDIAN, CORE, GATEWAY), "F:ZERO"),
     ],
 )

@@ -9,6 +9,7 @@ from custody_world import World
 from cxdex.contract_errors import SENTENCES, explain
 from scripts.check_contracts import MAX_RUNTIME_BYTES
 from scripts.contract_facts import FILE, deployed_bytes, differences, facts, source_codes
+from scripts.exchange import PROXIED
 
 
 def test_sizes_and_error_codes_are_those_of_the_file() -> None:
@@ -23,7 +24,10 @@ def test_a_difference_is_named() -> None:
 def test_the_size_is_the_one_on_the_chain(world: World) -> None:
     for name in ("Vault", "Settlement", "Oracle", "CXPT"):
         artifact = world.artifacts[name]
-        on_chain = len(world.evm.code(world.addresses[name]))  # without trailing zeros
+        address = world.addresses[name]
+        if name in PROXIED:
+            address = world.contract("Proxy", address).call("implementation")
+        on_chain = len(world.evm.code(address))  # without trailing zeros
         assert 0 <= deployed_bytes(artifact.init_code) - on_chain < 64, name
         assert deployed_bytes(artifact.init_code) <= MAX_RUNTIME_BYTES
 

@@ -17,7 +17,6 @@ from custody_world import (
     CORE,
     CXPT,
     DELAY,
-    GUARDIAN,
     KEYS,
     ONE_SYNTH,
     ONE_USDC,
@@ -196,7 +195,7 @@ class Custody(RuleBasedStateMachine):
 
     @rule(asset=synths)
     def pause(self, asset: int) -> None:
-        self.set_status(asset, MarketStatus.PAUSED, GUARDIAN)
+        self.set_status(asset, MarketStatus.PAUSED, self.world.timelock.address)
 
     # ------------------------------------------------------------------ invariants
 
