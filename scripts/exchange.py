@@ -24,7 +24,9 @@ from cxdex.problem import Problem
 from scripts.artifacts import Artifact, load_artifacts
 from scripts.chain import Chain, Contract, address_of, constructor_arguments, create_address
 from scripts.demo_funds import fund, give_ether
+from scripts.keys import DEPLOY_ROLES, REPORTERS
 from scripts.markets import Listing, activate_market, create_synth, list_market
+from scripts.price_reporter import submit_prices
 from scripts.wiring import check_wiring, open_contracts
 
 DEVELOPMENT_CHAINS = (31337, 1337)
@@ -57,7 +59,7 @@ class Options:
 
     withdrawal_delay: int = 3600
     upgrade_delay: int = DAY
-    oracle_quorum: int = 1
+    oracle_quorum: int = 2
     oracle_staleness: int = 300
     usdc: bytes | None = None
     demo: bool = False  # ether, USDC and synths for the demo accounts
@@ -114,7 +116,7 @@ def existing(chain: Chain, path: Path) -> Deployment | None:
 
 def role_addresses(keys: Mapping[str, str]) -> dict[str, bytes]:
     """Who holds what."""
-    return {name: address_of(keys[name]) for name in ("admin", "guardian", "core", "gateway", "reporter", "cosigner")}
+    return {name: address_of(keys[name]) for name in DEPLOY_ROLES if name != "deployer"}
 
 
 def create_contracts(
@@ -197,7 +199,13 @@ def constructors(
         "MarketRegistry": (at["Settlement"], at["Vault"], at["Timelock"], *four),
         "SynthFactory": (at["Vault"], at["Blueprint"], synth_hash, *four),
         "SynthEngine": (at["Vault"], at["Oracle"]),
-        "Oracle": (options.oracle_quorum, options.oracle_staleness, [roles["reporter"]], *four),
+        "Oracle": (
+            options.oracle_quorum,
+            options.oracle_staleness,
+            [roles[name] for name in REPORTERS],
+            at["Timelock"],
+            roles["guardian"],
+        ),
         "CXPT": (at["Vault"],),
     }
 
@@ -217,12 +225,13 @@ def open_markets(
 ) -> dict[int, int]:
     """Creates synths, lists and opens their markets, reports first prices. Returns price by asset number."""
     prices = {}
+    chain = contracts["Oracle"].chain
     for synth in options.synths:
         progress(f"market {synth.listing.symbol}")
         _, asset = create_synth(contracts, keys["gateway"], synth.name, synth.symbol)
         market = list_market(contracts, keys["gateway"], asset, synth.listing)
         activate_market(contracts, keys["admin"], market)
-        contracts["Oracle"].send(keys["reporter"], "report", asset, synth.price, contracts["Oracle"].chain.timestamp())
+        submit_prices(contracts, [keys[name] for name in REPORTERS], asset, synth.price, chain.timestamp())
         prices[asset] = synth.price
     return prices
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from cxdex.problem import Problem
 
-DEPLOY_ROLES = ("deployer", "core", "gateway", "admin", "guardian", "reporter", "cosigner")
+REPORTERS = ("reporter", "reporter2", "reporter3")  # whose prices the Oracle counts
+DEPLOY_ROLES = ("deployer", "core", "gateway", "admin", "guardian", "cosigner", *REPORTERS)
 
 
 def load_keys(folder: Path, names: Iterable[str] = DEPLOY_ROLES) -> dict[str, str]:

@@ -16,7 +16,7 @@ from cxdex.problem import Problem
 from scripts.chain import Chain, Contract
 
 ROLES = ("admin", "guardian", "core", "gateway")
-ROLE_CONTRACTS = ("MarketRegistry", "SynthFactory", "Oracle")
+ROLE_CONTRACTS = ("MarketRegistry", "SynthFactory")
 ABI_OF = {"USDC": "MockUSDC"}  # the part of the mock that scripts use is what the real token has too
 
 
@@ -79,8 +79,10 @@ def expected(
     yield "SynthFactory", "VAULT", at["Vault"]
     yield "SynthEngine", "VAULT", at["Vault"]
     yield "SynthEngine", "ORACLE", at["Oracle"]
-    yield "Oracle", "QUORUM", settings["oracle_quorum"]
+    yield "Oracle", "quorum", settings["oracle_quorum"]
     yield "Oracle", "STALENESS", settings["oracle_staleness"]
+    yield "Oracle", "TIMELOCK", at["Timelock"]
+    yield "Oracle", "GUARDIAN", roles["guardian"]
     for name in ROLE_CONTRACTS:
         for role in ROLES:
             yield name, role.upper(), roles[role]

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cxdex.problem import Problem
+from scripts.keys import REPORTERS
 from scripts.stack.layout import Layout, StackError, require_free_port
 from scripts.stack.node import node_process, responds, rpc_call
 from scripts.stack.processes import MARKER, Child, python, stop_leftovers
@@ -135,7 +136,7 @@ def bot_processes(layout: Layout) -> Iterator[tuple[str, Child]]:
         "price reporter",
         _service(
             layout, "price reporter", "scripts.price_reporter", *chain,
-            "--key-file", str(layout.key_file("reporter")), *prices,
+            *(part for name in REPORTERS for part in ("--key-file", str(layout.key_file(name)))), *prices,
         ),
     )  # fmt: skip
     api = ["--api", layout.api_url]

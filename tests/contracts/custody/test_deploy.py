@@ -22,7 +22,7 @@ from cxdex.synth_address import predict_synth_address
 from scripts.artifacts import ROOT
 from scripts.chain import Chain, Contract, address_of
 from scripts.demo_funds import DEPOSITS, WALLET
-from scripts.exchange import SYNTHS, Options, deploy
+from scripts.exchange import SYNTHS, Options, deploy, role_addresses
 from scripts.stack.layout import demo_keys, free_port
 from scripts.stack.node import anvil_binary
 from scripts.wiring import check_wiring, open_contracts
@@ -30,7 +30,7 @@ from scripts.wiring import check_wiring, open_contracts
 ONE_USDC = 10**6
 OPTIONS = Options(withdrawal_delay=30, demo=True)
 KEYS = demo_keys()
-ROLES = {name: address_of(KEYS[name]) for name in ("admin", "guardian", "core", "gateway", "reporter", "cosigner")}
+ROLES = role_addresses(KEYS)
 
 
 @contextmanager
@@ -81,7 +81,9 @@ def test_the_file_says_what_everybody_needs(deployment: Deployment, path: Path) 
     assert content["chainId"] == 31337
     assert content["deployedBlock"] == 1
     assert set(content["contracts"]) == set(CONTRACTS)
-    assert set(content["roles"]) == {"admin", "guardian", "core", "gateway", "reporter", "cosigner"}
+    assert set(content["roles"]) == {
+        "admin", "guardian", "core", "gateway", "cosigner", "reporter", "reporter2", "reporter3",
+    }  # fmt: skip
     assert load_deployment(path) == deployment
 
 
@@ -110,8 +112,8 @@ def test_synths_are_where_the_client_predicts_and_have_a_price(contracts: dict[s
     address = predict_synth_address(factory.address, synth_init_code_hash(), synth.name, synth.symbol)
     assert factory.call("synthOf", synth.symbol) == address
     asset = contracts["Vault"].call("assetOf", address)
-    price, published = contracts["Oracle"].call("reportOf", asset, address_of(KEYS["reporter"]))
-    assert price == synth.price
+    price, published, disputed = contracts["Oracle"].call("reported", asset)
+    assert (price, disputed) == (synth.price, False)
     assert published > 0
 
 

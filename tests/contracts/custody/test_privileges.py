@@ -36,8 +36,12 @@ PRIVILEGED = (
     ("Settlement", "beat", (), "S:CORE", "core"),
     ("MarketRegistry", "listMarket", ("X-USDC", 0, SBTC, 14, 10, 1, 25, 25), "R:GATEWAY", "gateway"),
     ("SynthFactory", "createSynth", ("Synthetic X", "sX"), "R:GATEWAY", "gateway"),
-    ("Oracle", "setReporter", (ALICE, True), "R:ADMIN", "admin"),
-    ("Oracle", "report", (SBTC, 1, 0), "O:REPORTER", "reporter"),
+    ("Oracle", "setReporter", (ALICE, True), "O:TIMELOCK", "Timelock"),
+    ("Oracle", "setQuorum", (1,), "O:TIMELOCK", "Timelock"),
+    ("Oracle", "setSource", (SBTC, bytes(20), 0), "O:TIMELOCK", "Timelock"),
+    ("Oracle", "unfreeze", (SBTC,), "O:TIMELOCK", "Timelock"),
+    ("Oracle", "removeReporter", (ALICE,), "O:GUARDIAN", "guardian"),
+    ("Oracle", "freeze", (SBTC, 1), "O:GUARDIAN", "guardian"),
     ("CXPT", "mint", (ALICE, 1), "C:VAULT", "Vault"),
     ("CXPT", "burn", (ALICE, 1), "C:VAULT", "Vault"),
 )
@@ -88,7 +92,7 @@ def test_the_table_names_every_function_that_is_not_for_everybody(funded: World)
         },
         "SynthFactory": set(),
         "SynthEngine": {"mint", "burn", "addCollateral", "withdrawCollateral"},
-        "Oracle": set(),
+        "Oracle": {"submit", "poke"},
         "CXPT": {"approve", "transfer", "transferFrom"},  # test_cxpt
     }  # fmt: skip
     for contract, everybody in for_everybody.items():
@@ -101,14 +105,13 @@ def test_the_table_names_every_function_that_is_not_for_everybody(funded: World)
         assert writing == everybody | listed, contract
 
 
-@pytest.mark.parametrize("contract", ["MarketRegistry", "SynthFactory", "Oracle"])
+@pytest.mark.parametrize("contract", ["MarketRegistry", "SynthFactory"])
 def test_attack_65_two_roles_on_one_key_or_none_on_a_role_cannot_be_deployed(
     world: World, refuses, contract: str
 ) -> None:
     head: dict[str, tuple] = {
         "MarketRegistry": (world.settlement.address, world.vault.address, world.timelock.address),
         "SynthFactory": (world.vault.address, ALICE, bytes(32)),
-        "Oracle": (1, 60, []),
     }
     keys = [ADMIN, GUARDIAN, CORE, GATEWAY]
     world.create(contract, *head[contract], *keys)
