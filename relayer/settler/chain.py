@@ -20,8 +20,8 @@ from cxdex.keccak import keccak
 from cxdex.market import MarketStatus
 from cxdex.problem import Problem
 from cxdex.rpc import JsonRpc, RpcError
+from relayer.settler.plan import TRANSACTION_GAS_CAP
 
-TRANSACTION_GAS_CAP = 2**24  # EIP-7825: no transaction may have more
 _ERROR_SELECTOR = "0x08c379a0"  # Error(string)
 _REVERT_CODE = 3  # JSON-RPC error code of "execution reverted"
 OUT_OF_GAS = "OUT_OF_GAS"  # not a word of the contract: the batch is too large for one transaction

@@ -22,7 +22,6 @@ from cxdex.problem import Problem
 from cxdex.rpc import RpcError
 from relayer.settler.chain import (
     OUT_OF_GAS,
-    TRANSACTION_GAS_CAP,
     Head,
     MarketState,
     Refusal,
@@ -31,7 +30,17 @@ from relayer.settler.chain import (
 )
 from relayer.settler.follow import Follower, FollowOptions
 from relayer.settler.metrics import SettlerMetrics
-from relayer.settler.plan import Limits, Load, Trade, fitting, is_due, longest_passing, settleable, spans
+from relayer.settler.plan import (
+    TRANSACTION_GAS_CAP,
+    Limits,
+    Load,
+    Trade,
+    is_due,
+    longest_passing,
+    settleable,
+    spans,
+)
+from relayer.settler.sizing import Sizer, Unfit
 from relayer.settler.store import Batch, Draft, Quarantined, Store
 from relayer.settler.wallet import Envelope, TransactionSigner, first_fees
 
@@ -39,11 +48,10 @@ log = logging.getLogger("relayer.settler")
 
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 15.0
-GAS_MARGIN = 1.1  # the estimate is made on the pending block; the real one may cost a little more
-_SCALE_BOUNDS = (0.5, 3.0)
+GAS_MARGIN = 1.1  # the estimate is made on the pending block; the real one may cost a little more, within the cap
 
 # Words that the contract has for the state of the world, not for a fill: planning again is the answer.
-_NOT_THE_FILL = frozenset({OUT_OF_GAS, "S:CORE", "S:MARKET", "S:SEQ", "S:LENGTH"})
+_NOT_THE_FILL = frozenset({OUT_OF_GAS, "S:CORE", "S:GAS", "S:LENGTH", "S:MARKET", "S:SEQ"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +80,7 @@ class Settler:
         self._options = options
         self._now_ms = now_ms
         self._follower = Follower(store, chain, signer, options.follow, now_ms, self._measures)
-        self._gas_scale = 1.0
+        self._sizer = Sizer(chain, options.limits)
         self._waiting_for: frozenset[str] = frozenset()
         self._plan_at_ms = 0
         self._plan_at_match = 0
@@ -127,17 +135,17 @@ class Settler:
         self._measures.oldest_ms = chosen[0].time_ms if chosen else None
         if not is_due(chosen, limits, self._now_ms()):
             fills = self._matched(chosen) if self._may_be_full(chosen) else []
-            if not fills or fitting(fills, limits, self._gas_scale) == len(fills):
+            if not fills or self._sizer.guess(fills) == len(fills):
                 self._sleep_until(chosen, newest)
                 return False
         else:
             fills = self._matched(chosen)
         self._plan_at_ms = 0
-        return self._settle(chosen, fills[: fitting(fills, limits, self._gas_scale)])
+        return self._settle(chosen, fills)
 
     def _may_be_full(self, chosen: Sequence[Trade]) -> bool:
         """Whether gas or calldata could fill up before the count does; spares reading orders at every look."""
-        worst = Load().gas + 40_000 * self._gas_scale * len(chosen)
+        worst = Load().gas + 40_000 * self._sizer.scale * len(chosen)
         limits = self._options.limits
         return worst > limits.gas_limit or 3 * 128 * len(chosen) > limits.calldata_limit
 
@@ -164,40 +172,23 @@ class Settler:
         ]
 
     def _settle(self, chosen: Sequence[Trade], fills: Sequence[MatchedFill]) -> bool:
-        refusal = self._chain.simulate(encode_settle_batch(fills))
-        while refusal is not None and refusal.code == OUT_OF_GAS and len(fills) > 1:
-            # Many slots that were never written cost four times what the plan assumes; `_gas_for` learns from it.
-            fills = fills[: len(fills) // 2]
-            refusal = self._chain.simulate(encode_settle_batch(fills))
-        if refusal is not None:
+        sized = self._sizer.largest(fills)
+        if isinstance(sized, Unfit):
+            refusal = sized.refusal
             good = longest_passing(
-                len(fills), lambda count: self._chain.simulate(encode_settle_batch(fills[:count])) is None
+                sized.count, lambda count: self._chain.simulate(encode_settle_batch(fills[:count])) is None
             )
             if good == 0:
                 return self._pass_over(chosen[0], fills[0])
             log.warning(
                 "match %d does not simulate (%s): settling the %d before it", chosen[good].match_id, refusal, good
             )
-            fills = fills[:good]
-        gas, fills = self._gas_for(fills)
-        draft_of = (chosen[0].match_id, chosen[len(fills) - 1].match_id)
-        return self._submit(encode_settle_batch(fills), gas, draft_of, fills, None)
-
-    def _gas_for(self, fills: Sequence[MatchedFill]) -> tuple[int, Sequence[MatchedFill]]:
-        """The node's estimate, and as many of the fills as the gas budget allows by it."""
-        limit = self._options.limits.gas_limit
-        while True:
-            gas = self._chain.estimate_gas(encode_settle_batch(fills))
-            if isinstance(gas, Refusal):
-                raise Problem("SIMULATION_FAILED", f"the batch stopped simulating ({gas})")
-            load = Load()
-            for fill in fills:
-                load.add(fill)
-            low, high = _SCALE_BOUNDS
-            self._gas_scale = min(high, max(low, gas / load.gas))
-            if gas <= limit or len(fills) == 1:
-                return gas, fills
-            fills = fills[: max(1, min(len(fills) - 1, len(fills) * limit // gas))]
+            sized = self._sizer.largest(fills[:good])
+        if isinstance(sized, Unfit):
+            raise Problem("SIMULATION_FAILED", f"the batch stopped simulating ({sized.refusal})")
+        fills = fills[: sized.count]
+        matches = (chosen[0].match_id, chosen[len(fills) - 1].match_id)
+        return self._submit(encode_settle_batch(fills), sized.gas, matches, fills, None)
 
     def _pass_over(self, trade: Trade, fill: MatchedFill) -> bool:
         """The first fill fails alone. If that is the fill's own fault, its number is used up and it stays behind."""

@@ -19,11 +19,11 @@ from cxdex.problem import Problem
 from cxdex.rpc import JsonRpc
 from cxdex.storage import open_database
 from cxdex.wallet import LocalWallet
-from relayer.settler.chain import TRANSACTION_GAS_CAP, SettlementChain
+from relayer.settler.chain import SettlementChain
 from relayer.settler.follow import FollowOptions
-from relayer.settler.loop import GAS_MARGIN, Options, Settler
+from relayer.settler.loop import Options, Settler
 from relayer.settler.metrics import SettlerMetrics
-from relayer.settler.plan import Limits
+from relayer.settler.plan import GAS_LIMIT, MOST_FILLS, Limits
 from relayer.settler.store import Store
 from relayer.settler.wallet import GWEI, TransactionSigner
 
@@ -85,8 +85,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--deployment", default=f"{state}/deployment.json", help="addresses of the contracts")
     parser.add_argument("--key-file", required=True, help="file with CORE's private key, hexadecimal")
     parser.add_argument("--interval", type=_positive, default=30.0, help="seconds from a batch's first fill to its end")
-    parser.add_argument("--max-fills", type=_count, default=500, help="fills in a batch")
-    parser.add_argument("--gas-limit", type=_gas, default=15_000_000, help="gas that a batch may use")
+    parser.add_argument("--max-fills", type=_count, default=MOST_FILLS, help="fills in a batch, if fewer than fit")
+    parser.add_argument("--gas-limit", type=_gas, default=GAS_LIMIT, help="gas that a batch may use")
     parser.add_argument("--confirmations", type=_count, default=12, help="blocks after which a batch is final")
     parser.add_argument("--replace-after", type=_positive, default=45.0, help="seconds until a stuck one pays more")
     parser.add_argument("--fee-cap-gwei", type=_positive, default=100.0, help="most to pay for a unit of gas")
@@ -104,7 +104,7 @@ def _positive(text: str) -> float:
 
 
 def _gas(text: str) -> int:
-    value, most = _count(text), int(TRANSACTION_GAS_CAP / GAS_MARGIN)
+    value, most = _count(text), GAS_LIMIT
     if value > most:
         raise argparse.ArgumentTypeError(f"must be at most {most}: no transaction may use more, margin included")
     return value

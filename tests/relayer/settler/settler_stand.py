@@ -29,10 +29,10 @@ from cxdex.rpc import JsonRpc
 from cxdex.signature import address_of, sign_digest
 from cxdex.storage import open_database
 from cxdex.wallet import LocalWallet
-from relayer.settler.chain import TRANSACTION_GAS_CAP, SettlementChain
+from relayer.settler.chain import SettlementChain
 from relayer.settler.follow import FollowOptions
 from relayer.settler.loop import Options, Settler
-from relayer.settler.plan import Limits
+from relayer.settler.plan import GAS_LIMIT, MOST_FILLS, TRANSACTION_GAS_CAP, Limits
 from relayer.settler.store import Store
 from relayer.settler.wallet import GWEI, TransactionSigner
 from relayer.tables import OrderRow, TradeRow
@@ -83,7 +83,7 @@ class Node:
         self.start()
 
     def start(self) -> None:
-        command = [anvil_binary(), "--port", str(self.port), "--silent", "--hardfork", "prague"]
+        command = [anvil_binary(), "--port", str(self.port), "--silent", "--hardfork", "osaka"]
         command += ["--state", str(self._state), "--enable-tx-gas-limit"]
         self._process = subprocess.Popen([str(part) for part in command])
         eventually(self._answers)
@@ -116,6 +116,11 @@ class Node:
     def mine(self, blocks: int = 1) -> None:
         self.rpc.call("anvil_mine", [hex(blocks)])
 
+    def wait(self, seconds: int) -> None:
+        """Chain time, not the test's."""
+        self.rpc.call("evm_increaseTime", [seconds])
+        self.mine()
+
     def automine(self, on: bool) -> None:
         self.rpc.call("evm_setAutomine", [on])
 
@@ -126,8 +131,8 @@ class Exchange:
     def __init__(self, node: Node) -> None:
         self.node = node
         self.accounts: list[str] = node.rpc.call("eth_accounts")
-        deployer, core, self.vault, self.registry, admin, recipient = self.accounts[:6]
-        arguments = encode(["address"] * 5, [core, admin, self.vault, self.registry, recipient])
+        deployer, core, self.vault, self.registry, synth_engine = self.accounts[:5]
+        arguments = encode(["address"] * 4, [core, self.vault, self.registry, synth_engine])
         init_code = load_artifacts()["Settlement"].init_code + arguments
         receipt = node.transact(deployer, None, "0x" + init_code.hex())
         self.address: str = receipt["contractAddress"]
@@ -329,7 +334,7 @@ def settler_for(
     desk: Desk, clock: Clock, *, url: str | None = None, gas_cap: int = TRANSACTION_GAS_CAP, **choices: Any
 ) -> Settler:
     """A settler in this process, one step at a time. choices: fields of Limits and FollowOptions."""
-    limits = {"max_fills": 500, "interval_ms": 0, "gas_limit": 15_000_000}
+    limits = {"max_fills": MOST_FILLS, "interval_ms": 0, "gas_limit": GAS_LIMIT}
     follow = {"confirmations": 3, "replace_after_ms": 45_000, "fee_cap": 100 * GWEI, "tip": GWEI}
     for name, value in choices.items():
         (limits if name in limits else follow)[name] = value

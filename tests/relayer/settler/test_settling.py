@@ -11,6 +11,8 @@ from cxdex.problem import Problem
 from cxdex.wallet import LocalWallet
 from relayer.settler.chain import SettlementChain
 
+CANCEL_DELAY_SECONDS = 300  # a cancel on chain counts from then on
+
 
 def test_fills_settle_in_one_batch_and_become_final(desk: Desk, exchange: Exchange, clock: Clock) -> None:
     alice, bob = desk.trader(1), desk.trader(2)
@@ -63,6 +65,7 @@ def test_a_cancel_on_chain_skips_one_fill_and_not_the_rest(desk: Desk, exchange:
     desk.trade(carol, bob)
     desk.trade(alice, bob)
     exchange.as_trader(carol.account, "cancelAll()")
+    exchange.node.wait(CANCEL_DELAY_SECONDS)
     settle(settler_for(desk, clock), desk)
     assert exchange.filled_sequences() == {1: [0, 2]}
     assert len(exchange.events(SKIPPED)) == 1
