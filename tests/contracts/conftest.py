@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from tests.contracts.settlement_desk import CASH, SBTC, SETH, USDC, Desk, Trader
+from tests.contracts.settlement_desk import CASH, NOW, SBTC, SETH, USDC, Desk, Trader
 
 
 @pytest.fixture(scope="session")
 def settlement_bytecode(project: Any) -> bytes:
     """Creation code as ape compiled it; `make compile` forces a fresh one."""
     return bytes(project.Settlement.contract_type.get_deployment_bytecode())
+
+
+@pytest.fixture(scope="session")
+def bytecode_of(project: Any) -> Callable[[str], bytes]:
+    """Creation code of a contract by name."""
+
+    def found(name: str) -> bytes:
+        return bytes(getattr(project, name).contract_type.get_deployment_bytecode())
+
+    return found
 
 
 @pytest.fixture(scope="session")
@@ -24,6 +35,7 @@ def opened_desk(settlement_bytecode: bytes) -> Desk:
 def bare_desk(opened_desk: Desk) -> Any:
     """Two active markets, no balances. Whatever a test does is undone after it."""
     checkpoint = opened_desk.evm.snapshot()
+    opened_desk.set_time(NOW)  # a snapshot does not hold the clock
     yield opened_desk
     opened_desk.evm.revert(checkpoint)
 

@@ -28,13 +28,12 @@ from cxdex.eip712 import Domain, market_hash
 from cxdex.market import MarketStatus
 from cxdex.order import SignedOrder
 from tests.contracts.settlement_desk import (
-    ADMIN,
     BTC,
     CASH,
     CHAIN_ID,
     CORE,
     DEPLOYER,
-    FEES,
+    ENGINE,
     LISTINGS,
     REGISTRY,
     SBTC,
@@ -105,10 +104,10 @@ class GasNode:
 
     def __init__(self, url: str, bytecode: bytes) -> None:
         self.url = url
-        for account in (CORE, ADMIN, VAULT, REGISTRY, DEPLOYER):
+        for account in (CORE, VAULT, REGISTRY, DEPLOYER):
             self.rpc("anvil_setBalance", account, hex(10**24))
             self.rpc("anvil_impersonateAccount", account)
-        roles = encode(["address"] * 5, [CORE, ADMIN, VAULT, REGISTRY, FEES])
+        roles = encode(["address"] * 4, [CORE, VAULT, REGISTRY, ENGINE])
         self.address: str = self.send(DEPLOYER, bytecode + roles, to=None)["contractAddress"]
         self.signer = Signer(Domain(CHAIN_ID, bytes.fromhex(self.address[2:])))
         self.traders = [Trader.named(str(number)) for number in range(100)]

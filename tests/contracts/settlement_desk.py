@@ -1,7 +1,8 @@
 """A Settlement contract to trade on: real signatures, real calldata, the bytecode that ape compiled.
 
 Owns:     `Desk` (the contract inside an in-process EVM), the traders, decoding of reverts and events.
-Promises: the test plays CORE, ADMIN, VAULT and REGISTRY as plain accounts; nothing of the contract is replaced.
+Promises: the test plays CORE, VAULT, REGISTRY and ENGINE as plain accounts unless it says otherwise; nothing of the
+          contract is replaced.
 Never:    measures gas: the in-process EVM keeps slots warm (see test_gas.py).
 """
 
@@ -18,14 +19,14 @@ from cxdex.batch import SETTLE_BATCH_SELECTOR, MatchedFill, encode_settle_batch,
 from cxdex.eip712 import Domain, market_hash, order_digest
 from cxdex.keccak import keccak
 from cxdex.market import MarketStatus
-from cxdex.nonce import pack_nonce
-from cxdex.order import Order, OrderType, SelfTrade, Side, SignedOrder, TimeInForce
+from cxdex.nonce import CANCEL_DELAY_SECONDS, pack_nonce
+from cxdex.order import Order, OrderType, SelfTrade, Side, SignatureKind, SignedOrder, TimeInForce
 from cxdex.signature import address_of, sign_digest
 
 CHAIN_ID = 31337
 NOW = 1_800_000_000
 HOUR = 3_600
-CASH = 0
+CASH, CXPT = 0, 1
 SBTC, SETH = 2, 3
 BTC, ETH = "sBTC-USDC", "sETH-USDC"
 USDC = 10**6
@@ -35,9 +36,12 @@ def role(name: str) -> str:
     return "0x" + keccak(name.encode())[12:].hex()
 
 
-CORE, ADMIN, VAULT, REGISTRY, FEES, DEPLOYER, STRANGER = map(
-    role, ("core", "admin", "vault", "registry", "fees", "deployer", "stranger")
+CORE, VAULT, REGISTRY, ENGINE, DEPLOYER, STRANGER = map(
+    role, ("core", "vault", "registry", "engine", "deployer", "stranger")
 )
+CREDIT = "credit(address,uint256,uint256)"
+CANCEL, CANCEL_ALL = "cancelOrders(uint64[])", "cancelAll()"
+SET_SESSION, REVOKE_SESSION = "setSession(address,bytes32,uint256,uint256)", "revokeSession(address)"
 
 
 class RevertedError(Exception):
@@ -125,9 +129,14 @@ def _event(signature: str, names: str) -> None:
 _event("Fill(bytes32,bytes32,address,address,uint256,uint256)", "makerOrder takerOrder maker taker terms charges")
 _event("FillSkipped(bytes32,bytes32,address,address,uint256,uint256)", "makerOrder takerOrder maker taker terms reason")
 _event("SequenceVoided(bytes32 indexed,uint256,uint256)", "market firstSequence count")
-_event("NonceRaised(address indexed,uint256,uint256)", "account lane seq")
-_event("EpochRaised(address indexed,uint256)", "account epoch")
-_event("FeesCollected(bytes32 indexed,address indexed,uint256,uint256)", "market recipient amount balance")
+_event("NonceRaised(address indexed,uint256,uint256,uint256)", "account lane seq effectiveAt")
+_event("EpochRaised(address indexed,uint256,uint256)", "account epoch effectiveAt")
+_event("SessionSet(address indexed,address indexed,bytes32,uint256,uint256)", "account key market notional expiry")
+_event("SessionRevoked(address indexed,address indexed)", "account key")
+_event("SessionUsed(address indexed,address indexed,uint256)", "account key notionalLeft")
+_event("Heartbeat(uint256)", "time")
+_event("ProceedsLocked(address indexed,uint256,uint256,uint256)", "account amount balance total")
+FILL_EVENTS = ("Fill", "FillSkipped")
 
 
 def decode_event(topics: Sequence[bytes], data: bytes) -> Event:
@@ -167,11 +176,20 @@ class Signer:
         self_trade: SelfTrade = SelfTrade.CANCEL_TAKER,
         max_fee_bps: int = 50,
         expiry: int = NOW + HOUR,
+        max_collateral: int = 0,
+        reduce_only: bool = False,
         account: bytes | None = None,
         domain: Domain | None = None,
+        session: Trader | None = None,
+        wallet: bytes | None = None,
+        padding: bytes = b"",
     ) -> SignedOrder:
+        """Signed by the trader; by `session`, a key of the trader's; or as the owner of the contract `wallet`.
+
+        padding: what a contract wallet gets to see behind its owner's signature.
+        """
         order = Order(
-            account=account or trader.account,
+            account=account or wallet or trader.account,
             market=market,
             side=side,
             order_type=kind,
@@ -181,10 +199,17 @@ class Signer:
             max_fee_bps=max_fee_bps,
             expiry=expiry,
             nonce=pack_nonce(epoch, lane, seq),
+            max_collateral=max_collateral,
             self_trade=self_trade,
+            reduce_only=reduce_only,
         )
         digest = order_digest(domain or self.domain, order)
-        return SignedOrder(order, sign_digest(trader.key, digest), digest)
+        if session is not None:
+            return SignedOrder(order, sign_digest(session.key, digest), digest, SignatureKind.SESSION)
+        signature = sign_digest(trader.key, digest)
+        if wallet is not None:
+            return SignedOrder(order, signature + padding, digest, SignatureKind.CONTRACT)
+        return SignedOrder(order, signature, digest)
 
     def buy(self, trader: Trader, quantity: int, price: int, **more: Any) -> SignedOrder:
         return self.order(trader, Side.BUY, quantity, price, **more)
@@ -196,25 +221,39 @@ class Signer:
 class Desk(Signer):
     """The contract in an in-process EVM, with markets open and active."""
 
-    def __init__(self, bytecode: bytes, chain_id: int = CHAIN_ID, deployer: str = DEPLOYER) -> None:
+    def __init__(
+        self,
+        bytecode: bytes,
+        chain_id: int = CHAIN_ID,
+        deployer: str = DEPLOYER,
+        vault_code: bytes = b"",
+        engine_code: bytes = b"",
+    ) -> None:
+        """vault_code, engine_code: contracts to play these roles; without them plain accounts do."""
         self.evm = EVM(
             env=Env(cfg=CfgEnv(chain_id=chain_id), block=BlockEnv(number=1, timestamp=NOW, basefee=0)),
             spec_id="PRAGUE",
         )
-        roles = encode(["address"] * 5, [CORE, ADMIN, VAULT, REGISTRY, FEES])
+        self.vault = self.evm.deploy(DEPLOYER, vault_code) if vault_code else VAULT
+        self.engine = ENGINE
+        if engine_code:
+            self.engine = self.evm.deploy(DEPLOYER, engine_code + encode(["address"], [self.vault]))
+        roles = encode(["address"] * 4, [CORE, self.vault, REGISTRY, self.engine])
         self.address: str = self.evm.deploy(deployer, bytecode + roles)
         super().__init__(Domain(chain_id, bytes.fromhex(self.address[2:])))
+        if vault_code:
+            self.send(DEPLOYER, calldata("setSettlement(address)", self.address), to=self.vault)
         for listing in LISTINGS.values():
             self.call(REGISTRY, "openMarket(bytes32,uint256)", market_hash(listing.symbol), listing.word())
             self.set_status(listing.symbol, MarketStatus.ACTIVE)
 
     # ---- calls
 
-    def send(self, caller: str, data: bytes) -> bytes:
+    def send(self, caller: str, data: bytes, to: str = "", gas: int | None = None) -> bytes:
         """Raises RevertedError with the contract's code; nothing of the call remains then."""
         self.evm.reset_transient_storage()
         try:
-            output: bytes = self.evm.message_call(caller, self.address, calldata=data)
+            output: bytes = self.evm.message_call(caller, to or self.address, calldata=data, gas=gas)
         except RuntimeError as error:
             raise RevertedError(_revert_code(str(error))) from None
         return bytes(output)
@@ -243,11 +282,17 @@ class Desk(Signer):
     # ---- batches
 
     def settle(self, fills: Iterable[MatchedFill], caller: str = CORE) -> list[Event]:
-        return self.settle_bytes(encode_settle_batch(fills), caller)
+        """What became of each fill; `events` has the rest."""
+        return [event for event in self.settle_bytes(encode_settle_batch(fills), caller) if event.name in FILL_EVENTS]
 
     def settle_bytes(self, data: bytes, caller: str = CORE) -> list[Event]:
         self.send(caller, data)
         return self.events()
+
+    def deploy(self, code: bytes, kinds: str = "", *values: Any) -> str:
+        """One more contract."""
+        address: str = self.evm.deploy(DEPLOYER, code + (encode(kinds.split(","), values) if kinds else b""))
+        return address
 
     def fill(self, maker: SignedOrder, taker: SignedOrder, quantity: int) -> Event:
         """One fill in a batch of its own."""
@@ -270,8 +315,39 @@ class Desk(Signer):
 
     # ---- state
 
-    def fund(self, trader: Trader, asset: int, amount: int) -> None:
-        self.call(VAULT, "credit(address,uint256,uint256)", trader.address, asset, amount)
+    def fund(self, trader: Trader | str, asset: int, amount: int) -> None:
+        address = trader if isinstance(trader, str) else trader.address
+        self.tell_vault(CREDIT, address, asset, amount)
+
+    def tell_vault(self, signature: str, *values: Any) -> bytes:
+        """A call of the Vault: by the account that plays it, or through the contract that does."""
+        data = calldata(signature, *values)
+        return self.send(VAULT, data) if self.vault == VAULT else self.send(STRANGER, data, to=self.vault)
+
+    def cancel(self, trader: Trader, *nonces: int) -> list[Event]:
+        return self.call(trader.address, CANCEL, list(nonces))
+
+    def kill(self, trader: Trader, *nonces: int) -> None:
+        """Cancels these orders and waits until it counts."""
+        self.cancel(trader, *nonces)
+        self.wait(CANCEL_DELAY_SECONDS)
+
+    def kill_all(self, trader: Trader) -> None:
+        self.call(trader.address, CANCEL_ALL)
+        self.wait(CANCEL_DELAY_SECONDS)
+
+    def set_session(
+        self, trader: Trader, key: Trader, notional: int = 10**12, market: str = "", expiry: int = NOW + HOUR
+    ) -> list[Event]:
+        hashed = market_hash(market) if market else bytes(32)
+        return self.call(trader.address, SET_SESSION, key.address, hashed, notional, expiry)
+
+    def session(self, trader: Trader, key: Trader) -> tuple[int, int, int]:
+        """(market index, notional left, expiry)"""
+        index, left, expiry = self.read(
+            "sessionOf(address,address)", trader.address, key.address, returns="uint256,uint256,uint256"
+        )
+        return index, left, expiry
 
     def balance(self, account: Trader | str, asset: int) -> int:
         address = account if isinstance(account, str) else account.address
@@ -282,6 +358,10 @@ class Desk(Signer):
         """(seq, filled lots)"""
         seq, filled = self.read("laneOf(address,uint256)", trader.address, lane, returns="uint256,uint256")
         return seq, filled
+
+    def tier(self, trader: Trader) -> int:
+        value: int = self.read("tierOf(address)", trader.address)
+        return value
 
     def epoch(self, trader: Trader) -> int:
         value: int = self.read("epochOf(address)", trader.address)
@@ -298,8 +378,16 @@ class Desk(Signer):
     def set_status(self, symbol: str, status: int) -> None:
         self.call(REGISTRY, "setMarketStatus(bytes32,uint256)", market_hash(symbol), status)
 
+    @property
+    def now(self) -> int:
+        timestamp: int = self.evm.env.block.timestamp
+        return timestamp
+
     def set_time(self, timestamp: int) -> None:
         self.evm.set_block_env(BlockEnv(number=2, timestamp=timestamp, basefee=0))
+
+    def wait(self, seconds: int) -> None:
+        self.set_time(self.now + seconds)
 
 
 def batch(*entries: bytes) -> bytes:

@@ -8,15 +8,14 @@ from cxdex.batch import MatchedFill, Role, pack_market_entry, pack_order_entry
 from cxdex.eip712 import market_hash
 from cxdex.order import OrderType, SelfTrade, Side, TimeInForce
 from tests.contracts.settlement_desk import (
-    ADMIN,
     BTC,
     CASH,
     ETH,
-    FEES,
     LISTINGS,
     SBTC,
     SETH,
     USDC,
+    VAULT,
     Desk,
     RevertedError,
     Trader,
@@ -138,45 +137,43 @@ def test_fee_rounds_up_but_never_above_the_signed_cap(
     assert desk.balance(bob, CASH) == RICH - 2 * price
 
 
-def test_collected_fees_are_the_recipients_cash(desk: Desk, alice: Trader, bob: Trader) -> None:
+def test_the_vault_takes_fees_once(desk: Desk, alice: Trader, bob: Trader) -> None:
     desk.fill(desk.sell(alice, 10, 4_000), desk.buy(bob, 10, 4_000), 10)
-    (event,) = desk.call(ADMIN, "collectFees(bytes32)", market_hash(BTC))
-    assert event.name == "FeesCollected"
-    assert event.fields == {"market": market_hash(BTC), "recipient": FEES, "amount": 200, "balance": 200}
-    assert desk.fees(BTC) == 0
-    assert desk.balance(FEES, CASH) == 200
-    assert desk.sequence(BTC) == 1
-    (again,) = desk.call(ADMIN, "collectFees(bytes32)", market_hash(BTC))
-    assert (again.fields["amount"], again.fields["balance"]) == (0, 200)
+    desk.fill(desk.sell(alice, 10, 8, market=ETH, lane=1), desk.buy(bob, 10, 8, market=ETH, lane=1), 10)
+    assert desk.read_as(VAULT, "takeFees(bytes32)", market_hash(BTC)) == 200
+    assert desk.events() == []  # the Vault's event is the only one
+    assert (desk.fees(BTC), desk.fees(ETH)) == (0, 4)
+    assert (desk.sequence(BTC), desk.sequence(ETH)) == (1, 1)
+    assert desk.read_as(VAULT, "takeFees(bytes32)", market_hash(BTC)) == 0
 
 
 def test_the_largest_order_that_signs_settles_exactly(desk: Desk, alice: Trader, bob: Trader) -> None:
     lots, price = 2**39 - 1, 2**64 - 1
     desk.fund(alice, SBTC, lots * LISTINGS[BTC].lot)
-    desk.fund(bob, CASH, 2**112 - 1 - RICH)
+    desk.fund(bob, CASH, 2**104 - 1 - RICH)
     notional = lots * price
     event = desk.fill(desk.sell(alice, lots, price, max_fee_bps=0), desk.buy(bob, lots, price, max_fee_bps=0), lots)
     assert event.name == "Fill"
     assert desk.balance(alice, CASH) == RICH + notional
-    assert desk.balance(bob, CASH) == 2**112 - 1 - notional
+    assert desk.balance(bob, CASH) == 2**104 - 1 - notional
     assert desk.lane(alice, 0) == (1, lots)
 
 
 def test_a_fee_that_the_event_cannot_hold_reverts(desk: Desk, alice: Trader, bob: Trader) -> None:
     lots, price = 2**39 - 1, 2**64 - 1
     desk.fund(alice, SBTC, lots * LISTINGS[BTC].lot)
-    desk.fund(bob, CASH, 2**112 - 1 - RICH)
+    desk.fund(bob, CASH, 2**104 - 1 - RICH)
     with pytest.raises(RevertedError, match="S:PACK"):
         desk.fill(desk.sell(alice, lots, price), desk.buy(bob, lots, price), lots)
 
 
 def test_cash_that_the_account_word_cannot_hold_reverts(desk: Desk, alice: Trader, bob: Trader) -> None:
-    desk.fund(alice, CASH, 2**112 - 1 - RICH - 999)
+    desk.fund(alice, CASH, 2**104 - 1 - RICH - 999)
     sells, buys = desk.sell(alice, 10, 100, max_fee_bps=0), desk.buy(bob, 10, 100, max_fee_bps=0)
     with pytest.raises(RevertedError, match="S:PACK"):
         desk.fill(sells, buys, 10)
     desk.fill(sells, buys, 9)
-    assert desk.balance(alice, CASH) == 2**112 - 1 - 99
+    assert desk.balance(alice, CASH) == 2**104 - 1 - 99
     assert desk.lane(alice, 0) == (1, 9)
     assert desk.epoch(alice) == 0
 

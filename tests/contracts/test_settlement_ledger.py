@@ -1,4 +1,4 @@
-"""Cancels, the Vault's and the registry's doors, the roles, and the bounds of every packed field."""
+"""The Vault's and the registry's doors, the roles, the tiers, and the bounds of every packed field."""
 
 from __future__ import annotations
 
@@ -11,18 +11,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cxdex.eip712 import Domain, market_hash
-from cxdex.keccak import keccak
+from cxdex.fees import fee_tier
 from cxdex.market import MarketStatus
 from cxdex.nonce import MAX_LANE, MAX_SEQ, pack_nonce
 from tests.contracts.settlement_desk import (
-    ADMIN,
     BTC,
+    CANCEL_ALL,
     CASH,
     CHAIN_ID,
     CORE,
+    CREDIT,
+    CXPT,
     DEPLOYER,
-    FEES,
+    ENGINE,
     LISTINGS,
+    NOW,
     REGISTRY,
     SBTC,
     STRANGER,
@@ -33,10 +36,12 @@ from tests.contracts.settlement_desk import (
     Trader,
     fill_numbers,
 )
+from tests.contracts.storage_slots import market_slot
 
-CREDIT, DEBIT = "credit(address,uint256,uint256)", "debit(address,uint256,uint256)"
+DEBIT = "debit(address,uint256,uint256)"
 OPEN, STATUS = "openMarket(bytes32,uint256)", "setMarketStatus(bytes32,uint256)"
-MAX_CASH = 2**112 - 1
+MAX_CASH = 2**104 - 1
+ROLES = [CORE, VAULT, REGISTRY, ENGINE]
 
 
 def assert_reverts(code: str, desk: Desk, caller: str, signature: str, *values: Any) -> None:
@@ -45,42 +50,34 @@ def assert_reverts(code: str, desk: Desk, caller: str, signature: str, *values: 
     assert reverted.value.code == code
 
 
-def cancel(desk: Desk, trader: Trader, *nonces: int) -> list[Any]:
-    return [event.fields for event in desk.call(trader.address, "cancelOrders(uint64[])", list(nonces))]
-
-
 # ---------------------------------------------------------------- constructor
 
 
 def deploy(desk: Desk, bytecode: bytes, *roles: str) -> str:
     try:
-        return str(desk.evm.deploy(DEPLOYER, bytecode + encode(["address"] * 5, roles)))
+        return str(desk.evm.deploy(DEPLOYER, bytecode + encode(["address"] * 4, roles)))
     except RuntimeError as error:
         return str(error)
 
 
 def test_the_roles_are_public(desk: Desk) -> None:
-    names = ("CORE", "ADMIN", "VAULT", "REGISTRY", "FEE_RECIPIENT")
-    assert [desk.read(f"{name}()", returns="address") for name in names] == [CORE, ADMIN, VAULT, REGISTRY, FEES]
+    names = ("CORE", "VAULT", "REGISTRY", "SYNTH_ENGINE")
+    assert [desk.read(f"{name}()", returns="address") for name in names] == ROLES
     assert desk.read("DOMAIN_SEPARATOR()", returns="bytes32") == desk.domain.separator
 
 
-@pytest.mark.parametrize("place", range(5))
+@pytest.mark.parametrize("place", range(4))
 def test_no_role_is_the_zero_address(desk: Desk, settlement_bytecode: bytes, place: int) -> None:
-    roles = [CORE, ADMIN, VAULT, REGISTRY, FEES]
+    roles = list(ROLES)
     roles[place] = "0x" + "00" * 20
     assert b"S:ZERO".hex() in deploy(desk, settlement_bytecode, *roles)
 
 
-@pytest.mark.parametrize("pair", [(0, 1), (0, 2), (0, 3), (0, 4), (1, 2), (1, 3), (2, 3), (2, 4), (3, 4)])
+@pytest.mark.parametrize("pair", [(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)])
 def test_roles_that_must_differ_do(desk: Desk, settlement_bytecode: bytes, pair: tuple[int, int]) -> None:
-    roles = [CORE, ADMIN, VAULT, REGISTRY, FEES]
+    roles = list(ROLES)
     roles[pair[1]] = roles[pair[0]]
     assert b"S:ROLES".hex() in deploy(desk, settlement_bytecode, *roles)
-
-
-def test_the_admin_may_be_the_fee_recipient(desk: Desk, settlement_bytecode: bytes) -> None:
-    assert len(deploy(desk, settlement_bytecode, CORE, ADMIN, VAULT, REGISTRY, ADMIN)) == 42
 
 
 # ---------------------------------------------------------------- credit and debit
@@ -98,7 +95,7 @@ def test_credit_and_debit_return_the_balance(bare_desk: Desk, alice: Trader, ass
     assert desk.events() == []  # the Vault's event is the only one
 
 
-@pytest.mark.parametrize("caller", [STRANGER, CORE, ADMIN, REGISTRY])
+@pytest.mark.parametrize("caller", [STRANGER, CORE, ENGINE, REGISTRY])
 def test_only_the_vault_credits_and_debits(desk: Desk, alice: Trader, caller: str) -> None:
     assert_reverts("S:VAULT", desk, caller, CREDIT, alice.address, CASH, 1)
     assert_reverts("S:VAULT", desk, caller, DEBIT, alice.address, CASH, 1)
@@ -106,16 +103,18 @@ def test_only_the_vault_credits_and_debits(desk: Desk, alice: Trader, caller: st
 
 def test_cash_is_bounded_and_leaves_its_neighbours_alone(bare_desk: Desk, alice: Trader, bob: Trader) -> None:
     desk = bare_desk
-    desk.call(alice.address, "cancelAll()")
-    cancel(desk, alice, pack_nonce(1, 0, 5), pack_nonce(1, 1, MAX_SEQ))
+    desk.call(alice.address, CANCEL_ALL)
+    desk.kill(alice, pack_nonce(1, 0, 5), pack_nonce(1, 1, MAX_SEQ))
+    desk.fund(alice, CXPT, 10**12)
     desk.fund(alice, CASH, MAX_CASH)
-    for amount in (1, MAX_CASH, 2**112, 2**256 - 1):
+    for amount in (1, MAX_CASH, 2**104, 2**256 - 1):
         assert_reverts("S:PACK", desk, VAULT, CREDIT, alice.address, CASH, amount)
-    assert_reverts("S:FUNDS", desk, VAULT, DEBIT, alice.address, CASH, 2**112)
-    assert (desk.balance(alice, CASH), desk.epoch(alice)) == (MAX_CASH, 1)
+    assert_reverts("S:FUNDS", desk, VAULT, DEBIT, alice.address, CASH, 2**104)
+    assert (desk.balance(alice, CASH), desk.epoch(alice), desk.tier(alice)) == (MAX_CASH, 1, 4)
     assert (desk.lane(alice, 0), desk.lane(alice, 1)) == ((6, 0), (MAX_SEQ, 0))
     desk.call(VAULT, DEBIT, alice.address, CASH, MAX_CASH)
-    assert (desk.epoch(alice), desk.lane(alice, 0), desk.lane(alice, 1)) == (1, (6, 0), (MAX_SEQ, 0))
+    assert (desk.epoch(alice), desk.tier(alice)) == (1, 4)
+    assert (desk.lane(alice, 0), desk.lane(alice, 1)) == ((6, 0), (MAX_SEQ, 0))
 
 
 def test_an_asset_number_cannot_name_another_slot(desk: Desk, alice: Trader) -> None:
@@ -139,8 +138,9 @@ def test_an_asset_that_would_overflow_reverts(bare_desk: Desk, alice: Trader) ->
 @settings(max_examples=100, deadline=None, derandomize=True)
 @given(data=st.data())
 def test_packed_neighbours_never_touch(opened_desk: Desk, data: st.DataObject) -> None:
-    """Cash, epoch and every lane are independent numbers, whatever is written in whatever order."""
+    """Cash, tier, epoch and every lane are independent numbers, whatever is written in whatever order."""
     checkpoint = opened_desk.evm.snapshot()
+    opened_desk.set_time(NOW)
     try:
         change_neighbours(opened_desk, Trader.named("dora"), data)
     finally:
@@ -148,9 +148,9 @@ def test_packed_neighbours_never_touch(opened_desk: Desk, data: st.DataObject) -
 
 
 def change_neighbours(desk: Desk, trader: Trader, data: st.DataObject) -> None:
-    cash, epoch, seqs = 0, 0, dict.fromkeys((0, 1, 2, 3, 4, 5, 6, 7, MAX_LANE), 0)
+    cash, cxpt, epoch, seqs = 0, 0, 0, dict.fromkeys((0, 1, 2, 3, 4, 5, 6, 7, MAX_LANE), 0)
     for _ in range(data.draw(st.integers(1, 8))):
-        match data.draw(st.sampled_from(("credit", "debit", "epoch", "lane"))):
+        match data.draw(st.sampled_from(("credit", "debit", "tier", "epoch", "lane"))):
             case "credit":
                 amount = data.draw(st.integers(0, MAX_CASH - cash))
                 desk.fund(trader, CASH, amount)
@@ -159,86 +159,75 @@ def change_neighbours(desk: Desk, trader: Trader, data: st.DataObject) -> None:
                 amount = data.draw(st.integers(0, cash))
                 desk.call(VAULT, DEBIT, trader.address, CASH, amount)
                 cash -= amount
+            case "tier":
+                amount = data.draw(st.sampled_from((1, 10**9 - 1, 10**9, 9 * 10**10, 10**12)))
+                desk.fund(trader, CXPT, amount)
+                cxpt += amount
             case "epoch":
-                desk.call(trader.address, "cancelAll()")
+                desk.kill_all(trader)
                 epoch += 1
             case _:
                 lane, seq = data.draw(st.sampled_from(list(seqs))), data.draw(st.integers(0, MAX_SEQ))
-                cancel(desk, trader, pack_nonce(epoch, lane, seq))
+                desk.kill(trader, pack_nonce(epoch, lane, seq))
                 seqs[lane] = max(seqs[lane], min(seq + 1, MAX_SEQ))
         assert (desk.balance(trader, CASH), desk.epoch(trader)) == (cash, epoch)
+        assert (desk.balance(trader, CXPT), desk.tier(trader)) == (cxpt, fee_tier(cxpt))
         assert {lane: desk.lane(trader, lane) for lane in seqs} == {lane: (seq, 0) for lane, seq in seqs.items()}
 
 
-# ---------------------------------------------------------------- cancels
+# ---------------------------------------------------------------- tiers
 
 
-def test_cancelling_raises_the_floor_of_each_lane(desk: Desk, alice: Trader) -> None:
-    events = cancel(desk, alice, pack_nonce(0, 0, 4), pack_nonce(0, 6, 0), pack_nonce(0, 0, 2), pack_nonce(0, 0, 5))
-    assert events == [
-        {"account": alice.address, "lane": 0, "seq": 5},
-        {"account": alice.address, "lane": 6, "seq": 1},
-        {"account": alice.address, "lane": 0, "seq": 6},
-    ]
-    assert (desk.lane(alice, 0), desk.lane(alice, 6), desk.lane(alice, 1)) == ((6, 0), (1, 0), (0, 0))
+@pytest.mark.parametrize("tier", [1, 2, 3, 4])
+def test_a_tier_follows_the_cxpt_at_every_credit_and_debit(bare_desk: Desk, alice: Trader, tier: int) -> None:
+    desk, step = bare_desk, 10 ** (8 + tier)
+    desk.fund(alice, CXPT, step - 1)
+    assert desk.tier(alice) == tier - 1
+    desk.fund(alice, CXPT, 1)
+    assert desk.tier(alice) == tier == fee_tier(step)
+    desk.call(VAULT, DEBIT, alice.address, CXPT, 1)
+    assert desk.tier(alice) == tier - 1
+    desk.call(VAULT, DEBIT, alice.address, CXPT, step - 1)
+    assert desk.tier(alice) == 0
 
 
-def test_cancelling_forgets_what_a_dead_order_filled(desk: Desk, alice: Trader, bob: Trader) -> None:
-    desk.fill(desk.sell(alice, 10, 500, seq=3), desk.buy(bob, 10, 500), 4)
-    cancel(desk, alice, pack_nonce(0, 0, 3))
-    assert desk.lane(alice, 0) == (4, 0)
-    assert desk.fill(desk.sell(alice, 10, 500, seq=4), desk.buy(bob, 10, 500, seq=2), 10).name == "Fill"
+def test_only_cxpt_makes_a_tier(bare_desk: Desk, alice: Trader, bob: Trader) -> None:
+    for asset in (CASH, SBTC, 65_535):
+        bare_desk.fund(alice, asset, 10**24)
+    bare_desk.fund(bob, CXPT, 10**12)
+    assert (bare_desk.tier(alice), bare_desk.tier(bob)) == (0, 4)
 
 
-def test_cancelling_twice_or_late_changes_nothing(desk: Desk, alice: Trader, bob: Trader) -> None:
-    desk.fill(desk.sell(alice, 10, 500, seq=3), desk.buy(bob, 10, 500), 4)
-    assert cancel(desk, alice, pack_nonce(0, 0, 2)) == []
-    assert desk.lane(alice, 0) == (3, 4)
-    assert len(cancel(desk, alice, pack_nonce(0, 0, 3))) == 1
-    assert cancel(desk, alice, pack_nonce(0, 0, 3)) == []
+@pytest.mark.parametrize(
+    ("cxpt", "fee"), [(0, 2_500), (10**9, 2_250), (10**10, 2_000), (10**11, 1_750), (10**12, 1_500)]
+)
+def test_each_tier_takes_a_tenth_off_the_fee(desk: Desk, alice: Trader, bob: Trader, cxpt: int, fee: int) -> None:
+    """Of the account that holds the CXPT, as maker and as taker; the other one pays the whole fee."""
+    desk.fund(alice, CXPT, cxpt)
+    made = fill_numbers(desk.fill(desk.sell(alice, 10, 100_000), desk.buy(bob, 10, 100_000), 10))
+    taken = fill_numbers(desk.fill(desk.sell(bob, 10, 100_000, seq=2), desk.buy(alice, 10, 100_000, seq=2), 10))
+    assert (made.maker_fee, made.taker_fee) == (fee, 2_500)
+    assert (taken.maker_fee, taken.taker_fee) == (2_500, fee)
+    assert desk.fees(BTC) == 2 * (fee + 2_500)
 
 
-def test_a_nonce_of_a_past_epoch_cancels_nothing_newer(desk: Desk, alice: Trader, bob: Trader) -> None:
-    desk.call(alice.address, "cancelAll()")
-    assert cancel(desk, alice, pack_nonce(0, 0, 9)) == []
-    assert desk.fill(desk.sell(alice, 10, 500, epoch=1, seq=2), desk.buy(bob, 10, 500), 4).name == "Fill"
+def test_a_discount_never_lifts_the_signed_cap(desk: Desk, alice: Trader, bob: Trader) -> None:
+    desk.fund(alice, CXPT, 10**9)
+    numbers = fill_numbers(desk.fill(desk.sell(alice, 10, 100_000, max_fee_bps=10), desk.buy(bob, 10, 100_000), 10))
+    assert numbers.maker_fee == 1_000  # the cap; the discounted rate would be 2,250
 
 
-def test_an_order_of_a_future_epoch_can_be_cancelled_before_it(desk: Desk, alice: Trader, bob: Trader) -> None:
-    order = desk.sell(alice, 10, 500, epoch=1, seq=2)
-    cancel(desk, alice, order.order.nonce)
-    desk.call(alice.address, "cancelAll()")
-    assert desk.fill(order, desk.buy(bob, 10, 500), 4).fields["reason"] == 1
-
-
-def test_cancel_all_names_the_new_epoch(desk: Desk, alice: Trader) -> None:
-    for epoch in (1, 2):
-        (event,) = desk.call(alice.address, "cancelAll()")
-        assert (event.name, event.fields) == ("EpochRaised", {"account": alice.address, "epoch": epoch})
-
-
-def test_an_account_runs_out_of_epochs_but_not_of_cancels(settlement_bytecode: bytes, alice: Trader) -> None:
-    desk = Desk(settlement_bytecode)
-    desk.fund(alice, CASH, 1)
-    slot = _account_slot(desk, alice)
-    word = desk.evm.storage(desk.address, slot)
-    desk.evm.insert_account_storage(desk.address, slot, word | (2**16 - 2) << 112)
-    desk.call(alice.address, "cancelAll()")  # into the last epoch there is
-    assert desk.epoch(alice) == 2**16 - 1
-    assert_reverts("S:EPOCH", desk, alice.address, "cancelAll()")
-    assert len(cancel(desk, alice, pack_nonce(2**16 - 1, 0, 3))) == 1
-
-
-def test_sixty_four_cancels_in_one_call(desk: Desk, alice: Trader) -> None:
-    assert len(cancel(desk, alice, *(pack_nonce(0, lane, 1) for lane in range(64)))) == 64
-    assert_reverts("", desk, alice.address, "cancelOrders(uint64[])", [0] * 65)
+def test_a_tier_of_a_batch_is_the_one_before_it(desk: Desk, alice: Trader, bob: Trader) -> None:
+    """CXPT is no market's base, so that no fill can change a tier in the middle of a batch."""
+    word = replace(LISTINGS[BTC], symbol="CXPT-USDC", index=3, base_asset=CXPT).word()
+    assert_reverts("S:TERMS", desk, REGISTRY, OPEN, market_hash("CXPT-USDC"), word)
 
 
 # ---------------------------------------------------------------- markets
 
 
 def test_only_the_registry_opens_markets_and_sets_their_status(desk: Desk) -> None:
-    for caller in (STRANGER, ADMIN, CORE, VAULT):
+    for caller in (STRANGER, ENGINE, CORE, VAULT):
         assert_reverts(
             "S:REGISTRY", desk, caller, OPEN, market_hash("sXAU-USDC"), replace(LISTINGS[BTC], index=3).word()
         )
@@ -295,10 +284,10 @@ def test_a_status_is_one_of_the_known_ones(desk: Desk) -> None:
     assert_reverts("S:MARKET", desk, REGISTRY, STATUS, market_hash("sXAU-USDC"), 2)
 
 
-def test_only_the_admin_collects_fees(desk: Desk) -> None:
-    for caller in (STRANGER, CORE, FEES, VAULT):
-        assert_reverts("S:ADMIN", desk, caller, "collectFees(bytes32)", market_hash(BTC))
-    assert_reverts("S:MARKET", desk, ADMIN, "collectFees(bytes32)", market_hash("sXAU-USDC"))
+def test_only_the_vault_takes_fees(desk: Desk) -> None:
+    for caller in (STRANGER, CORE, ENGINE, REGISTRY):
+        assert_reverts("S:VAULT", desk, caller, "takeFees(bytes32)", market_hash(BTC))
+    assert_reverts("S:MARKET", desk, VAULT, "takeFees(bytes32)", market_hash("sXAU-USDC"))
 
 
 def test_the_sequence_and_the_fees_are_bounded_and_leave_the_terms_alone(
@@ -307,7 +296,7 @@ def test_the_sequence_and_the_fees_are_bounded_and_leave_the_terms_alone(
     market = market_hash(BTC)
     word = desk.read("marketWord(bytes32)", market)
     terms = word >> 120
-    desk.evm.insert_account_storage(desk.address, _market_slot(desk, BTC), word | (2**40 - 2) << 80)
+    desk.evm.insert_account_storage(desk.address, market_slot(desk, BTC), word | (2**40 - 2) << 80)
     ask, bid = desk.sell(alice, 10, 4_000), desk.buy(bob, 10, 4_000)
     assert fill_numbers(desk.fill(ask, bid, 2)).sequence == 2**40 - 2
     assert desk.read("marketWord(bytes32)", market) >> 120 == terms
@@ -324,17 +313,3 @@ def test_the_domain_follows_the_chain_it_runs_on(settlement_bytecode: bytes) -> 
     separator = desk.read("DOMAIN_SEPARATOR()", returns="bytes32")
     here = desk.domain.verifying_contract
     assert separator == Domain(10, here).separator != Domain(CHAIN_ID, here).separator
-
-
-def _market_slot(desk: Desk, symbol: str) -> int:
-    """Where the contract keeps the market's word: `markets` is its fifth variable."""
-    key = int.from_bytes(keccak(bytes(31) + b"\4" + market_hash(symbol)), "big")
-    assert desk.evm.storage(desk.address, key) != 0
-    return key
-
-
-def _account_slot(desk: Desk, trader: Trader) -> int:
-    """Where the contract keeps the account's word: `accounts` is its second variable."""
-    key = int.from_bytes(keccak(bytes(31) + b"\1" + bytes(12) + trader.account), "big")
-    assert desk.evm.storage(desk.address, key) != 0
-    return key

@@ -10,6 +10,8 @@ from ape.exceptions import ContractLogicError
 from cxdex.batch import MatchedFill, encode_settle_batch, unpack_fill
 from cxdex.eip712 import Domain, market_hash
 from cxdex.market import MarketStatus
+from cxdex.nonce import CANCEL_DELAY_SECONDS
+from cxdex.order import Side
 from tests.contracts.settlement_desk import BTC, CASH, LISTINGS, SBTC, USDC, Signer, Trader
 
 EXPIRY = 2**40 - 1
@@ -17,7 +19,7 @@ EXPIRY = 2**40 - 1
 
 @pytest.fixture(scope="module")
 def roles(accounts: Any) -> dict[str, Any]:
-    return dict(zip(("core", "admin", "vault", "registry", "fees"), list(accounts)[:5], strict=True))
+    return dict(zip(("core", "vault", "registry", "engine"), list(accounts)[:4], strict=True))
 
 
 @pytest.fixture(scope="module")
@@ -62,11 +64,11 @@ def test_a_batch_settles_once(
     with pytest.raises(ContractLogicError, match="S:SEQ"):
         send_batch(settlement, roles["core"], fills)
     with pytest.raises(ContractLogicError, match="S:CORE"):
-        send_batch(settlement, roles["admin"], fills)
+        send_batch(settlement, roles["vault"], fills)
 
 
 def test_a_cancelled_order_is_skipped(
-    settlement: Any, signer: Signer, roles: dict[str, Any], accounts: Any, bob: Trader
+    settlement: Any, signer: Signer, roles: dict[str, Any], accounts: Any, chain: Any, bob: Trader
 ) -> None:
     holder = accounts[6]
     trader = Trader(bytes.fromhex(holder.private_key[2:]))
@@ -75,6 +77,8 @@ def test_a_cancelled_order_is_skipped(
     cancelled = settlement.cancelOrders([ask.order.nonce], sender=holder)
     (raised,) = cancelled.decode_logs(settlement.NonceRaised)
     assert (raised.account, raised.lane, raised.seq) == (holder.address, 0, 2)
+    assert raised.effectiveAt == cancelled.timestamp + CANCEL_DELAY_SECONDS
+    chain.mine(timestamp=raised.effectiveAt)
 
     sequence = settlement.sequenceOf(market_hash(BTC))
     taker = signer.buy(bob, 10, 500, seq=2, expiry=EXPIRY)
@@ -83,9 +87,18 @@ def test_a_cancelled_order_is_skipped(
     assert skipped.reason == 1
 
 
-def test_fees_are_collected_by_the_admin_alone(settlement: Any, roles: dict[str, Any]) -> None:
-    with pytest.raises(ContractLogicError, match="S:ADMIN"):
-        settlement.collectFees(market_hash(BTC), sender=roles["core"])
-    amount = settlement.accruedFees(market_hash(BTC))
-    settlement.collectFees(market_hash(BTC), sender=roles["admin"])
-    assert settlement.balanceOf(roles["fees"], CASH) == amount
+def test_fees_are_taken_by_the_vault_alone(
+    settlement: Any, signer: Signer, roles: dict[str, Any], alice: Trader, bob: Trader
+) -> None:
+    market = market_hash(BTC)
+    settlement.credit(alice.address, SBTC, 10**18, sender=roles["vault"])
+    settlement.credit(bob.address, CASH, 1_000 * USDC, sender=roles["vault"])
+    ask, bid = (
+        signer.order(who, side, 10, 1_000, seq=9, expiry=EXPIRY) for who, side in ((alice, Side.SELL), (bob, Side.BUY))
+    )
+    send_batch(settlement, roles["core"], [MatchedFill(BTC, settlement.sequenceOf(market), ask, bid, 10)])
+    with pytest.raises(ContractLogicError, match="S:VAULT"):
+        settlement.takeFees(market, sender=roles["core"])
+    assert settlement.accruedFees(market) == 50
+    settlement.takeFees(market, sender=roles["vault"])
+    assert settlement.accruedFees(market) == 0

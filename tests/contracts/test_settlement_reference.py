@@ -13,6 +13,7 @@ from cxdex.batch import MatchedFill, SkipReason
 from cxdex.order import Order, OrderType, SelfTrade, Side, SignedOrder, TimeInForce
 from tests.contracts.settlement_desk import (
     BTC,
+    CANCEL_ALL,
     CASH,
     ETH,
     LISTINGS,
@@ -131,14 +132,18 @@ class RandomTrading(RuleBasedStateMachine):
     @rule(trader=st.sampled_from(TRADERS), lane=st.sampled_from(LANES), seq=st.integers(0, 2), epoch=st.integers(0, 1))
     def cancel(self, trader: Trader, lane: int, seq: int, epoch: int) -> None:
         nonce = epoch << 48 | lane << 24 | seq
-        self.desk.call(trader.address, "cancelOrders(uint64[])", [nonce])
+        self.desk.cancel(trader, nonce)
         self.ledger.cancel(trader.account, [nonce])
 
     @rule(trader=st.sampled_from(TRADERS))
     def cancel_all(self, trader: Trader) -> None:
-        if self.ledger.epochs[trader.account] < 1:
-            self.desk.call(trader.address, "cancelAll()")
+        try:
             self.ledger.cancel_all(trader.account)
+        except RefusedError as refused:
+            with pytest.raises(RevertedError, match=refused.code):
+                self.desk.call(trader.address, CANCEL_ALL)
+        else:
+            self.desk.call(trader.address, CANCEL_ALL)
 
     @rule()
     def a_minute_passes(self) -> None:
@@ -153,7 +158,7 @@ class RandomTrading(RuleBasedStateMachine):
             for asset in ASSETS:
                 assert self.desk.balance(trader, asset) == self.ledger.balances[trader.account, asset]
             for lane in LANES:
-                assert self.desk.lane(trader, lane) == self.ledger.lanes[trader.account, lane]
+                assert self.desk.lane(trader, lane) == self.ledger.lane(trader.account, lane)
         for market in LISTINGS:
             assert self.desk.fees(market) == self.ledger.fees[market]
             assert self.desk.sequence(market) == self.ledger.sequences[market]

@@ -52,17 +52,17 @@ def assert_skips(desk: Desk, maker: SignedOrder, taker: SignedOrder, reason: Ski
 @pytest.mark.parametrize("lane", [0, 1, 2, 3, 4])
 def test_cancelled_by_nonce(desk: Desk, alice: Trader, bob: Trader, lane: int) -> None:
     ask, bid = desk.sell(alice, 10, 500, lane=lane), desk.buy(bob, 10, 500, lane=lane)
-    desk.call(bob.address, "cancelOrders(uint64[])", [bid.order.nonce])
+    desk.kill(bob, bid.order.nonce)
     assert_skips(desk, ask, bid, SkipReason.TAKER_CANCELLED)
-    desk.call(alice.address, "cancelOrders(uint64[])", [ask.order.nonce])
+    desk.kill(alice, ask.order.nonce)
     assert_skips(desk, ask, bid, SkipReason.MAKER_CANCELLED)
 
 
 def test_cancelled_by_epoch(desk: Desk, alice: Trader, bob: Trader) -> None:
     ask, bid = desk.sell(alice, 10, 500), desk.buy(bob, 10, 500)
-    desk.call(bob.address, "cancelAll()")
+    desk.kill_all(bob)
     assert_skips(desk, ask, bid, SkipReason.TAKER_CANCELLED)
-    desk.call(alice.address, "cancelAll()")
+    desk.kill_all(alice)
     assert_skips(desk, ask, bid, SkipReason.MAKER_CANCELLED)
     assert desk.fill(desk.sell(alice, 10, 500, epoch=1), desk.buy(bob, 10, 500, epoch=1), 4).name == "Fill"
 
@@ -98,9 +98,9 @@ def test_the_first_reason_is_told(desk: Desk, alice: Trader, bob: Trader) -> Non
     desk.set_time(NOW + 60)
     ask, bid = desk.sell(alice, 10, 500, expiry=NOW + 60), desk.buy(bob, 10, 500, expiry=NOW + 60)
     assert_skips(desk, ask, bid, SkipReason.MAKER_EXPIRED)
-    desk.call(bob.address, "cancelAll()")
+    desk.kill_all(bob)
     assert_skips(desk, ask, bid, SkipReason.TAKER_CANCELLED)
-    desk.call(alice.address, "cancelAll()")
+    desk.kill_all(alice)
     assert_skips(desk, ask, bid, SkipReason.MAKER_CANCELLED)
 
 
@@ -134,7 +134,7 @@ def test_a_seller_without_cash_pays_the_fee_from_the_proceeds(desk: Desk, alice:
 
 def test_a_skipped_fill_does_not_stop_the_batch(desk: Desk, alice: Trader, bob: Trader, carol: Trader) -> None:
     ask, bid = desk.sell(alice, 10, 500), desk.buy(bob, 10, 500)
-    desk.call(bob.address, "cancelAll()")
+    desk.kill_all(bob)
     events = desk.fills((ask, desk.buy(carol, 10, 500), 4), (ask, bid, 4), (ask, desk.buy(carol, 9, 500, lane=1), 6))
     assert [event.name for event in events] == ["Fill", "FillSkipped", "Fill"]
     assert [fill_numbers(event).sequence for event in events] == [0, 1, 2]
