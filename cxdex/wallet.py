@@ -15,7 +15,15 @@ from typing import Any, Protocol, Self
 
 from eth_account import Account
 
-from cxdex.eip712 import Domain, cancel_orders_digest, login_digest, order_digest, to_checksum
+from cxdex.eip712 import (
+    Domain,
+    InstantWithdrawal,
+    cancel_orders_digest,
+    instant_withdrawal_digest,
+    login_digest,
+    order_digest,
+    to_checksum,
+)
 from cxdex.order import Order, SignedOrder
 from cxdex.price_report import PriceReport, SignedReport, sign_report
 from cxdex.problem import Problem
@@ -93,6 +101,10 @@ class LocalWallet:
 
     def sign_price(self, oracle_domain: Domain, report: PriceReport) -> SignedReport:
         return sign_report(self._key, oracle_domain, report)
+
+    def sign_instant_withdrawal(self, vault_domain: Domain, withdrawal: InstantWithdrawal) -> bytes:
+        """As COSIGNER: what lets `withdrawal.account` take this out of the Vault at once."""
+        return sign_digest(self._key, instant_withdrawal_digest(vault_domain, withdrawal))
 
     def sign_transaction(self, transaction: dict[str, Any]) -> bytes:
         """Raw bytes of an EIP-1559 transaction, ready for eth_sendRawTransaction."""

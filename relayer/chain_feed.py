@@ -1,10 +1,11 @@
 """Brings what the indexer saw on chain into the journal.
 
-Owns:     the place up to which the indexer's outbox table has been read.
-Promises: every row becomes one ApplyFact command, in the table's order. It waits for a table that is not there
-          yet, and starts over when the table is not the one it was reading (a recreated database): the engine
-          ignores facts at positions it has applied.
-Never:    writes to the outbox, or imports the indexer: the table's five columns are the interface (`cxdex.facts`).
+Owns:     the reading of the indexer's outbox, and the news that time has passed on chain.
+Promises: every row becomes one ApplyFact command, in the table's order. It waits for a table that is not there yet. A
+          table that is not the one it was reading (a recreated database) is compared with what the engine has applied:
+          what no longer stands is taken back, what is missing is applied (rules in `cxdex.outbox`).
+          A SeeBlock command follows only when every fact of that block has been applied.
+Never:    writes to the outbox, or imports the indexer: the columns named in `cxdex.outbox` are the interface.
 """
 
 from __future__ import annotations
@@ -16,13 +17,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import msgspec
+from sqlalchemy import Connection, inspect, text
 from sqlalchemy import Engine as Database
-from sqlalchemy import inspect, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from cxdex.facts import decode_fact
+from cxdex.facts import AnyFact, decode_fact
+from cxdex.outbox import Comparison, Message, Place, compare, emitted_block, row_at, rows_after, standing
 from cxdex.problem import Problem
-from relayer.engine.commands import ApplyFact
+from relayer.engine.commands import AnyCommand, ApplyFact, OutboxRead, SeeBlock
+from relayer.engine.state import OutboxRow
 from relayer.sequencer import Sequencer
 
 log = logging.getLogger("relayer.chain_feed")
@@ -31,64 +34,87 @@ POLL_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 5.0
 ROWS_A_POLL = 500
 
-_COLUMNS = "seq, block, log_index, reverted, payload"
-_NEXT = text(f"SELECT {_COLUMNS} FROM outbox WHERE seq > :seq ORDER BY seq LIMIT {ROWS_A_POLL}")  # noqa: S608
-_LAST = text(f"SELECT {_COLUMNS} FROM outbox WHERE seq = :seq")  # noqa: S608
+_LAST = text("SELECT max(seq) FROM outbox")
+# The emitted block's time, or that of one before it: blocks without events are dropped once they are final.
+_CLOCK = text(
+    "SELECT emitted_block, CASE WHEN emitted_block = block THEN timestamp ELSE"
+    " (SELECT max(timestamp) FROM chain_block WHERE number <= emitted_block) END FROM checkpoint WHERE id = 1"
+)
 
 
 @dataclass(frozen=True, slots=True)
-class OutboxRow:
-    seq: int
-    block: int
-    log_index: int
-    reverted: bool
-    payload: str
+class Reading:
+    """rows: the next ones; clock: (block, unix seconds) up to which the chain has been told, if it was asked for.
+
+    is_known: the table still has the row that was read last.
+    """
+
+    rows: Sequence[Message]
+    clock: tuple[int, int] | None = None
+    is_known: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Catching:
+    """What a table made anew says about facts that were applied, and its last row."""
+
+    comparison: Comparison
+    last: Message | None
 
 
 class Outbox:
     """The table as a reader. All methods block; they run in a thread."""
 
-    def __init__(self, database: Database, seq: int, position: tuple[int, int]) -> None:
+    def __init__(self, database: Database) -> None:
         self._database = database
-        self._seq = seq
-        self._position = position
-        self._last: OutboxRow | None = None
         self._is_there = False
 
-    def read(self) -> Sequence[OutboxRow]:
-        """The rows after the last one confirmed with `advance`. Raises SQLAlchemy's errors."""
+    def read(self, last: OutboxRow, with_clock: bool) -> Reading:
+        """The rows after the last one. Raises SQLAlchemy's errors."""
         if not self._is_there:
             self._is_there = inspect(self._database).has_table("outbox")
             if not self._is_there:
-                return []
-        with self._database.connect().execution_options(read_only=True) as connection:
-            if self._seq:
-                found = connection.execute(_LAST, {"seq": self._seq}).first()
-                if found is None or not self._is_mine(OutboxRow(*found)):
-                    log.warning("the outbox is not the one read so far (row %d); reading it from its start", self._seq)
-                    self._seq, self._last = 0, None
-            return [OutboxRow(*row) for row in connection.execute(_NEXT, {"seq": self._seq})]
+                return Reading([])
+        with self._connect() as connection:
+            if last.seq and not _is_same(row_at(connection, last.seq), last):
+                return Reading([], is_known=False)
+            clock = connection.execute(_CLOCK).first() if with_clock else None
+            rows = rows_after(connection, last.seq, ROWS_A_POLL)
+        told = (int(clock[0]), int(clock[1])) if clock is not None and clock[1] is not None else None
+        return Reading(rows, told)
 
-    def advance(self, row: OutboxRow) -> None:
-        self._seq, self._last = row.seq, row
+    def catch_up(self, applied: Sequence[Place]) -> Catching | None:
+        """None while the table does not reach as far as what was applied. Raises Problem CHAIN_UNKNOWN."""
+        newest = applied[-1].block if applied else 0
+        with self._connect() as connection:
+            if emitted_block(connection) < newest:
+                return None
+            comparison = compare(applied, standing(connection, applied[0].block if applied else 0))
+            seq = connection.execute(_LAST).scalar()
+            last = row_at(connection, int(seq)) if seq is not None else None
+        if comparison is None:
+            raise Problem(
+                "CHAIN_UNKNOWN",
+                "the outbox tells another chain than the engine has followed, from before its memory begins; "
+                "restore the indexer's database, or start with an empty state folder",
+            )
+        return Catching(comparison, last)
 
     def lost(self) -> None:
         """After an error: look again whether the table is there."""
         self._is_there = False
 
-    def _is_mine(self, row: OutboxRow) -> bool:
-        if self._last is not None:
-            return row == self._last
-        # After a restart only the engine's position is known; a revert puts it just before its own row.
-        return self._position == (row.block, row.log_index - 1 if row.reverted else row.log_index)
+    def _connect(self) -> Connection:
+        return self._database.connect().execution_options(read_only=True)
 
 
 class ChainFeed:
     def __init__(self, database: Database, sequencer: Sequencer, thread: ThreadPoolExecutor) -> None:
-        block, log_index, seq = sequencer.engine.outbox_position
-        self._outbox = Outbox(database, seq, (block, log_index))
+        self._outbox = Outbox(database)
         self._sequencer = sequencer
+        self._engine = sequencer.engine
         self._thread = thread
+        self._has_warned = False
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -107,16 +133,50 @@ class ChainFeed:
                 await asyncio.sleep(POLL_SECONDS)
 
     async def poll(self) -> int:
-        """Journals what is new; returns how many rows that were."""
-        rows = await asyncio.get_running_loop().run_in_executor(self._thread, self._outbox.read)
-        if not rows:
+        """Journals what is new; returns how many facts that were."""
+        loop, engine = asyncio.get_running_loop(), self._engine
+        reading = await loop.run_in_executor(self._thread, self._outbox.read, engine.outbox_row, engine.has_set_asides)
+        if not reading.is_known:
+            return await self._catch_up()
+        self._has_warned = False
+        now = self._sequencer.now_ms()
+        if reading.rows:
+            await self._sequencer.submit([_fact(now, row) for row in reading.rows])
+        elif reading.clock is not None and engine.has_late_withdrawal(reading.clock[1]):
+            await self._sequencer.submit([SeeBlock(now, *reading.clock)])
+        return len(reading.rows)
+
+    async def _catch_up(self) -> int:
+        if not self._has_warned:
+            self._has_warned = True
+            log.warning("the outbox is not the one read so far; comparing it with what was applied")
+        known = {Place(*place): fact for place, fact in self._engine.applied_facts()}
+        loop = asyncio.get_running_loop()
+        catching = await loop.run_in_executor(self._thread, self._outbox.catch_up, list(known))
+        if catching is None:
             return 0
         now = self._sequencer.now_ms()
-        await self._sequencer.submit(
-            [
-                ApplyFact(now, row.block, row.log_index, row.seq, bool(row.reverted), decode_fact(row.payload))
-                for row in rows
-            ]
-        )
-        self._outbox.advance(rows[-1])
-        return len(rows)
+        lost, missing = catching.comparison
+        commands: list[AnyCommand] = [_taken_back(now, place, known[place]) for place in lost]
+        commands += [_fact(now, message) for message in missing]
+        last = catching.last
+        if last is None:
+            commands.append(OutboxRead(now, 0, -1, 0, False, b""))
+        else:
+            commands.append(OutboxRead(now, *last.place[:2], last.seq, last.reverted, last.place.block_hash))
+        await self._sequencer.submit(commands)
+        return len(commands) - 1
+
+
+def _is_same(found: Message | None, last: OutboxRow) -> bool:
+    place = Place(last.block, last.log_index, last.block_hash)
+    return found is not None and (found.place, found.reverted) == (place, last.reverted)
+
+
+def _fact(now: int, row: Message) -> ApplyFact:
+    block, log_index, block_hash = row.place
+    return ApplyFact(now, block, log_index, row.seq, row.reverted, decode_fact(row.payload), block_hash)
+
+
+def _taken_back(now: int, place: Place, fact: AnyFact) -> ApplyFact:
+    return ApplyFact(now, place.block, place.log_index, 0, True, fact, place.block_hash)

@@ -102,6 +102,15 @@ class EngineClient:
     async def account(self, account: bytes) -> wire.AccountReply:
         return await self._request(lambda number: wire.GetAccount(number, account), wire.AccountReply)
 
+    async def withdraw(
+        self, account: bytes, asset: int, amount: int, as_cxpt: bool, recipient: bytes, nonce: int
+    ) -> wire.WithdrawalReply:
+        """Co-signs a withdrawal. The nonce names it, so a retry is safe."""
+        return await self._request(
+            lambda number: wire.WithdrawInstantly(number, account, asset, amount, as_cxpt, recipient, nonce),
+            wire.WithdrawalReply,
+        )
+
     async def status(self) -> wire.StatusReply:
         return await self._request(lambda number: wire.GetStatus(number), wire.StatusReply)
 

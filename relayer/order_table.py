@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Table, bindparam, func, insert, select, update
+from sqlalchemy import Connection, Engine, Table, bindparam, func, insert, inspect, select, update
 from sqlmodel import SQLModel
 
 from cxdex.order import Order, OrderType, SelfTrade, Side, TimeInForce
@@ -41,6 +41,11 @@ _CHANGE_ORDER = (
     )
 )
 _VOID_TRADE = update(TRADES).where(TRADES.c.match_id == bindparam("which")).values(voided=bindparam("now_voided"))
+_CHARGE_TRADE = (
+    update(TRADES)
+    .where(TRADES.c.match_id == bindparam("which"))
+    .values(maker_fee=bindparam("now_maker"), taker_fee=bindparam("now_taker"))
+)
 
 
 class OrderTables:
@@ -52,10 +57,11 @@ class OrderTables:
         self._accepted = 0
 
     def open(self) -> int:
-        """Creates what is missing; returns the cursor."""
+        """Creates what is missing; returns the cursor. Raises DATABASE_FORMAT for tables of an earlier version."""
         with self._database.begin() as connection:
             tables = [_table(model) for model in (OrderRow, TradeRow, ProjectorCursor)]
             SQLModel.metadata.create_all(connection, tables=tables)
+            _require_columns(connection, tables)
             cursor = connection.scalar(select(CURSOR.c.journal_sequence).where(CURSOR.c.id == CURSOR_ID))
             if cursor is None:
                 connection.execute(insert(CURSOR).values(id=CURSOR_ID, journal_sequence=0))
@@ -86,6 +92,18 @@ class OrderTables:
         with self._database.connect().execution_options(read_only=True) as connection:
             row = connection.execute(select(ORDERS).where(ORDERS.c.digest == digest)).mappings().first()
         return None if row is None else order_state_from_row(row)
+
+
+def _require_columns(connection: Connection, tables: list[Table]) -> None:
+    for table in tables:
+        found = {column["name"] for column in inspect(connection).get_columns(table.name)}
+        lacking = {column.name for column in table.columns} - found
+        if lacking:
+            raise Problem(
+                "DATABASE_FORMAT",
+                f"the table {table.name} is of an earlier version (it lacks {', '.join(sorted(lacking))}); "
+                "earlier state is not read: start with an empty state folder (`make reset`)",
+            )
 
 
 def order_from_row(row: Any) -> Order:
@@ -147,3 +165,7 @@ def _store_rows(connection: Connection, changes: RowChanges) -> None:
     if changes.voided:
         rows = [{"which": match_id, "now_voided": voided} for match_id, voided in changes.voided.items()]
         connection.execute(_VOID_TRADE, rows)
+    if changes.charged:
+        fees = changes.charged.items()
+        rows = [{"which": match_id, "now_maker": maker, "now_taker": taker} for match_id, (maker, taker) in fees]
+        connection.execute(_CHARGE_TRADE, rows)

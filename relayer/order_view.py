@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from relayer.engine.core import Engine, MarketView
 from relayer.engine.events import AnyEvent, OrderAccepted, OrderClosed, OrderReduced, Traded
 from relayer.engine.orders import OrderView
-from relayer.wire import MarketState, OrderState
+from relayer.wire import AccountReply, Balance, GetAccount, MarketState, OrderState, SessionState, SetAsideState
 
 
 def order_state(view: OrderView) -> OrderState:
@@ -41,6 +41,21 @@ def market_state(view: MarketView) -> MarketState:
         status=int(view.status),
         next_sequence=view.next_sequence,
         settled_sequence=view.settled_sequence,
+    )
+
+
+def account_reply(engine: Engine, request: GetAccount) -> AccountReply:
+    account = request.account
+    return AccountReply(
+        request.id,
+        engine.epoch(account),
+        [Balance(asset, total, reserved) for asset, (total, reserved) in engine.balances(account).items()],
+        engine.tier(account),
+        [SessionState(s.key, s.market, s.left, s.available, s.expiry) for s in engine.sessions(account)],
+        [
+            SetAsideState(held.asset, held.amount, held.as_cxpt, held.recipient, held.nonce, held.deadline)
+            for held in engine.set_asides(account)
+        ],
     )
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from relayer.engine.events import (
     AnyEvent,
+    FillCharged,
     FillRestored,
     FillVoided,
     OrderAccepted,
@@ -46,6 +47,7 @@ class RowChanges:
     changes: dict[bytes, OrderChange] = field(default_factory=dict)
     trades: dict[int, dict[str, Any]] = field(default_factory=dict)
     voided: dict[int, bool] = field(default_factory=dict)
+    charged: dict[int, tuple[int, int]] = field(default_factory=dict)
 
     def add(self, events: Iterable[AnyEvent]) -> None:
         for event in events:
@@ -63,6 +65,8 @@ class RowChanges:
                 self._void(event.match_id, True)
             elif isinstance(event, FillRestored):
                 self._void(event.match_id, False)
+            elif isinstance(event, FillCharged):
+                self._charge(event)
 
     def _change(
         self,
@@ -93,6 +97,13 @@ class RowChanges:
         else:
             self.voided[match_id] = voided
 
+    def _charge(self, event: FillCharged) -> None:
+        row = self.trades.get(event.match_id)
+        if row is not None:
+            row.update(maker_fee=event.maker_fee, taker_fee=event.taker_fee)
+        else:
+            self.charged[event.match_id] = event.maker_fee, event.taker_fee
+
 
 def _order_row(event: OrderAccepted) -> dict[str, Any]:
     order = event.order
@@ -112,6 +123,7 @@ def _order_row(event: OrderAccepted) -> dict[str, Any]:
         "expiry": order.expiry,
         "nonce": order.nonce,
         "signature": event.signature,
+        "signature_kind": int(event.kind),
         "client_order_id": event.client_order_id,
         "status": OPEN,
         "reason": None,

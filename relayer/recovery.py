@@ -114,6 +114,7 @@ def _decode(journal: Journal, sequence: int, payload: bytes) -> AnyCommand:
         return decode_command(payload)
     except (msgspec.MsgspecError, Problem) as error:
         raise Problem(
-            "JOURNAL_DAMAGED",
-            f"record {sequence} of the journal that ends in {journal.path} is no command of this version ({error})",
+            "JOURNAL_FORMAT",
+            f"record {sequence} of the journal that ends in {journal.path} is no command of this version ({error}); "
+            "the journal of an earlier version is not read: start with an empty state folder (`make reset`)",
         ) from None

@@ -16,13 +16,15 @@ from concurrent.futures import ThreadPoolExecutor
 
 from cxdex.problem import Problem
 from relayer import wire
+from relayer.cosigner import Cosigner
 from relayer.engine.commands import AnyCommand, Cancel, CancelAll, Place
 from relayer.engine.events import OrderClosed, OrderRejected, Traded
 from relayer.nonce_leases import NonceLeases
 from relayer.order_table import OrderTables
-from relayer.order_view import market_state, order_state
+from relayer.order_view import account_reply, market_state, order_state
 from relayer.projector import Projector
 from relayer.sequencer import Applied, Sequencer
+from relayer.withdrawal_desk import WithdrawalDesk
 
 MAX_ORDERS_A_REQUEST = 1_000
 MAX_NONCES_A_REQUEST = 1_000
@@ -36,7 +38,7 @@ _MAY_BE_FORGOTTEN = frozenset(
 
 
 class RequestHandler:
-    """`epoch`: name of this run of the feeds."""
+    """`epoch`: name of this run of the feeds. Without a `cosigner` there are no instant withdrawals."""
 
     def __init__(
         self,
@@ -46,6 +48,7 @@ class RequestHandler:
         readers: ThreadPoolExecutor,
         epoch: str,
         clock: Callable[[], float] = time.monotonic,
+        cosigner: Cosigner | None = None,
     ) -> None:
         self._sequencer = sequencer
         self._engine = sequencer.engine
@@ -54,6 +57,7 @@ class RequestHandler:
         self._readers = readers
         self._epoch = epoch
         self._clock = clock
+        self._withdrawals = WithdrawalDesk(sequencer, cosigner)
         self._leases = NonceLeases(self._engine.free_nonces)
         self._in_flight: dict[bytes, asyncio.Future[list[Applied]]] = {}
 
@@ -74,9 +78,9 @@ class RequestHandler:
                 views = self._engine.open_orders(request.account, request.market)
                 return wire.OrdersReply(request.id, [order_state(view) for view in views])
             case wire.GetAccount():
-                balances = self._engine.balances(request.account).items()
-                listed = [wire.Balance(asset, total, reserved) for asset, (total, reserved) in balances]
-                return wire.AccountReply(request.id, self._engine.epoch(request.account), listed)
+                return account_reply(self._engine, request)
+            case wire.WithdrawInstantly():
+                return await self._withdrawals.answer(request)
             case wire.GetStatus():
                 return self._status(request)
             case wire.Subscribe():
@@ -100,7 +104,7 @@ class RequestHandler:
             elif digest in self._in_flight:
                 known[digest] = self._in_flight[digest]
             elif digest not in fresh:
-                fresh[digest] = Place(now, sent.order, sent.signature, digest, sent.client_order_id)
+                fresh[digest] = _place(now, sent)
         results = await self._place_fresh(fresh) if fresh else {}
         for digest, on_its_way in known.items():
             results[digest] = await self._place_known(digest, on_its_way)
@@ -213,6 +217,10 @@ class RequestHandler:
             raise Problem("ENGINE_UNAVAILABLE", "more orders are waiting than the engine can take; try again shortly")
         if self._projector.backlog > MAX_COMMANDS_UNPROJECTED:
             raise Problem("ENGINE_UNAVAILABLE", "the database is too far behind to take more orders")
+
+
+def _place(now: int, sent: wire.WireOrder) -> Place:
+    return Place(now, sent.order, sent.signature, sent.digest, sent.client_order_id, sent.kind, sent.signer)
 
 
 def _taker_fill(event: Traded) -> wire.WireFill:

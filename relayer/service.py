@@ -31,9 +31,11 @@ from sqlalchemy import Engine as Database
 from sqlalchemy.exc import SQLAlchemyError
 
 from cxdex import metrics
+from cxdex.deployment import load_deployment
 from cxdex.problem import Problem
 from cxdex.storage import open_database
 from relayer.chain_feed import ChainFeed
+from relayer.cosigner import Cosigner
 from relayer.engine.commands import Expire
 from relayer.engine.events import MarketChanged
 from relayer.feeds import Feeds
@@ -51,6 +53,7 @@ from relayer.wire import SOCKET_NAME, Feed
 
 log = logging.getLogger("relayer")
 
+DEPLOYMENT_NAME = "deployment.json"
 SNAPSHOT_EVERY = 50_000
 TICK_SECONDS = 1.0
 FULL_COLLECTION_TICKS = 60
@@ -70,6 +73,7 @@ class Service:
         every: int,
         measures: EngineMetrics | None = None,
         retention: Retention | None = None,
+        cosigner: Cosigner | None = None,
     ) -> None:
         self._socket = state / SOCKET_NAME
         self._writer = ThreadPoolExecutor(1, "journal")
@@ -86,7 +90,9 @@ class Service:
             state / "journal", every, self.sequencer, self.projector, self._readers, retention
         )
         self.chain_feed = ChainFeed(database, self.sequencer, self._readers)
-        handler = RequestHandler(self.sequencer, self.projector, tables, self._readers, self.feeds.epoch)
+        handler = RequestHandler(
+            self.sequencer, self.projector, tables, self._readers, self.feeds.epoch, cosigner=cosigner
+        )
         self.gateways = GatewayServer(handler, self._book_snapshots)
         self._open_books()
         if measures is not None:
@@ -184,7 +190,7 @@ class Service:
 
 
 def main(argv: list[str]) -> int:
-    """`python -m relayer engine --state DIR --database URL [--snapshot-every N] [--metrics-port PORT]`"""
+    """`python -m relayer engine --state DIR --database URL [--cosigner-key-file FILE] [--snapshot-every N] ...`"""
     options = _parse(argv)
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     try:
@@ -207,6 +213,7 @@ def _serve(state: Path, options: argparse.Namespace) -> None:
     lock = JournalLock(directory)
     database = open_database(options.database)
     try:
+        cosigner = _load_cosigner(state, options)
         measures = _serve_measures(options)
         tables = OrderTables(database)
         recovered = recover(directory, tables)
@@ -214,7 +221,7 @@ def _serve(state: Path, options: argparse.Namespace) -> None:
         gc.collect()
         gc.freeze()
         gc.disable()
-        uvloop.run(_run(state, database, tables, recovered, options, measures))
+        uvloop.run(_run(state, database, tables, recovered, options, measures, cosigner))
         recovered.journal.close()
     finally:
         database.dispose()
@@ -228,13 +235,26 @@ def _run(
     recovered: Recovered,
     options: argparse.Namespace,
     measures: EngineMetrics | None,
+    cosigner: Cosigner | None,
 ) -> Coroutine[Any, Any, None]:
     retention = Retention(options.keep_journal_mb << 20, options.archive_journal)
 
     async def run() -> None:
-        await Service(state, database, tables, recovered, options.snapshot_every, measures, retention).run()
+        every = options.snapshot_every
+        await Service(state, database, tables, recovered, every, measures, retention, cosigner).run()
 
     return run()
+
+
+def _load_cosigner(state: Path, options: argparse.Namespace) -> Cosigner | None:
+    """Raises Problem when the key or the deployment cannot be read."""
+    if options.cosigner_key_file is None:
+        log.info("no --cosigner-key-file: withdrawals take the delay")
+        return None
+    deployment = load_deployment(options.deployment or state / DEPLOYMENT_NAME)
+    cosigner = Cosigner.from_file(options.cosigner_key_file, deployment)
+    log.info("co-signing instant withdrawals as %s", cosigner.address)
+    return cosigner
 
 
 def _serve_measures(options: argparse.Namespace) -> EngineMetrics | None:
@@ -254,6 +274,13 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--snapshot-every", type=int, default=SNAPSHOT_EVERY, metavar="N", help="commands")
     parser.add_argument("--keep-journal-mb", type=int, default=KEEP_BYTES >> 20, metavar="MB", help="of older files")
     parser.add_argument("--archive-journal", type=Path, metavar="DIR", help="where older files go; else removed")
+    parser.add_argument(
+        "--cosigner-key-file",
+        type=Path,
+        metavar="FILE",
+        help="key of COSIGNER; without it nothing is withdrawn at once",
+    )
+    parser.add_argument("--deployment", type=Path, help="for the Vault's address; default: deployment.json in --state")
     metrics.add_options(parser)
     options = parser.parse_args(argv)
     if options.snapshot_every < 1:

@@ -12,7 +12,10 @@ from cxdex.storage import Big, Uint
 
 
 class OrderRow(SQLModel, table=True):
-    """One row per accepted order, for ever. Writer: the projector."""
+    """One row per accepted order, for ever. Writer: the projector.
+
+    signature_kind  a cxdex.order.SignatureKind; the signature is 65 bytes unless a contract wallet made it
+    """
 
     __tablename__ = "order"
     __table_args__ = (
@@ -36,7 +39,8 @@ class OrderRow(SQLModel, table=True):
     reduce_only: bool
     expiry: int = Field(sa_column=Column(Big, nullable=False))
     nonce: int = Field(sa_column=Column(Uint, nullable=False))
-    signature: bytes = Field(sa_column=Column(LargeBinary(65), nullable=False))
+    signature: bytes = Field(sa_column=Column(LargeBinary(1024), nullable=False))
+    signature_kind: int = 0
     client_order_id: str | None = None
     status: str  # OPEN, FILLED, CANCELLED, EXPIRED
     reason: str | None = None
@@ -48,7 +52,10 @@ class OrderRow(SQLModel, table=True):
 
 
 class TradeRow(SQLModel, table=True):
-    """One row per match. Writer: the projector. Whether it has settled is the chain's to say (indexer.tables)."""
+    """One row per match. Writer: the projector. Whether it has settled is the chain's to say (indexer.tables).
+
+    Fees are the engine's forecast, and what the chain charged once it has said so.
+    """
 
     __tablename__ = "trade"
     __table_args__ = (

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import msgspec
 
-from cxdex.order import Order
+from cxdex.order import Order, SignatureKind
 
 SOCKET_NAME = "engine.sock"
 MAX_FRAME_BYTES = 8 * 1024 * 1024
@@ -22,6 +22,8 @@ class WireOrder(msgspec.Struct, frozen=True):
     signature: bytes
     digest: bytes
     client_order_id: str | None = None
+    kind: SignatureKind = SignatureKind.ACCOUNT
+    signer: bytes = b""  # the session key; empty for other kinds
 
 
 class WireProblem(msgspec.Struct, frozen=True):
@@ -98,6 +100,17 @@ class GetAccount(Request, frozen=True):
     account: bytes
 
 
+class WithdrawInstantly(Request, frozen=True):
+    """Sets the amount aside and co-signs it. The nonce names the withdrawal: asking again gives the same answer."""
+
+    account: bytes
+    asset: int
+    amount: int
+    as_cxpt: bool
+    recipient: bytes
+    nonce: int
+
+
 class GetStatus(Request, frozen=True):
     pass
 
@@ -114,6 +127,7 @@ AnyRequest = (
     | GetOrder
     | OpenOrders
     | GetAccount
+    | WithdrawInstantly
     | GetStatus
     | Subscribe
 )
@@ -164,9 +178,43 @@ class OrdersReply(Reply, frozen=True):
     states: list[OrderState]
 
 
+class SessionState(msgspec.Struct, frozen=True):
+    """A session key. market: None is every market. left: the chain's count; available: after what is open and matched.
+    1e-6 USDC. expiry: unix seconds."""
+
+    key: bytes
+    market: str | None
+    left: int
+    available: int
+    expiry: int
+
+
+class SetAsideState(msgspec.Struct, frozen=True):
+    """A co-signed withdrawal that the chain has not paid yet; it is not in the balances. deadline: unix seconds."""
+
+    asset: int
+    amount: int
+    as_cxpt: bool
+    recipient: bytes
+    nonce: int
+    deadline: int
+
+
 class AccountReply(Reply, frozen=True):
+    """tier: of the fees of its fills, 0 to 4."""
+
     epoch: int
     balances: list[Balance]
+    tier: int = 0
+    sessions: list[SessionState] = []
+    set_asides: list[SetAsideState] = []
+
+
+class WithdrawalReply(Reply, frozen=True):
+    """`Vault.withdraw` takes these and what was asked for. deadline: unix seconds. signature: 65 bytes of COSIGNER."""
+
+    deadline: int
+    signature: bytes
 
 
 class MarketState(msgspec.Struct, frozen=True):
@@ -231,6 +279,7 @@ AnyReply = (
     | OrderReply
     | OrdersReply
     | AccountReply
+    | WithdrawalReply
     | StatusReply
     | SubscribedReply
     | ErrorReply

@@ -1,6 +1,7 @@
 """Accounts: what each one owns, what its open orders hold back, and its nonce lanes.
 
-Owns:     balances (total and reserved, per asset), the epoch, the lanes, the index of open orders by account.
+Owns:     balances (total and reserved, per asset), the epoch, the fee tier, the lanes, the session keys, the index of
+          open orders by account.
 Promises: `reserved` is the sum over the account's open orders; `available` is what a new order may reserve.
 Never:    decides whether an order is good, or emits events (see `turn`).
 
@@ -12,6 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from relayer.engine.lanes import Lane
+from relayer.engine.sessions import Session
 
 if TYPE_CHECKING:
     from relayer.engine.orders import OrderRecord
@@ -34,18 +36,21 @@ class Balance:
 class Account:
     """`open` holds the open orders by acceptance number, so oldest first.
 
+    tier: what its CXPT reaches; it lowers the fees of its fills.
     first_free: no lane below it is free. A mere short cut for `free_nonces`, so snapshots leave it out.
     """
 
-    __slots__ = ("address", "balances", "epoch", "first_free", "lanes", "open")
+    __slots__ = ("address", "balances", "epoch", "first_free", "lanes", "open", "sessions", "tier")
 
     def __init__(self, address: bytes) -> None:
         self.address = address
         self.epoch = 0
+        self.tier = 0
         self.first_free = 0
         self.balances: dict[int, Balance] = {}
         self.lanes: dict[int, Lane] = {}
         self.open: dict[int, OrderRecord] = {}
+        self.sessions: dict[bytes, Session] = {}
 
     def balance(self, asset: int) -> Balance:
         balance = self.balances.get(asset)
@@ -58,6 +63,12 @@ class Account:
         if lane is None:
             lane = self.lanes[number] = Lane()
         return lane
+
+    def session(self, key: bytes) -> Session:
+        session = self.sessions.get(key)
+        if session is None:
+            session = self.sessions[key] = Session()
+        return session
 
     def lane_may_be_free(self, number: int) -> None:
         """Whatever may free a lane says so here."""

@@ -198,6 +198,18 @@ class Book(Generic[Key]):
                 maker = maker.newer
         return False
 
+    def proceeds(self, seller: BookOrder[Key]) -> int:
+        """Lots times price that a seller would get for all of its lots: what the bids it reaches pay now, its own limit
+        for the rest. Own bids count like any other."""
+        left, total = seller.remaining, 0
+        for key in reversed(self._bids.keys):
+            if not left or key < seller.price:
+                break
+            quantity = min(left, self._bids.levels[key].quantity)
+            left -= quantity
+            total += quantity * key
+        return total + left * seller.price
+
     def quantity_at(self, is_bid: bool, price: int) -> int:
         """Total resting lots at the price."""
         level = self._bids.levels.get(price) if is_bid else self._asks.levels.get(-price)

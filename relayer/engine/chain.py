@@ -1,18 +1,17 @@
 """What the chain did, and what a reorg took back, applied to the engine's state.
 
-Owns:     the chain position, the fate of matched fills, and the memory needed to undo facts.
-Promises: a fact counts once: at or before the position it is ignored; a revert counts only if its fact is at or
-          before the position, which then moves back to just before it.
-          Undoing a skip, a settlement, a nonce or an epoch works for the last UNDO_BLOCKS blocks; amounts and market
-          statuses carry their own undo and work at any depth. Orders that a fact closed stay closed.
+Owns:     the chain position, and the memory of recent facts that is needed to undo them.
+Promises: a fact counts once: at or before the position it is ignored. A revert counts only if its fact is the last one
+          applied; then the fact before it is the last. Facts of the last UNDO_BLOCKS blocks can be taken back to the
+          unit. Orders that a fact closed stay closed.
 Never:    trusts its own balances over the chain's: what no longer covers the open orders closes the newest of them.
 """
 
 from __future__ import annotations
 
-from cxdex.batch import SkipReason
+from typing import assert_never
+
 from cxdex.facts import (
-    AnyFact,
     Credited,
     Debited,
     EpochRaised,
@@ -21,84 +20,110 @@ from cxdex.facts import (
     MarketListed,
     MarketStatusChanged,
     NonceRaised,
-    SettledTerms,
+    PriceUpdated,
+    SessionRevoked,
+    SessionSet,
+    SessionUsed,
+    WithdrawnInstantly,
 )
-from cxdex.market import USDC_ASSET, MarketKind, MarketStatus, MarketTerms
+from cxdex.market import MarketKind, MarketStatus, MarketTerms
 from cxdex.nonce import unpack_nonce
-from relayer.engine.commands import ApplyFact
-from relayer.engine.events import FillRestored, FillVoided, MarketChanged
-from relayer.engine.fills import FillRecord
-from relayer.engine.orders import CANCELLED, EXPIRED, OPEN
-from relayer.engine.state import Market
+from relayer.engine.commands import ApplyFact, OutboxRead
+from relayer.engine.events import MarketChanged
+from relayer.engine.sessions import NO_SESSION, restore_session, revoke_session, set_session, use_session
+from relayer.engine.settlement import forget_resolved, resolve, settle, unresolve
+from relayer.engine.state import AppliedFact, Market, OutboxRow, State
 from relayer.engine.turn import Turn
+from relayer.engine.withdrawals import pay_out, take_back
 
 UNDO_BLOCKS = 256
-_MAKER_BLAMED = (SkipReason.MAKER_CANCELLED, SkipReason.MAKER_EXPIRED)
-_TAKER_BLAMED = (SkipReason.TAKER_CANCELLED, SkipReason.TAKER_EXPIRED)
-_EXPIRED_ON_CHAIN = (SkipReason.MAKER_EXPIRED, SkipReason.TAKER_EXPIRED)
+LEAST_FACTS = 16  # remembered however old they are: a reader compares them with a table that was made anew
 _TRADED_KINDS = (MarketKind.SPOT,)
 _CLOSING = (MarketStatus.UNLISTED, MarketStatus.DELISTED, MarketStatus.SETTLED)
 
 
+def note_row(state: State, command: ApplyFact | OutboxRead) -> None:
+    """Remembers the last row of the outbox that was read, so that a restart knows the table again."""
+    place = (command.block, command.log_index, command.block_hash)
+    state.outbox_row = OutboxRow(command.outbox_seq, *place, command.reverted)
+
+
 def apply_fact(turn: Turn, command: ApplyFact) -> None:
     state = turn.state
-    state.outbox_seq = command.outbox_seq
-    position = (command.block, command.log_index)
-    if command.reverted == (position > state.position):
-        return
+    note_row(state, command)
+    place = (command.block, command.log_index, command.block_hash)
     if command.reverted:
-        state.position = (command.block, command.log_index - 1)
-        _revert(turn, command.fact, position)
-    else:
-        state.position = position
-        _apply(turn, command.fact, position)
+        if state.applied and state.applied[-1].place == place:
+            _revert(turn, state.applied.pop())
+    elif place[:2] > state.position:
+        applied = AppliedFact(*place, command.fact)
+        state.applied.append(applied)
+        _apply(turn, applied)
         _forget_before(turn, command.block - UNDO_BLOCKS)
 
 
-def _apply(turn: Turn, fact: AnyFact, position: tuple[int, int]) -> None:
-    match fact:
-        case Credited():
+def _apply(turn: Turn, applied: AppliedFact) -> None:
+    match applied.fact:
+        case Credited() as fact:
             _change_total(turn, fact.account, fact.asset, fact.amount)
-        case Debited():
+        case Debited() as fact:
             _change_total(turn, fact.account, fact.asset, -fact.amount)
-        case FillSettled():
-            _settle(turn, fact, position[0])
-        case FillSkipped():
+        case WithdrawnInstantly() as fact:
+            applied.set_aside = pay_out(turn, fact)
+        case FillSettled() as fact:
+            settle(turn, fact, applied.block)
+        case FillSkipped() as fact:
             for sequence in range(fact.sequence, fact.sequence + fact.count):
-                _resolve(turn, fact.market, sequence, position[0], fact.reason)
-        case NonceRaised():
-            _raise_nonce(turn, fact, position)
-        case EpochRaised():
-            _raise_epoch(turn, fact, position)
-        case MarketListed():
+                resolve(turn, fact.market, sequence, applied.block, fact.reason)
+        case NonceRaised() as fact:
+            applied.number = _raise_nonce(turn, fact)
+        case EpochRaised() as fact:
+            applied.number = _raise_epoch(turn, fact)
+        case SessionSet() as fact:
+            applied.session = set_session(turn, fact)
+        case SessionRevoked() as fact:
+            applied.session = revoke_session(turn, fact)
+        case SessionUsed() as fact:
+            applied.session = use_session(turn, fact)
+        case MarketListed() as fact:
             _list_market(turn, fact)
-        case MarketStatusChanged():
+        case MarketStatusChanged() as fact:
             _set_status(turn, fact.symbol, fact.status)
+        case PriceUpdated():
+            pass  # nothing here depends on a price yet
+        case _ as unreachable:
+            assert_never(unreachable)
 
 
-def _revert(turn: Turn, fact: AnyFact, position: tuple[int, int]) -> None:
-    match fact:
-        case Credited():
+def _revert(turn: Turn, applied: AppliedFact) -> None:
+    match applied.fact:
+        case Credited() as fact:
             _change_total(turn, fact.account, fact.asset, -fact.amount)
-        case Debited():
+        case Debited() as fact:
             _change_total(turn, fact.account, fact.asset, fact.amount)
-        case FillSettled():
-            _unresolve(turn, fact.market, fact.sequence, position[0])
-        case FillSkipped():
+        case WithdrawnInstantly() as fact:
+            take_back(turn, fact, applied.set_aside)
+        case FillSettled() as fact:
+            unresolve(turn, fact.market, fact.sequence, applied.block)
+        case FillSkipped() as fact:
             for sequence in reversed(range(fact.sequence, fact.sequence + fact.count)):
-                _unresolve(turn, fact.market, sequence, position[0])
-        case NonceRaised():
+                unresolve(turn, fact.market, sequence, applied.block)
+        case NonceRaised() as fact:
             account = turn.state.account(fact.account)
             account.lane_may_be_free(fact.lane)
-            lane = account.lane(fact.lane)
-            lane.floor = turn.state.undo.pop(position, lane.floor)
-        case EpochRaised():
-            account = turn.state.account(fact.account)
-            account.epoch = turn.state.undo.pop(position, fact.epoch - 1)
-        case MarketListed():
+            account.lane(fact.lane).floor = applied.number
+        case EpochRaised() as fact:
+            turn.state.account(fact.account).epoch = applied.number
+        case SessionSet() | SessionRevoked() | SessionUsed() as fact:
+            restore_session(turn, fact.account, fact.key, applied.session or NO_SESSION)
+        case MarketListed() as fact:
             _set_status(turn, fact.symbol, MarketStatus.UNLISTED)
-        case MarketStatusChanged():
+        case MarketStatusChanged() as fact:
             _set_status(turn, fact.symbol, fact.previous)
+        case PriceUpdated():
+            pass
+        case _ as unreachable:
+            assert_never(unreachable)
 
 
 def _change_total(turn: Turn, address: bytes, asset: int, change: int) -> None:
@@ -107,135 +132,26 @@ def _change_total(turn: Turn, address: bytes, asset: int, change: int) -> None:
     turn.cover(account, asset, "BALANCE_WITHDRAWN")
 
 
-def _settle(turn: Turn, fact: FillSettled, block: int) -> None:
-    """A fill of ours is on chain, or one that this engine never made: then it moves now what it moved there."""
-    market, terms = turn.state.markets.get(fact.market), fact.terms
-    if market is not None and terms is not None:
-        ours = market.unsettled.get(fact.sequence)
-        if ours is None or (ours.maker_digest, ours.taker_digest) != (terms.maker_order, terms.taker_order):
-            # Our own fill of this number, if any, can never settle: the number is used up.
-            _resolve(turn, fact.market, fact.sequence, block, SkipReason.VOIDED)
-            _take_foreign(turn, market, fact.sequence, block, terms)
-            return
-    _resolve(turn, fact.market, fact.sequence, block, None)
-
-
-def _take_foreign(turn: Turn, market: Market, sequence: int, block: int, terms: SettledTerms) -> None:
-    maker_nonce, taker_nonce = unpack_nonce(terms.maker_nonce), unpack_nonce(terms.taker_nonce)
-    fill = FillRecord(
-        match_id=0,
-        market=market.terms.symbol,
-        sequence=sequence,
-        maker=terms.maker,
-        taker=terms.taker,
-        maker_digest=terms.maker_order,
-        taker_digest=terms.taker_order,
-        maker_lane=maker_nonce.lane,
-        taker_lane=taker_nonce.lane,
-        taker_is_buyer=terms.taker_is_buyer,
-        base_asset=market.terms.base_asset,
-        base=terms.quantity * market.terms.lot_size,
-        notional=market.terms.notional(terms.quantity, terms.price),
-        maker_fee=terms.maker_fee,
-        taker_fee=terms.taker_fee,
-        resolved_block=block,
-        is_foreign=True,
-    )
-    turn.pay(fill, 1)
-    for address, nonce in ((terms.maker, maker_nonce), (terms.taker, taker_nonce)):
-        lane = turn.state.account(address).lane(nonce.lane)
-        lane.used = max(lane.used, nonce.seq)
-    market.settled_sequence = max(market.settled_sequence, sequence + 1)
-    market.next_sequence = max(market.next_sequence, sequence + 1)
-    market.foreign[sequence] = fill
-    turn.state.resolutions.append((block, fill.market, sequence))
-    _cover_both(turn, fill)
-
-
-def _resolve(turn: Turn, symbol: str, sequence: int, block: int, skip_reason: int | None) -> None:
-    market = turn.state.markets.get(symbol)
-    if market is None:
-        return
-    market.settled_sequence = max(market.settled_sequence, sequence + 1)
-    # An engine that lost its journal must not give a number that the chain has already used.
-    market.next_sequence = max(market.next_sequence, sequence + 1)
-    fill = market.unsettled.pop(sequence, None)
-    if fill is None:
-        return
-    fill.resolved_block, fill.skip_reason = block, skip_reason
-    market.resolved[sequence] = fill
-    turn.state.resolutions.append((block, symbol, sequence))
-    turn.count_unsettled(fill, -1)
-    if skip_reason is not None:
-        _void(turn, fill, skip_reason)
-
-
-def _void(turn: Turn, fill: FillRecord, reason: int) -> None:
-    turn.events.append(FillVoided(turn.time_ms, fill.match_id, fill.market, fill.sequence, reason))
-    turn.pay(fill, -1)
-    blamed = fill.maker_digest if reason in _MAKER_BLAMED else fill.taker_digest if reason in _TAKER_BLAMED else None
-    record = turn.state.orders.get(blamed) if blamed else None
-    if record is not None and record.status == OPEN:
-        if reason in _EXPIRED_ON_CHAIN:
-            turn.close(record, EXPIRED, "EXPIRED")
-        else:
-            turn.close(record, CANCELLED, "CHAIN_CANCEL")
-    _cover_both(turn, fill)
-
-
-def _unresolve(turn: Turn, symbol: str, sequence: int, block: int) -> None:
-    state = turn.state
-    market = state.markets.get(symbol)
-    if market is None:
-        return
-    market.settled_sequence = min(market.settled_sequence, sequence)
-    foreign = market.foreign.pop(sequence, None)
-    if foreign is not None:
-        _drop_resolution(turn, (block, symbol, sequence))
-        turn.pay(foreign, -1)
-        _cover_both(turn, foreign)
-    fill = market.resolved.pop(sequence, None)
-    if fill is None:
-        return
-    _drop_resolution(turn, (block, symbol, sequence))
-    market.unsettled[sequence] = fill
-    turn.count_unsettled(fill, 1)
-    was_voided = fill.skip_reason is not None
-    fill.resolved_block = fill.skip_reason = None
-    if was_voided:
-        turn.events.append(FillRestored(turn.time_ms, fill.match_id, symbol, sequence))
-        turn.pay(fill, 1)
-        _cover_both(turn, fill)
-
-
-def _drop_resolution(turn: Turn, resolution: tuple[int, str, int]) -> None:
-    if turn.state.resolutions and turn.state.resolutions[-1] == resolution:
-        turn.state.resolutions.pop()
-
-
-def _cover_both(turn: Turn, fill: FillRecord) -> None:
-    for address in (fill.maker, fill.taker):
-        account = turn.state.account(address)
-        for asset in (USDC_ASSET, fill.base_asset):
-            turn.cover(account, asset, "FILL_VOIDED")
-
-
-def _raise_nonce(turn: Turn, fact: NonceRaised, position: tuple[int, int]) -> None:
+def _raise_nonce(turn: Turn, fact: NonceRaised) -> int:
+    """Orders leave the book at once; their matched fills stay on their way, because the chain honours them until
+    `effective_at`. Returns the lane's floor before."""
     account = turn.state.account(fact.account)
     lane = account.lane(fact.lane)
-    turn.state.undo[position] = lane.floor
+    before = lane.floor
     lane.floor = max(lane.floor, fact.seq)
     if lane.is_open:
         dead = [r for r in account.open.values() if r.lane == fact.lane and unpack_nonce(r.order.nonce).seq < fact.seq]
         turn.close_all(dead, "CHAIN_CANCEL")
+    return before
 
 
-def _raise_epoch(turn: Turn, fact: EpochRaised, position: tuple[int, int]) -> None:
+def _raise_epoch(turn: Turn, fact: EpochRaised) -> int:
+    """Like `_raise_nonce`, for all lanes. Returns the epoch before."""
     account = turn.state.account(fact.account)
-    turn.state.undo[position] = account.epoch
-    account.epoch = fact.epoch
+    before, account.epoch = account.epoch, fact.epoch
     dead = [r for r in account.open.values() if unpack_nonce(r.order.nonce).epoch != fact.epoch]
     turn.close_all(dead, "CHAIN_CANCEL")
+    return before
 
 
 def _list_market(turn: Turn, fact: MarketListed) -> None:
@@ -278,11 +194,9 @@ def _set_status(turn: Turn, symbol: str, status: int) -> None:
 
 def _forget_before(turn: Turn, block: int) -> None:
     state = turn.state
-    while state.resolutions and state.resolutions[0][0] < block:
-        resolved_block, symbol, sequence = state.resolutions.popleft()
-        for kept in (state.markets[symbol].resolved, state.markets[symbol].foreign):
-            fill = kept.get(sequence)
-            if fill is not None and fill.resolved_block == resolved_block:
-                del kept[sequence]
-    if state.undo and next(iter(state.undo))[0] < block:  # positions only rise, so the first is the oldest
-        state.undo = {position: value for position, value in state.undo.items() if position[0] >= block}
+    while len(state.applied) > LEAST_FACTS and state.applied[0].block < block:
+        forgotten = state.applied.popleft()
+        state.floor = forgotten.place[:2]
+        if isinstance(forgotten.fact, WithdrawnInstantly):
+            state.paid_nonces.discard((forgotten.fact.account, forgotten.fact.nonce))
+    forget_resolved(state, block)

@@ -1,6 +1,8 @@
 """Commands: everything that can ever change the engine's state, in the order the journal holds them.
 
 A command carries its own time and its own chain position, so replaying the journal needs nothing else.
+The tag carries the journal's format: 1 was before session keys and fee tiers, and its reasons for skipped fills were
+other numbers, so such a journal is refused, not misread.
 Amounts are 1e-6 USDC (assets 0 and 1) or 1e-18 synth units; quantities are lots, prices are ticks.
 """
 
@@ -9,22 +11,30 @@ from __future__ import annotations
 import msgspec
 
 from cxdex.facts import AnyFact
-from cxdex.order import Order
+from cxdex.order import Order, SignatureKind
+
+JOURNAL_FORMAT = 2
 
 
-class Command(msgspec.Struct, frozen=True, tag=True, array_like=True):
+def _tag(name: str) -> str:
+    return f"{name}.{JOURNAL_FORMAT}"
+
+
+class Command(msgspec.Struct, frozen=True, tag=_tag, array_like=True):
     """Base of all commands. `time_ms`: unix milliseconds at which the service accepted it."""
 
     time_ms: int
 
 
 class Place(Command, frozen=True):
-    """A signed order whose signature the gateway has checked."""
+    """A signed order whose signature the gateway has checked. signer: the session key; empty for other kinds."""
 
     order: Order
     signature: bytes
     digest: bytes
     client_order_id: str | None = None
+    kind: SignatureKind = SignatureKind.ACCOUNT
+    signer: bytes = b""
 
 
 class Cancel(Command, frozen=True):
@@ -46,13 +56,49 @@ class Expire(Command, frozen=True):
 
 
 class ApplyFact(Command, frozen=True):
-    """Something the chain did. `outbox_seq` is where to go on reading after a restart."""
+    """Something the chain did. `outbox_seq` is where to go on reading after a restart.
+
+    (block, log_index, block_hash) is the place of the fact, which no other fact of any chain shares (`cxdex.outbox`).
+    """
 
     block: int
     log_index: int
     outbox_seq: int
     reverted: bool
     fact: AnyFact
+    block_hash: bytes = b""
 
 
-AnyCommand = Place | Cancel | CancelAll | Expire | ApplyFact
+class OutboxRead(Command, frozen=True):
+    """Where to go on reading a table that was made anew: behind this row. Everything before it has been compared."""
+
+    block: int
+    log_index: int
+    outbox_seq: int
+    reverted: bool
+    block_hash: bytes
+
+
+class SetAsideWithdrawal(Command, frozen=True):
+    """Takes the amount out of the account's balance for a withdrawal that the exchange will co-sign.
+
+    The nonce names the withdrawal: the same command again changes nothing and keeps the first deadline (unix seconds).
+    """
+
+    account: bytes
+    asset: int
+    amount: int
+    as_cxpt: bool
+    recipient: bytes
+    nonce: int
+    deadline: int
+
+
+class SeeBlock(Command, frozen=True):
+    """Every fact of blocks up to this one has been applied. timestamp: the block's, unix seconds."""
+
+    block: int
+    timestamp: int
+
+
+AnyCommand = Place | Cancel | CancelAll | Expire | ApplyFact | OutboxRead | SetAsideWithdrawal | SeeBlock

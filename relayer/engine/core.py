@@ -11,18 +11,42 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection
+from dataclasses import dataclass
 
-from relayer.engine.chain import apply_fact
-from relayer.engine.commands import AnyCommand, ApplyFact, Cancel, CancelAll, Place
+from cxdex.facts import AnyFact
+from relayer.engine.chain import apply_fact, note_row
+from relayer.engine.commands import (
+    AnyCommand,
+    ApplyFact,
+    Cancel,
+    CancelAll,
+    OutboxRead,
+    Place,
+    SeeBlock,
+    SetAsideWithdrawal,
+)
 from relayer.engine.events import AnyEvent
 from relayer.engine.lanes import free_nonces
 from relayer.engine.matching import place
 from relayer.engine.orders import CANCELLED, OPEN, OrderRecord, OrderView
 from relayer.engine.snapshot import dump, load
-from relayer.engine.state import MarketView, State
+from relayer.engine.state import MarketView, OutboxRow, State
 from relayer.engine.turn import Turn
+from relayer.engine.withdrawals import SetAside, is_late, see_block, set_aside
 
-__all__ = ["Engine", "MarketView", "OrderView"]
+__all__ = ["Engine", "MarketView", "OrderView", "SessionView", "SetAside"]
+
+
+@dataclass(frozen=True, slots=True)
+class SessionView:
+    """A live session key. market: None is every market. left: the chain's count; available: after what is open and
+    matched. 1e-6 USDC. expiry: unix seconds."""
+
+    key: bytes
+    market: str | None
+    left: int
+    available: int
+    expiry: int
 
 
 class Engine:
@@ -61,6 +85,12 @@ class Engine:
                 turn.close_all(self._open(command.account, command.market), "USER")
             case ApplyFact():
                 apply_fact(turn, command)
+            case OutboxRead():
+                note_row(self._state, command)
+            case SetAsideWithdrawal():
+                set_aside(turn, command)
+            case SeeBlock():
+                see_block(turn, command)
             case _:  # Expire: done above
                 pass
         return turn.finish()
@@ -85,6 +115,35 @@ class Engine:
         found = self._state.accounts.get(account)
         return 0 if found is None else found.epoch
 
+    def tier(self, account: bytes) -> int:
+        """The fee tier that the account's fills have now."""
+        found = self._state.accounts.get(account)
+        return 0 if found is None else found.tier
+
+    def sessions(self, account: bytes) -> list[SessionView]:
+        """Keys that may sign for the account, by key. Some may have expired: the caller knows the time."""
+        found = self._state.accounts.get(account)
+        return [
+            SessionView(key, session.terms.market, session.terms.left, session.available, session.terms.expiry)
+            for key, session in sorted(found.sessions.items() if found else ())
+            if session.terms.expiry
+        ]
+
+    def set_asides(self, account: bytes) -> list[SetAside]:
+        """Co-signed withdrawals of the account that the chain has not paid yet, oldest first."""
+        return [held for held in self._state.set_asides.values() if held.account == account]
+
+    def set_aside(self, account: bytes, nonce: int) -> SetAside | None:
+        return self._state.set_asides.get((account, nonce))
+
+    @property
+    def has_set_asides(self) -> bool:
+        return bool(self._state.set_asides)
+
+    def has_late_withdrawal(self, timestamp: int) -> bool:
+        """Whether a block of this time (unix seconds) would give something that is set aside back."""
+        return any(is_late(held, timestamp) for held in self._state.set_asides.values())
+
     def free_nonces(self, account: bytes, count: int, leased: Collection[int] = ()) -> list[int]:
         """Nonces that would be accepted now, lowest lanes first. `leased`: lane numbers to leave alone."""
         return free_nonces(self._state.accounts.get(account), count, leased)
@@ -107,7 +166,16 @@ class Engine:
     @property
     def outbox_position(self) -> tuple[int, int, int]:
         """(block, log index, outbox seq) of the last chain fact; (0, -1, 0) before the first."""
-        return *self._state.position, self._state.outbox_seq
+        return *self._state.position, self._state.outbox_row.seq
+
+    @property
+    def outbox_row(self) -> OutboxRow:
+        """The last row of the outbox that was read."""
+        return self._state.outbox_row
+
+    def applied_facts(self) -> list[tuple[tuple[int, int, bytes], AnyFact]]:
+        """Recent chain facts as (place, fact), oldest first; the last one always."""
+        return [(applied.place, applied.fact) for applied in self._state.applied]
 
     def _cancel(self, turn: Turn, command: Cancel) -> None:
         for digest in command.digests:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
-from cxdex.order import Order
+from cxdex.order import Order, SignatureKind
 
 
 class Event(msgspec.Struct, frozen=True, tag=True, array_like=True):
@@ -21,6 +21,8 @@ class OrderAccepted(Event, frozen=True):
     signature: bytes
     digest: bytes
     client_order_id: str | None
+    kind: SignatureKind = SignatureKind.ACCOUNT
+    signer: bytes = b""
 
 
 class OrderRejected(Event, frozen=True):
@@ -39,7 +41,8 @@ class OrderRejected(Event, frozen=True):
 class Traded(Event, frozen=True):
     """One fill. match_id counts all fills of the exchange from 1; sequence counts the market's from 0.
 
-    Fees in 1e-6 USDC, as the contract will charge them. *_remaining in lots, after this fill.
+    Fees in 1e-6 USDC, as the contract will charge them at the accounts' present tiers. *_remaining in lots, after
+    this fill.
     """
 
     match_id: int
@@ -114,6 +117,50 @@ class FillRestored(Event, frozen=True):
     sequence: int
 
 
+class FillCharged(Event, frozen=True):
+    """The chain charged other fees than the match foresaw (a fee tier changed on the way), or a reorg took that back.
+    The fees as they count now; balances are put right."""
+
+    match_id: int
+    market: str
+    sequence: int
+    maker_fee: int
+    taker_fee: int
+
+
+class WithdrawalSetAside(Event, frozen=True):
+    """The amount has left the balance and may be co-signed until `deadline` (unix seconds of the chain)."""
+
+    account: bytes
+    asset: int
+    amount: int
+    as_cxpt: bool
+    recipient: bytes
+    nonce: int
+    deadline: int
+
+
+class WithdrawalRefused(Event, frozen=True):
+    """Nothing changed. `code` is one of the stable codes."""
+
+    account: bytes
+    nonce: int
+    code: str
+    detail: str
+    field: str | None = None
+    given: str | None = None
+    allowed: str | None = None
+
+
+class WithdrawalReturned(Event, frozen=True):
+    """The deadline has passed on chain without the withdrawal: the amount is back in the balance."""
+
+    account: bytes
+    nonce: int
+    asset: int
+    amount: int
+
+
 class MarketChanged(Event, frozen=True):
     """A market was listed or its status changed. status: cxdex.market.MarketStatus."""
 
@@ -131,5 +178,9 @@ AnyEvent = (
     | BalanceChanged
     | FillVoided
     | FillRestored
+    | FillCharged
+    | WithdrawalSetAside
+    | WithdrawalRefused
+    | WithdrawalReturned
     | MarketChanged
 )

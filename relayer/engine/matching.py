@@ -14,8 +14,8 @@ from relayer.engine.book import CANCEL_BOTH, CANCEL_MAKER, CANCEL_TAKER, DECREME
 from relayer.engine.commands import Place
 from relayer.engine.events import OrderAccepted, OrderReduced, OrderRejected, Traded
 from relayer.engine.fills import FillRecord
-from relayer.engine.orders import CANCELLED, FILLED, OPEN, OrderRecord, reservation
-from relayer.engine.placing import require_acceptable, require_book_allows
+from relayer.engine.orders import CANCELLED, FILLED, OPEN, OrderRecord
+from relayer.engine.placing import require_acceptable, require_book_allows, require_signer_allows
 from relayer.engine.state import Market
 from relayer.engine.turn import Turn
 
@@ -26,8 +26,16 @@ def place(turn: Turn, command: Place) -> None:
     try:
         market = require_acceptable(state, order, turn.time_ms)
         record = OrderRecord(
-            state.next_order_number, order, command.digest, command.client_order_id, market.terms, turn.time_ms
+            state.next_order_number,
+            order,
+            command.digest,
+            command.client_order_id,
+            market.terms,
+            turn.time_ms,
+            command.kind,
+            command.signer,
         )
+        require_signer_allows(state, market, record, turn.time_ms)
         require_book_allows(market, record)
     except Problem as problem:
         turn.events.append(_rejection(turn.time_ms, command, problem))
@@ -36,8 +44,18 @@ def place(turn: Turn, command: Place) -> None:
     state.add_open(record)
     account = state.accounts[order.account]
     account.lanes[record.lane].used = unpack_nonce(order.nonce).seq
-    turn.reserve(account, record, reservation(market.terms, order, order.quantity))
-    turn.events.append(OrderAccepted(turn.time_ms, order, command.signature, command.digest, command.client_order_id))
+    turn.reserve(market, record, order.quantity)
+    turn.events.append(
+        OrderAccepted(
+            turn.time_ms,
+            order,
+            command.signature,
+            command.digest,
+            command.client_order_id,
+            command.kind,
+            command.signer,
+        )
+    )
     _match(turn, market, record)
     if record.status != OPEN:
         return
@@ -80,12 +98,14 @@ def _trade(turn: Turn, market: Market, maker: OrderRecord, taker: OrderRecord, q
     state, terms = turn.state, market.terms
     price, maker_left = maker.order.limit_price, maker.entry.remaining
     notional = terms.notional(quantity, price)
+    maker_account, taker_account = maker.order.account, taker.order.account
+    maker_tier, taker_tier = state.accounts[maker_account].tier, state.accounts[taker_account].tier
     fill = FillRecord(
         match_id=state.next_match_id,
         market=terms.symbol,
         sequence=market.next_sequence,
-        maker=maker.order.account,
-        taker=taker.order.account,
+        maker=maker_account,
+        taker=taker_account,
         maker_digest=maker.digest,
         taker_digest=taker.digest,
         maker_lane=maker.lane,
@@ -94,8 +114,10 @@ def _trade(turn: Turn, market: Market, maker: OrderRecord, taker: OrderRecord, q
         base_asset=terms.base_asset,
         base=quantity * terms.lot_size,
         notional=notional,
-        maker_fee=fill_fee(notional, terms.maker_fee_bps, maker.order.max_fee_bps),
-        taker_fee=fill_fee(notional, terms.taker_fee_bps, taker.order.max_fee_bps),
+        maker_fee=fill_fee(notional, terms.maker_fee_bps, maker.order.max_fee_bps, maker_tier),
+        taker_fee=fill_fee(notional, terms.taker_fee_bps, taker.order.max_fee_bps, taker_tier),
+        maker_signer=maker.signer,
+        taker_signer=taker.signer,
     )
     state.next_match_id += 1
     market.next_sequence += 1
@@ -104,7 +126,7 @@ def _trade(turn: Turn, market: Market, maker: OrderRecord, taker: OrderRecord, q
     turn.count_unsettled(fill, 1)
     for record, remaining in ((maker, maker_left), (taker, left)):
         record.filled += quantity
-        turn.reserve_remaining(market, record, remaining)
+        turn.reserve(market, record, remaining)
         turn.note_change(record)
     turn.events.append(_traded(turn.time_ms, fill, price, quantity, maker_left, left))
     if not maker_left:
@@ -115,7 +137,7 @@ def _decrement(turn: Turn, market: Market, record: OrderRecord, remaining: int) 
     if not remaining:
         turn.close(record, CANCELLED, "SELF_TRADE")
         return
-    turn.reserve_remaining(market, record, remaining)
+    turn.reserve(market, record, remaining)
     turn.note_change(record)
     turn.events.append(OrderReduced(turn.time_ms, record.digest, record.order.account, record.order.market, remaining))
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from cxdex.fees import fee_cap
 from cxdex.market import USDC_ASSET, MarketTerms
 from cxdex.nonce import unpack_nonce
-from cxdex.order import Order, Side
+from cxdex.order import Order, Side, SignatureKind
 from relayer.engine.book import BookOrder
 
 SETTLEMENT_SECONDS = 60  # a match must reach the chain before the order it fills expires there
@@ -45,7 +45,10 @@ class OrderView:
 
 
 class OrderRecord:
-    """number: place in the order of acceptance. reserved: of `asset`. unsettled: fills on their way to the chain."""
+    """number: place in the order of acceptance. reserved: of `asset`. unsettled: fills on their way to the chain.
+
+    signer: the session key that signed, empty when the account did. session_reserved: notional held of its limit.
+    """
 
     __slots__ = (
         "asset",
@@ -54,11 +57,14 @@ class OrderRecord:
         "digest",
         "entry",
         "filled",
+        "kind",
         "lane",
         "number",
         "order",
         "reason",
         "reserved",
+        "session_reserved",
+        "signer",
         "status",
         "unsettled",
         "updated_ms",
@@ -66,7 +72,15 @@ class OrderRecord:
     )
 
     def __init__(
-        self, number: int, order: Order, digest: bytes, client_order_id: str | None, terms: MarketTerms, time_ms: int
+        self,
+        number: int,
+        order: Order,
+        digest: bytes,
+        client_order_id: str | None,
+        terms: MarketTerms,
+        time_ms: int,
+        kind: SignatureKind = SignatureKind.ACCOUNT,
+        signer: bytes = b"",
     ) -> None:
         self.number = number
         self.order = order
@@ -77,7 +91,10 @@ class OrderRecord:
         )
         self.lane = unpack_nonce(order.nonce).lane
         self.asset = reserved_asset(terms, order)
+        self.kind = kind
+        self.signer = signer
         self.reserved = 0
+        self.session_reserved = 0
         self.status = OPEN
         self.reason: str | None = None
         self.filled = 0

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 from cxdex.market import CXPT_ASSET, USDC_ASSET, MarketStatus, MarketTerms
 from cxdex.nonce import unpack_nonce
-from cxdex.order import Order, TimeInForce
+from cxdex.order import Order, Side, SignatureKind, TimeInForce
 from cxdex.problem import OrderProblem
 from cxdex.units import format_asset, format_price, format_quantity, format_usdc
 from relayer.engine.lanes import require_free
 from relayer.engine.orders import SETTLEMENT_SECONDS, OrderRecord, matchable_until, reservation, reserved_asset
+from relayer.engine.sessions import require_live, require_notional
 from relayer.engine.state import Market, State
 
 
@@ -36,6 +37,13 @@ def require_acceptable(state: State, order: Order, time_ms: int) -> Market:
     require_free(state.accounts.get(order.account), unpack_nonce(order.nonce), order.nonce)
     _require_funds(state, market.terms, order)
     return market
+
+
+def require_signer_allows(state: State, market: Market, record: OrderRecord, time_ms: int) -> None:
+    """Raises for an order of a session key that the chain would not settle. The account's own word needs no leave."""
+    if record.kind is SignatureKind.SESSION:
+        session = require_live(state.accounts.get(record.order.account), record.signer, record.order, time_ms)
+        require_notional(session, market.terms, market.book, record.entry)
 
 
 def require_book_allows(market: Market, record: OrderRecord) -> None:
@@ -82,13 +90,13 @@ def _require_market(state: State, order: Order) -> Market:
 
 
 def _require_supported(order: Order) -> None:
-    if order.reduce_only:
+    if order.reduce_only and order.side is Side.BUY:
         raise OrderProblem(
             "ORDER_REDUCE_ONLY_UNSUPPORTED",
-            "a spot market has no position to reduce",
+            "a buyer on a spot market has no position to reduce; a seller may say so, and then sells only what it has",
             field="reduceOnly",
             given="true",
-            allowed="false",
+            allowed="false, or true on a SELL",
         )
     if order.max_collateral:
         raise OrderProblem(
@@ -122,7 +130,10 @@ def _require_lots(terms: MarketTerms, order: Order) -> None:
 
 
 def _require_fee_cap(terms: MarketTerms, order: Order) -> None:
-    """The contract charges at most the signed cap: a lower one would trade below the market's fee, or for nothing."""
+    """The contract charges at most the signed cap: a lower one would trade below the market's fee, or for nothing.
+
+    The full rate, whatever the account's tier: the tier may be gone by the time of a fill.
+    """
     if order.time_in_force is TimeInForce.POST_ONLY:
         rate = terms.maker_fee_bps
     elif order.may_rest:

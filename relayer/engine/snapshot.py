@@ -12,15 +12,19 @@ from __future__ import annotations
 
 import msgspec
 
-from cxdex.market import MarketTerms
-from cxdex.order import Order
+from cxdex.facts import WithdrawnInstantly
+from cxdex.fees import fee_tier
+from cxdex.market import CXPT_ASSET, MarketTerms
+from cxdex.order import Order, SignatureKind
 from relayer.engine.accounts import Account, Balance
 from relayer.engine.fills import FillRecord
 from relayer.engine.lanes import Lane
 from relayer.engine.orders import OrderRecord, reservation
-from relayer.engine.state import Market, State
+from relayer.engine.sessions import Session, SessionTerms, notional_at_limit
+from relayer.engine.state import AppliedFact, Market, OutboxRow, State
+from relayer.engine.withdrawals import SetAside
 
-SNAPSHOT_VERSION = 1
+SNAPSHOT_VERSION = 2
 
 
 class _OrderImage(msgspec.Struct, array_like=True, frozen=True):
@@ -28,6 +32,8 @@ class _OrderImage(msgspec.Struct, array_like=True, frozen=True):
     order: Order
     digest: bytes
     client_order_id: str | None
+    kind: SignatureKind
+    signer: bytes
     status: str
     reason: str | None
     filled: int
@@ -49,29 +55,36 @@ class _MarketImage(msgspec.Struct, array_like=True, frozen=True):
 
 
 class _AccountImage(msgspec.Struct, array_like=True, frozen=True):
-    """balances: (asset, total, reserved); lanes: (lane, used, floor, unsettled)."""
+    """balances: (asset, total, reserved); lanes: (lane, used, floor, unsettled); sessions: (key, terms)."""
 
     address: bytes
     epoch: int
     balances: list[tuple[int, int, int]]
     lanes: list[tuple[int, int, int, int]]
+    sessions: list[tuple[bytes, SessionTerms]]
 
 
 class _Image(msgspec.Struct, frozen=True):
     version: int
-    position: tuple[int, int]
-    outbox_seq: int
+    floor: tuple[int, int]
+    applied: list[AppliedFact]
+    outbox_row: OutboxRow
     next_match_id: int
     next_order_number: int
     markets: list[_MarketImage]
     accounts: list[_AccountImage]
     open: list[_OrderImage]
     closed: list[_OrderImage]
-    undo: list[tuple[int, int, int]]
+    set_asides: list[SetAside]
+
+
+class _Version(msgspec.Struct):
+    version: int
 
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(_Image)
+_version_decoder = msgspec.json.Decoder(_Version)
 
 
 def dump(state: State) -> bytes:
@@ -80,15 +93,16 @@ def dump(state: State) -> bytes:
     return _encoder.encode(
         _Image(
             version=SNAPSHOT_VERSION,
-            position=state.position,
-            outbox_seq=state.outbox_seq,
+            floor=state.floor,
+            applied=list(state.applied),
+            outbox_row=state.outbox_row,
             next_match_id=state.next_match_id,
             next_order_number=state.next_order_number,
             markets=[_market_image(market) for market in state.markets.values()],
             accounts=[_account_image(state.accounts[address]) for address in sorted(state.accounts)],
             open=[_order_image(record) for record in open_orders],
             closed=[_order_image(record) for record in state.closed],
-            undo=[(block, index, value) for (block, index), value in sorted(state.undo.items())],
+            set_asides=list(state.set_asides.values()),
         )
     )
 
@@ -96,27 +110,35 @@ def dump(state: State) -> bytes:
 def load(data: bytes) -> State:
     """Raises ValueError when the bytes are not an image of this version."""
     try:
+        version = _version_decoder.decode(data).version
+        if version != SNAPSHOT_VERSION:
+            raise ValueError(f"the snapshot has version {version}; this engine reads {SNAPSHOT_VERSION}")
         image = _decoder.decode(data)
     except msgspec.MsgspecError as error:
         raise ValueError(f"not an engine snapshot: {error}") from None
-    if image.version != SNAPSHOT_VERSION:
-        raise ValueError(f"the snapshot has version {image.version}; this engine reads {SNAPSHOT_VERSION}")
     state = State()
-    state.position = image.position
-    state.outbox_seq = image.outbox_seq
+    state.floor = image.floor
+    state.applied.extend(image.applied)
+    state.outbox_row = image.outbox_row
     state.next_match_id = image.next_match_id
     state.next_order_number = image.next_order_number
     for market in image.markets:
         state.markets[market.terms.symbol] = _market(market)
     for account in image.accounts:
         state.accounts[account.address] = _account(account)
+    for held in image.set_asides:
+        state.set_asides[held.account, held.nonce] = held
+    paid = (applied.fact for applied in state.applied if isinstance(applied.fact, WithdrawnInstantly))
+    state.paid_nonces.update((fact.account, fact.nonce) for fact in paid)
     for order in image.closed:
         record = _record(state, order)
         state.orders[record.digest] = record
         state.closed.append(record)
     for order in image.open:
         _restore_open(state, _record(state, order))
-    state.undo = {(block, index): value for block, index, value in image.undo}
+    for listed in state.markets.values():
+        for fill in listed.unsettled.values():
+            _count_matched(state, fill)
     resolved = [
         fill for market in state.markets.values() for fill in (*market.resolved.values(), *market.foreign.values())
     ]
@@ -129,8 +151,17 @@ def _restore_open(state: State, record: OrderRecord) -> None:
     market = state.markets[record.order.market]
     state.add_open(record)
     record.reserved = reservation(market.terms, record.order, record.entry.remaining)
+    if record.signer:
+        record.session_reserved = notional_at_limit(market.terms, record.order, record.entry.remaining)
+        state.account(record.order.account).session(record.signer).reserved += record.session_reserved
     market.book.rest(record.entry)
     state.watch_expiry(record)
+
+
+def _count_matched(state: State, fill: FillRecord) -> None:
+    for address, signer in ((fill.maker, fill.maker_signer), (fill.taker, fill.taker_signer)):
+        if signer:
+            state.account(address).session(signer).matched += fill.notional
 
 
 def _order_image(record: OrderRecord) -> _OrderImage:
@@ -139,6 +170,8 @@ def _order_image(record: OrderRecord) -> _OrderImage:
         record.order,
         record.digest,
         record.client_order_id,
+        record.kind,
+        record.signer,
         record.status,
         record.reason,
         record.filled,
@@ -152,7 +185,16 @@ def _order_image(record: OrderRecord) -> _OrderImage:
 
 def _record(state: State, image: _OrderImage) -> OrderRecord:
     terms = state.markets[image.order.market].terms
-    record = OrderRecord(image.number, image.order, image.digest, image.client_order_id, terms, image.created_ms)
+    record = OrderRecord(
+        image.number,
+        image.order,
+        image.digest,
+        image.client_order_id,
+        terms,
+        image.created_ms,
+        image.kind,
+        image.signer,
+    )
     record.status = image.status
     record.reason = image.reason
     record.filled = image.filled
@@ -191,6 +233,7 @@ def _account_image(account: Account) -> _AccountImage:
         account.epoch,
         [(asset, balance.total, balance.reserved) for asset, balance in sorted(account.balances.items())],
         [(number, lane.used, lane.floor, lane.unsettled) for number, lane in sorted(account.lanes.items())],
+        [(key, session.terms) for key, session in sorted(account.sessions.items())],
     )
 
 
@@ -198,5 +241,8 @@ def _account(image: _AccountImage) -> Account:
     account = Account(image.address)
     account.epoch = image.epoch
     account.balances = {asset: Balance(total, reserved) for asset, total, reserved in image.balances}
+    if CXPT_ASSET in account.balances:
+        account.tier = fee_tier(account.balances[CXPT_ASSET].total)
+    account.sessions = {key: Session(terms) for key, terms in image.sessions}
     account.lanes = {number: Lane(used, floor, unsettled) for number, used, floor, unsettled in image.lanes}
     return account

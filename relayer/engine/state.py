@@ -11,11 +11,16 @@ from collections import deque
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 
+import msgspec
+
+from cxdex.facts import AnyFact
 from cxdex.market import MarketTerms
 from relayer.engine.accounts import Account
 from relayer.engine.book import Book
 from relayer.engine.fills import FillRecord
 from relayer.engine.orders import OPEN, OrderRecord, matchable_until
+from relayer.engine.sessions import SessionTerms
+from relayer.engine.withdrawals import SetAside
 
 CLOSED_ORDERS_KEPT = 4096
 _STALE_EXPIRIES = 1024
@@ -50,22 +55,53 @@ class Market:
         return MarketView(self.terms, self.status, self.next_sequence, self.settled_sequence)
 
 
+class AppliedFact(msgspec.Struct, array_like=True):
+    """A chain fact and its place. number, session, set_aside: what it overwrote, for the facts that overwrite."""
+
+    block: int
+    log_index: int
+    block_hash: bytes
+    fact: AnyFact
+    number: int = 0
+    session: SessionTerms | None = None
+    set_aside: SetAside | None = None
+
+    @property
+    def place(self) -> tuple[int, int, bytes]:
+        return self.block, self.log_index, self.block_hash
+
+
+class OutboxRow(msgspec.Struct, array_like=True, frozen=True):
+    """The last row of the outbox that was read; seq 0: none yet."""
+
+    seq: int = 0
+    block: int = 0
+    log_index: int = -1
+    block_hash: bytes = b""
+    reverted: bool = False
+
+
 class State:
-    """position: (block, log index) of the last chain fact applied. undo: what a fact overwrote, by its position."""
+    """applied: recent chain facts, oldest first. floor: position of the last one that is forgotten.
+
+    set_asides: co-signed withdrawals on their way, oldest first. paid_nonces: of those in `applied`.
+    """
 
     __slots__ = (
         "_expiries",
         "accounts",
+        "applied",
         "closed",
+        "floor",
         "markets",
         "next_match_id",
         "next_order_number",
         "open_count",
         "orders",
-        "outbox_seq",
-        "position",
+        "outbox_row",
+        "paid_nonces",
         "resolutions",
-        "undo",
+        "set_asides",
     )
 
     def __init__(self) -> None:
@@ -76,11 +112,18 @@ class State:
         self.open_count = 0
         self.next_match_id = 1
         self.next_order_number = 1
-        self.position = (0, -1)
-        self.outbox_seq = 0
+        self.applied: deque[AppliedFact] = deque()
+        self.floor = (0, -1)
+        self.outbox_row = OutboxRow()
         self.resolutions: deque[tuple[int, str, int]] = deque()
-        self.undo: dict[tuple[int, int], int] = {}
+        self.set_asides: dict[tuple[bytes, int], SetAside] = {}
+        self.paid_nonces: set[tuple[bytes, int]] = set()
         self._expiries: list[tuple[int, int, bytes]] = []
+
+    @property
+    def position(self) -> tuple[int, int]:
+        """(block, log index) of the last chain fact applied."""
+        return self.applied[-1].place[:2] if self.applied else self.floor
 
     def account(self, address: bytes) -> Account:
         """The account, made on first use. Refused orders must not get here: they change nothing."""

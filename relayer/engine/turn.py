@@ -8,11 +8,13 @@ Never:    decides which order trades or why one closes; its callers do.
 
 from __future__ import annotations
 
-from cxdex.market import USDC_ASSET
+from cxdex.fees import fee_tier
+from cxdex.market import CXPT_ASSET, USDC_ASSET
 from relayer.engine.accounts import Account
-from relayer.engine.events import AnyEvent, BalanceChanged, LevelChanged, OrderClosed
+from relayer.engine.events import AnyEvent, BalanceChanged, FillCharged, LevelChanged, OrderClosed
 from relayer.engine.fills import FillRecord
 from relayer.engine.orders import CANCELLED, EXPIRED, OPEN, OrderRecord, reservation
+from relayer.engine.sessions import notional_at_limit
 from relayer.engine.state import Market, State
 
 
@@ -39,18 +41,23 @@ class Turn:
         self._levels[market.terms.symbol, is_bid, price] = market
 
     def change_total(self, account: Account, asset: int, change: int) -> None:
-        account.balance(asset).total += change
+        balance = account.balance(asset)
+        balance.total += change
+        if asset == CXPT_ASSET:
+            account.tier = fee_tier(balance.total)
         self._balances[account.address, asset] = account
 
-    def reserve(self, account: Account, record: OrderRecord, amount: int) -> None:
-        """Makes `amount` what the order holds back."""
+    def reserve(self, market: Market, record: OrderRecord, remaining: int) -> None:
+        """Makes what `remaining` lots can cost what the order holds back, of its balance and of its session."""
+        account = self.state.accounts[record.order.account]
+        amount = reservation(market.terms, record.order, remaining)
         account.balance(record.asset).reserved += amount - record.reserved
         record.reserved = amount
         self._balances[account.address, record.asset] = account
-
-    def reserve_remaining(self, market: Market, record: OrderRecord, remaining: int) -> None:
-        account = self.state.accounts[record.order.account]
-        self.reserve(account, record, reservation(market.terms, record.order, remaining))
+        if record.signer:
+            notional = notional_at_limit(market.terms, record.order, remaining)
+            account.session(record.signer).reserved += notional - record.session_reserved
+            record.session_reserved = notional
 
     def note_change(self, record: OrderRecord) -> None:
         """Counts an event that names the order."""
@@ -65,7 +72,7 @@ class Turn:
             market.book.remove(entry)
             self.touch_level(market, entry.is_buy, entry.price)
         account = self.state.accounts[record.order.account]
-        self.reserve(account, record, 0)
+        self.reserve(market, record, 0)
         record.status = status
         record.reason = reason
         self.note_change(record)
@@ -101,24 +108,38 @@ class Turn:
     def pay(self, fill: FillRecord, sign: int) -> None:
         """Moves a fill's money (sign 1) or takes it back (sign -1)."""
         maker, taker = self.state.account(fill.maker), self.state.account(fill.taker)
+        maker_fee, taker_fee = fill.fees
         if fill.taker_is_buyer:
-            buyer, seller, buyer_fee, seller_fee = taker, maker, fill.taker_fee, fill.maker_fee
+            buyer, seller, buyer_fee, seller_fee = taker, maker, taker_fee, maker_fee
         else:
-            buyer, seller, buyer_fee, seller_fee = maker, taker, fill.maker_fee, fill.taker_fee
+            buyer, seller, buyer_fee, seller_fee = maker, taker, maker_fee, taker_fee
         self.change_total(buyer, USDC_ASSET, -sign * (fill.notional + buyer_fee))
         self.change_total(buyer, fill.base_asset, sign * fill.base)
         self.change_total(seller, fill.base_asset, -sign * fill.base)
         self.change_total(seller, USDC_ASSET, sign * (fill.notional - seller_fee))
 
+    def charge(self, fill: FillRecord, charged: tuple[int, int] | None) -> None:
+        """Makes these the fees of the fill (None: those of the match), and puts both balances right."""
+        before = fill.fees
+        fill.charged = None if charged == (fill.maker_fee, fill.taker_fee) else charged
+        if fill.fees == before:
+            return
+        for address, old, new in zip((fill.maker, fill.taker), before, fill.fees, strict=True):
+            if old != new:
+                self.change_total(self.state.account(address), USDC_ASSET, old - new)
+        self.events.append(FillCharged(self.time_ms, fill.match_id, fill.market, fill.sequence, *fill.fees))
+
     def count_unsettled(self, fill: FillRecord, change: int) -> None:
-        """Keeps the lanes and orders of a fill busy (1) or frees them (-1)."""
-        for address, lane, digest in (
-            (fill.maker, fill.maker_lane, fill.maker_digest),
-            (fill.taker, fill.taker_lane, fill.taker_digest),
+        """Keeps the lanes, orders and sessions of a fill busy (1) or frees them (-1)."""
+        for address, lane, digest, signer in (
+            (fill.maker, fill.maker_lane, fill.maker_digest, fill.maker_signer),
+            (fill.taker, fill.taker_lane, fill.taker_digest, fill.taker_signer),
         ):
             account = self.state.account(address)
             account.lane(lane).unsettled += change
             account.lane_may_be_free(lane)
+            if signer:
+                account.session(signer).matched += change * fill.notional
             record = self.state.orders.get(digest)
             if record is not None:
                 record.unsettled += change

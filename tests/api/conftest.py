@@ -118,7 +118,8 @@ class Chain:
         with self.database.begin() as connection:
             for fact in said:
                 number = next(self._numbers)
-                row = {"seq": number, "block": number, "log_index": 0, "reverted": False}
+                place = {"block": number, "log_index": 0, "block_hash": number.to_bytes(32, "big")}
+                row = {"seq": number, **place, "reverted": False}
                 connection.execute(insert(outbox).values(**row, payload=facts.encode_fact(fact)))
 
 

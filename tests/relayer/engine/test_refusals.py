@@ -47,8 +47,11 @@ def test_a_new_listing_starts_paused() -> None:
     assert refusal(desk, ALICE, Side.BUY, 1, 1).code == "MARKET_NOT_ACTIVE"
 
 
-def test_reduce_only_and_mint_are_refused_on_spot() -> None:
-    assert refusal(Desk(), ALICE, Side.SELL, 1, 1, reduce_only=True).code == "ORDER_REDUCE_ONLY_UNSUPPORTED"
+def test_a_buyer_reduces_nothing_on_spot_and_nobody_mints() -> None:
+    event = refusal(Desk(), ALICE, Side.BUY, 1, 1, reduce_only=True)
+    assert (event.code, event.field) == ("ORDER_REDUCE_ONLY_UNSUPPORTED", "reduceOnly")
+    desk = Desk()
+    assert of_type(desk.sell(ALICE, 1, 1, reduce_only=True)[1], OrderAccepted)
     assert refusal(Desk(), ALICE, Side.SELL, 1, 1, max_collateral=1).code == "ORDER_MINT_UNSUPPORTED"
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from cxdex.facts import AnyFact, Credited, MarketListed, MarketStatusChanged
 from cxdex.market import USDC_ASSET, MarketStatus
 from cxdex.nonce import pack_nonce
-from cxdex.order import Order, OrderType, SelfTrade, Side, TimeInForce
+from cxdex.order import Order, OrderType, SelfTrade, Side, SignatureKind, TimeInForce
 from relayer.engine.commands import AnyCommand, ApplyFact, Cancel, CancelAll, Expire, Place
 from relayer.engine.core import Engine, OrderView
 from relayer.engine.events import AnyEvent
@@ -74,16 +74,26 @@ class Desk:
         }
         return Order(account=account, side=side, quantity=quantity, limit_price=price, nonce=nonce, **fields)
 
-    def send(self, order: Order) -> tuple[bytes, list[AnyEvent]]:
+    def send(
+        self, order: Order, kind: SignatureKind = SignatureKind.ACCOUNT, signer: bytes = b""
+    ) -> tuple[bytes, list[AnyEvent]]:
         digest = (len(self.orders) + 1).to_bytes(32, "big")
         self.orders[digest] = order
-        return digest, self.apply(Place(self.now_ms, order, SIGNATURE, digest))
+        return digest, self.apply(Place(self.now_ms, order, SIGNATURE, digest, None, kind, signer))
 
     def buy(self, account: bytes, quantity: int, price: int, **changes) -> tuple[bytes, list[AnyEvent]]:
-        return self.send(self.order(account, Side.BUY, quantity, price, **changes))
+        """`signer`: a session key that signs instead of the account. `kind`: another kind of signature."""
+        return self._send_side(account, Side.BUY, quantity, price, changes)
 
     def sell(self, account: bytes, quantity: int, price: int, **changes) -> tuple[bytes, list[AnyEvent]]:
-        return self.send(self.order(account, Side.SELL, quantity, price, **changes))
+        return self._send_side(account, Side.SELL, quantity, price, changes)
+
+    def _send_side(
+        self, account: bytes, side: Side, quantity: int, price: int, changes: dict
+    ) -> tuple[bytes, list[AnyEvent]]:
+        signer = changes.pop("signer", b"")
+        kind = changes.pop("kind", SignatureKind.SESSION if signer else SignatureKind.ACCOUNT)
+        return self.send(self.order(account, side, quantity, price, **changes), kind, signer)
 
     def cancel(self, account: bytes, *digests: bytes) -> list[AnyEvent]:
         return self.apply(Cancel(self.now_ms, account, list(digests)))

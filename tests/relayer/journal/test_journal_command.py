@@ -279,7 +279,8 @@ def test_show_prints_commands_with_exact_numbers(operator: Operator) -> None:
     first, _, third = operator.run("show", "--to", "3").lines
     assert first == {
         "sequence": 1, "kind": "ApplyFact", "time_ms": NOON, "block": 7, "log_index": 0, "outbox_seq": 1,
-        "reverted": False, "fact": {"kind": "Credited", "account": "0x" + "a1" * 20, "asset": 0, "amount": 2**80},
+        "reverted": False, "block_hash": "0x",
+        "fact": {"kind": "Credited", "account": "0x" + "a1" * 20, "asset": 0, "amount": 2**80},
     }  # fmt: skip
     assert third["account"] == "0x" + "a1" * 20
     assert [line["sequence"] for line in operator.run("show", "--from", "42").lines] == [42, 43]

@@ -89,6 +89,10 @@ class RunningEngine:
         return code
 
 
+def block_hash(number: int, fork: int = 0) -> bytes:
+    return bytes([fork]) * 24 + number.to_bytes(8, "big")
+
+
 class ChainFacts:
     """Writes the outbox table as the indexer does."""
 
@@ -100,17 +104,42 @@ class ChainFacts:
         with closing(self._open()) as connection:
             connection.execute(
                 "CREATE TABLE IF NOT EXISTS outbox (seq INTEGER PRIMARY KEY, block INTEGER, log_index INTEGER,"
-                " reverted BOOLEAN, payload TEXT)"
+                " block_hash BLOB, reverted BOOLEAN, payload TEXT)"
             )
+            connection.execute(
+                "CREATE TABLE IF NOT EXISTS checkpoint (id INTEGER PRIMARY KEY, block INTEGER, timestamp INTEGER,"
+                " emitted_block INTEGER)"
+            )
+            connection.execute("CREATE TABLE IF NOT EXISTS chain_block (number INTEGER PRIMARY KEY, timestamp INTEGER)")
 
-    def append(self, *facts: AnyFact) -> None:
+    def append(self, *facts: AnyFact) -> int:
+        """Each in a block of its own; returns the last one's number."""
+        block = 0
+        for fact in facts:
+            block = next(self._blocks)
+            self.say(block, fact)
+        return block
+
+    def say(self, block: int, fact: AnyFact, fork: int = 0, reverted: bool = False) -> None:
         self.create()
         with closing(self._open()) as connection:
-            for fact in facts:
-                connection.execute(
-                    "INSERT INTO outbox (block, log_index, reverted, payload) VALUES (?, 0, 0, ?)",
-                    (next(self._blocks), encode_fact(fact)),
-                )
+            connection.execute(
+                "INSERT INTO outbox (block, log_index, block_hash, reverted, payload) VALUES (?, 0, ?, ?, ?)",
+                (block, block_hash(block, fork), reverted, encode_fact(fact)),
+            )
+
+    def reach(self, block: int, timestamp: int) -> None:
+        """The indexer has told everything up to this block, which has this time."""
+        self.create()
+        with closing(self._open()) as connection:
+            connection.execute("INSERT OR REPLACE INTO checkpoint VALUES (1, ?, ?, ?)", (block, timestamp, block))
+
+    def forget(self) -> None:
+        """The database is made anew."""
+        self.create()
+        with closing(self._open()) as connection:
+            connection.execute("DELETE FROM outbox")
+            connection.execute("DELETE FROM checkpoint")
 
     def open_market(self, accounts: Sequence[bytes]) -> None:
         """The market, active, and riches for everyone."""

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from sqlalchemy import text
 
-from cxdex.facts import Credited, FillSkipped, MarketStatusChanged, encode_fact
+from cxdex.facts import Credited, FillSkipped, MarketStatusChanged
 from cxdex.market import MarketStatus
 from cxdex.nonce import pack_nonce
 from cxdex.order import Side
@@ -65,19 +65,55 @@ async def test_facts_are_read_once_and_again_from_a_table_made_anew(parts: Parts
     facts.append(LISTED, Credited(ALICE, 0, 5))
     assert await feed.poll() == 2
     assert await feed.poll() == 0
-    with parts.database.begin() as connection:
-        connection.execute(text("DELETE FROM outbox"))
-        again = [(1, 1, LISTED), (2, 2, Credited(ALICE, 0, 5)), (3, 9, Credited(ALICE, 0, 7))]
-        for seq, block, fact in again[:1]:
-            _insert(connection, seq, block, fact)
-    assert await feed.poll() == 1, "the table has fewer rows than were read: from the start"
-    with parts.database.begin() as connection:
-        for seq, block, fact in again[1:]:
-            _insert(connection, seq, block, fact)
-    assert await feed.poll() == 2
+    facts.forget()
+    facts.say(1, LISTED)
+    facts.reach(1, 100)
+    assert await feed.poll() == 0, "it waits until the table reaches as far as what it has applied"
+    facts.say(2, Credited(ALICE, 0, 5))
+    facts.say(9, Credited(ALICE, 0, 7))
+    facts.reach(9, 100)
+    assert await feed.poll() == 1, "only what is missing"
     assert parts.sequencer.engine.balances(ALICE) == {0: (12, 0)}, "what was applied before is not applied twice"
     restarted = ChainFeed(parts.database, parts.sequencer, parts.thread)
     assert await restarted.poll() == 0
+    assert parts.sequencer.engine.outbox_position == (9, 0, 3)
+    running.cancel()
+
+
+async def test_attack_60_a_table_made_anew_on_another_fork_takes_back_what_no_longer_stands(
+    parts: Parts, facts: ChainFacts
+) -> None:
+    running = asyncio.create_task(parts.sequencer.run())
+    feed = ChainFeed(parts.database, parts.sequencer, parts.thread)
+    facts.append(LISTED, Credited(ALICE, 0, 5), Credited(ALICE, 0, 70))
+    assert await feed.poll() == 3
+    facts.forget()
+    facts.say(1, LISTED)
+    facts.say(2, Credited(ALICE, 0, 6), fork=1)
+    facts.reach(3, 100)
+    assert await feed.poll() == 3, "two are taken back, one is new"
+    assert parts.sequencer.engine.balances(ALICE) == {0: (6, 0)}
+    assert await feed.poll() == 0
+    facts.say(4, Credited(ALICE, 0, 1), fork=1)
+    assert await feed.poll() == 1
+    assert parts.sequencer.engine.balances(ALICE) == {0: (7, 0)}
+    replayed = Engine()
+    for applied in parts.applied:
+        replayed.apply(applied.command)
+    assert replayed.state_hash() == parts.sequencer.engine.state_hash()
+    running.cancel()
+
+
+async def test_a_table_of_another_chain_is_refused(parts: Parts, facts: ChainFacts) -> None:
+    running = asyncio.create_task(parts.sequencer.run())
+    feed = ChainFeed(parts.database, parts.sequencer, parts.thread)
+    facts.append(LISTED)
+    assert await feed.poll() == 1
+    facts.forget()
+    facts.say(1, LISTED, fork=1)
+    facts.reach(5, 100)
+    with pytest.raises(Problem, match="CHAIN_UNKNOWN"):
+        await feed.poll()
     running.cancel()
 
 
@@ -185,10 +221,3 @@ def test_a_second_writer_of_the_tables_is_found_out(tmp_path: Path) -> None:
 def _voided(database) -> list[int]:
     with database.connect() as connection:
         return [row[0] for row in connection.execute(text("SELECT voided FROM trade"))]
-
-
-def _insert(connection, seq: int, block: int, fact) -> None:
-    connection.execute(
-        text("INSERT INTO outbox VALUES (:seq, :block, 0, 0, :payload)"),
-        {"seq": seq, "block": block, "payload": encode_fact(fact)},
-    )

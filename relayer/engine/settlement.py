@@ -1,0 +1,195 @@
+"""The fate of matched fills: settled, skipped, voided, replaced by somebody else's, and any of these taken back.
+
+Promises: after a fact every balance is what the chain's is, plus what is still on its way, to the unit; fees too.
+Never:    decides whether a fact counts (see `chain`).
+"""
+
+from __future__ import annotations
+
+from cxdex.batch import SkipReason
+from cxdex.facts import FillSettled, SettledTerms
+from cxdex.market import USDC_ASSET
+from cxdex.nonce import unpack_nonce
+from cxdex.order import SignatureKind
+from relayer.engine.events import FillRestored, FillVoided
+from relayer.engine.fills import FillRecord
+from relayer.engine.orders import CANCELLED, EXPIRED, OPEN, OrderRecord
+from relayer.engine.sessions import cover_session
+from relayer.engine.state import Market, State
+from relayer.engine.turn import Turn
+
+_MAKER_BLAMED = (
+    SkipReason.MAKER_CANCELLED,
+    SkipReason.MAKER_EXPIRED,
+    SkipReason.MAKER_SIGNATURE,
+    SkipReason.MAKER_SESSION_LIMIT,
+)
+_TAKER_BLAMED = (
+    SkipReason.TAKER_CANCELLED,
+    SkipReason.TAKER_EXPIRED,
+    SkipReason.TAKER_SIGNATURE,
+    SkipReason.TAKER_SESSION_LIMIT,
+)
+_EXPIRED_ON_CHAIN = (SkipReason.MAKER_EXPIRED, SkipReason.TAKER_EXPIRED)
+_CLOSING_WORD = {
+    SkipReason.MAKER_CANCELLED: "CHAIN_CANCEL",
+    SkipReason.TAKER_CANCELLED: "CHAIN_CANCEL",
+    SkipReason.MAKER_SIGNATURE: "SIGNATURE_REFUSED",
+    SkipReason.TAKER_SIGNATURE: "SIGNATURE_REFUSED",
+    SkipReason.MAKER_SESSION_LIMIT: "SESSION_LIMIT",
+    SkipReason.TAKER_SESSION_LIMIT: "SESSION_LIMIT",
+}
+_SIGNATURE_REFUSED = (SkipReason.MAKER_SIGNATURE, SkipReason.TAKER_SIGNATURE)
+
+
+def settle(turn: Turn, fact: FillSettled, block: int) -> None:
+    """A fill of ours is on chain, or one that this engine never made: then it moves now what it moved there."""
+    market, terms = turn.state.markets.get(fact.market), fact.terms
+    if market is not None and terms is not None:
+        ours = market.unsettled.get(fact.sequence)
+        if ours is None or not _is_same(market, ours, terms):
+            # Our own fill of this number, if any, can never settle: the number is used up.
+            resolve(turn, fact.market, fact.sequence, block, SkipReason.VOIDED)
+            _take_foreign(turn, market, fact.sequence, block, terms)
+            return
+        turn.charge(ours, (terms.maker_fee, terms.taker_fee))
+    resolve(turn, fact.market, fact.sequence, block, None)
+
+
+def _is_same(market: Market, fill: FillRecord, terms: SettledTerms) -> bool:
+    return (
+        (fill.maker_digest, fill.taker_digest) == (terms.maker_order, terms.taker_order)
+        and fill.base == terms.quantity * market.terms.lot_size
+        and fill.notional == market.terms.notional(terms.quantity, terms.price)
+    )
+
+
+def _take_foreign(turn: Turn, market: Market, sequence: int, block: int, terms: SettledTerms) -> None:
+    maker_nonce, taker_nonce = unpack_nonce(terms.maker_nonce), unpack_nonce(terms.taker_nonce)
+    fill = FillRecord(
+        match_id=0,
+        market=market.terms.symbol,
+        sequence=sequence,
+        maker=terms.maker,
+        taker=terms.taker,
+        maker_digest=terms.maker_order,
+        taker_digest=terms.taker_order,
+        maker_lane=maker_nonce.lane,
+        taker_lane=taker_nonce.lane,
+        taker_is_buyer=terms.taker_is_buyer,
+        base_asset=market.terms.base_asset,
+        base=terms.quantity * market.terms.lot_size,
+        notional=market.terms.notional(terms.quantity, terms.price),
+        maker_fee=terms.maker_fee,
+        taker_fee=terms.taker_fee,
+        resolved_block=block,
+        is_foreign=True,
+    )
+    turn.pay(fill, 1)
+    for address, nonce in ((terms.maker, maker_nonce), (terms.taker, taker_nonce)):
+        lane = turn.state.account(address).lane(nonce.lane)
+        lane.used = max(lane.used, nonce.seq)
+    market.settled_sequence = max(market.settled_sequence, sequence + 1)
+    market.next_sequence = max(market.next_sequence, sequence + 1)
+    market.foreign[sequence] = fill
+    turn.state.resolutions.append((block, fill.market, sequence))
+    _cover_both(turn, fill, "FILL_VOIDED")
+
+
+def resolve(turn: Turn, symbol: str, sequence: int, block: int, skip_reason: int | None) -> None:
+    """The chain has used this number up; `skip_reason` is None when the fill settled."""
+    market = turn.state.markets.get(symbol)
+    if market is None:
+        return
+    market.settled_sequence = max(market.settled_sequence, sequence + 1)
+    # An engine that lost its journal must not give a number that the chain has already used.
+    market.next_sequence = max(market.next_sequence, sequence + 1)
+    fill = market.unsettled.pop(sequence, None)
+    if fill is None:
+        return
+    fill.resolved_block, fill.skip_reason = block, skip_reason
+    market.resolved[sequence] = fill
+    turn.state.resolutions.append((block, symbol, sequence))
+    turn.count_unsettled(fill, -1)
+    if skip_reason is not None:
+        _void(turn, fill, skip_reason)
+    else:
+        for address, signer in ((fill.maker, fill.maker_signer), (fill.taker, fill.taker_signer)):
+            if signer:
+                cover_session(turn, address, signer)
+        if fill.charged is not None:
+            _cover_both(turn, fill, "FEE_CHANGED")
+
+
+def _void(turn: Turn, fill: FillRecord, reason: int) -> None:
+    turn.events.append(FillVoided(turn.time_ms, fill.match_id, fill.market, fill.sequence, reason))
+    turn.pay(fill, -1)
+    blamed = fill.maker_digest if reason in _MAKER_BLAMED else fill.taker_digest if reason in _TAKER_BLAMED else None
+    record = turn.state.orders.get(blamed) if blamed else None
+    if record is not None:
+        _close_blamed(turn, record, reason)
+    _cover_both(turn, fill, "FILL_VOIDED")
+
+
+def _close_blamed(turn: Turn, blamed: OrderRecord, reason: int) -> None:
+    """Closes what would be skipped again: the order, and where its signer is refused, all that this signer signed."""
+    if reason in _SIGNATURE_REFUSED and blamed.kind is not SignatureKind.ACCOUNT:
+        account = turn.state.accounts[blamed.order.account]
+        same = [r for r in account.open.values() if (r.kind, r.signer) == (blamed.kind, blamed.signer)]
+        turn.close_all(same, "SIGNATURE_REFUSED")
+    elif blamed.status != OPEN:
+        return
+    elif reason in _EXPIRED_ON_CHAIN:
+        turn.close(blamed, EXPIRED, "EXPIRED")
+    else:
+        turn.close(blamed, CANCELLED, _CLOSING_WORD[SkipReason(reason)])
+
+
+def unresolve(turn: Turn, symbol: str, sequence: int, block: int) -> None:
+    """A reorg gave the number back."""
+    state = turn.state
+    market = state.markets.get(symbol)
+    if market is None:
+        return
+    market.settled_sequence = min(market.settled_sequence, sequence)
+    foreign = market.foreign.pop(sequence, None)
+    if foreign is not None:
+        _drop_resolution(turn, (block, symbol, sequence))
+        turn.pay(foreign, -1)
+        _cover_both(turn, foreign, "FILL_VOIDED")
+    fill = market.resolved.pop(sequence, None)
+    if fill is None:
+        return
+    _drop_resolution(turn, (block, symbol, sequence))
+    market.unsettled[sequence] = fill
+    turn.count_unsettled(fill, 1)
+    was_voided = fill.skip_reason is not None
+    fill.resolved_block = fill.skip_reason = None
+    if was_voided:
+        turn.events.append(FillRestored(turn.time_ms, fill.match_id, symbol, sequence))
+        turn.pay(fill, 1)
+    else:
+        turn.charge(fill, None)
+    _cover_both(turn, fill, "FILL_VOIDED")
+
+
+def forget_resolved(state: State, before: int) -> None:
+    """Drops decided fills of blocks before this one: no reorg reaches them."""
+    while state.resolutions and state.resolutions[0][0] < before:
+        resolved_block, symbol, sequence = state.resolutions.popleft()
+        for kept in (state.markets[symbol].resolved, state.markets[symbol].foreign):
+            fill = kept.get(sequence)
+            if fill is not None and fill.resolved_block == resolved_block:
+                del kept[sequence]
+
+
+def _drop_resolution(turn: Turn, resolution: tuple[int, str, int]) -> None:
+    if turn.state.resolutions and turn.state.resolutions[-1] == resolution:
+        turn.state.resolutions.pop()
+
+
+def _cover_both(turn: Turn, fill: FillRecord, reason: str) -> None:
+    for address in (fill.maker, fill.taker):
+        account = turn.state.account(address)
+        for asset in (USDC_ASSET, fill.base_asset):
+            turn.cover(account, asset, reason)
