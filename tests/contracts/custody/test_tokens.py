@@ -1,9 +1,24 @@
-"""ERC-20 and EIP-2612, as wallets expect them."""
+"""ERC-20 and EIP-2612, as wallets expect them, and the mock's EIP-3009 and blacklist, as those of the real USDC."""
 
 from __future__ import annotations
 
 import pytest
-from custody_world import ALICE, BOB, CAROL, KEYS, ONE_SYNTH, SBTC, STRANGER, World, sign_permit
+from custody_world import (
+    ADDRESSES,
+    ALICE,
+    BOB,
+    CAROL,
+    DEPLOYER,
+    KEYS,
+    ONE_SYNTH,
+    SBTC,
+    STRANGER,
+    World,
+    sign_authorization,
+    sign_permit,
+    sign_typed,
+    token_domain,
+)
 
 from scripts.chain import Contract
 
@@ -85,3 +100,58 @@ def test_attack_2_a_permit_for_one_synth_is_nothing_to_another(world: World, syn
     assert other.call("DOMAIN_SEPARATOR") != synth.call("DOMAIN_SEPARATOR")
     with refuses("P:SIGNATURE"):
         other.send(STRANGER, "permit", ALICE, BOB, 7, deadline, *signature)
+
+
+NONCE = b"\7" * 32
+
+
+def test_the_mock_sends_what_its_owner_signed_once(world: World, refuses) -> None:
+    usdc, window = world.usdc, (0, world.evm.now + 5)
+    usdc.send(ALICE, "mint", ALICE, 10)
+    signature = sign_authorization(KEYS["alice"], usdc, BOB, 7, NONCE, window=window, kind="Transfer")
+    usdc.send(STRANGER, "transferWithAuthorization", ALICE, BOB, 7, *window, NONCE, *signature)
+    assert (usdc.call("balanceOf", BOB), usdc.call("authorizationState", ALICE, NONCE)) == (7, True)
+    with refuses("A:USED"):
+        usdc.send(STRANGER, "transferWithAuthorization", ALICE, BOB, 7, *window, NONCE, *signature)
+
+
+def test_a_cancelled_authorization_sends_nothing(world: World, refuses) -> None:
+    usdc, window = world.usdc, (0, world.evm.now + 5)
+    usdc.send(ALICE, "mint", ALICE, 10)
+    signature = sign_authorization(KEYS["alice"], usdc, BOB, 7, NONCE, window=window)
+    fields, values = "address authorizer,bytes32 nonce", (ALICE, NONCE)
+    for signer in ("bob", "alice"):
+        cancel = sign_typed(KEYS[signer], token_domain(usdc), "CancelAuthorization", fields, values)
+        if signer == "bob":
+            with refuses("A:SIGNATURE"):
+                usdc.send(STRANGER, "cancelAuthorization", ALICE, NONCE, *cancel)
+    usdc.send(STRANGER, "cancelAuthorization", ALICE, NONCE, *cancel)
+    with refuses("A:USED"):
+        usdc.send(STRANGER, "cancelAuthorization", ALICE, NONCE, *cancel)
+    with refuses("A:USED"):
+        usdc.send(BOB, "receiveWithAuthorization", ALICE, BOB, 7, *window, NONCE, *signature)
+
+
+def test_the_mocks_issuer_alone_blocks_accounts_in_both_directions(world: World, refuses) -> None:
+    usdc = world.usdc
+    usdc.send(ALICE, "mint", ALICE, 10)
+    usdc.send(ALICE, "approve", CAROL, 10)
+    for name, caller in ADDRESSES.items():
+        if name != "deployer":
+            with refuses("A:ISSUER"):
+                usdc.send(caller, "blacklist", ALICE)
+            with refuses("A:ISSUER"):
+                usdc.send(caller, "unBlacklist", ALICE)
+    usdc.send(DEPLOYER, "blacklist", ALICE)
+    assert usdc.call("isBlacklisted", ALICE) is True
+    with refuses("A:BLOCKED"):
+        usdc.send(ALICE, "transfer", BOB, 1)
+    with refuses("A:BLOCKED"):
+        usdc.send(BOB, "transfer", ALICE, 0)
+    with refuses("A:BLOCKED"):
+        usdc.send(CAROL, "transferFrom", ALICE, BOB, 1)
+    usdc.send(DEPLOYER, "unBlacklist", ALICE)
+    usdc.send(DEPLOYER, "blacklist", CAROL)
+    with refuses("A:BLOCKED"):
+        usdc.send(CAROL, "transferFrom", ALICE, BOB, 1)
+    usdc.send(ALICE, "transfer", BOB, 1)
