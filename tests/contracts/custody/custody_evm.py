@@ -6,7 +6,7 @@ Never:    checks signatures of transactions: a sender is an address, not a key.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,6 +16,7 @@ from eth_abi.abi import decode
 CHAIN_ID = 31337
 START = 1_800_000_000
 ERROR_SELECTOR = "0x08c379a0"
+INVALID_OPCODE = b"\xfe"
 
 
 class Refused(Exception):
@@ -31,6 +32,7 @@ class Evm:
         self._evm = pyrevm.EVM(spec_id="PRAGUE", env=pyrevm.Env(cfg=pyrevm.CfgEnv(chain_id=CHAIN_ID)))
         self.chain_id = CHAIN_ID
         self.now = START
+        self.watch: Callable[[list[Any]], object] = lambda _logs: None  # told the logs of every call that counts
         self.advance(0)
 
     def advance(self, seconds: int) -> None:
@@ -43,7 +45,9 @@ class Evm:
     def send(self, sender: bytes, to: bytes, data: bytes) -> list[Any]:
         with self._as_wallet(sender):
             self._run(sender, to, data, is_static=False)
-        return list(self._evm.result.logs)
+        logs = list(self._evm.result.logs)
+        self.watch(logs)
+        return logs
 
     def create(self, sender: bytes, code: bytes) -> bytes:
         try:
@@ -58,6 +62,30 @@ class Evm:
     def nonce(self, address: bytes) -> int:
         nonce: int = self._evm.basic(_text(address)).nonce
         return nonce
+
+    @contextmanager
+    def imagined(self) -> Iterator[None]:
+        """What happens inside has not happened afterwards, and nobody is told."""
+        now, watch, checkpoint = self.now, self.watch, self._evm.snapshot()
+        self.watch = lambda _logs: None
+        try:
+            yield
+        finally:
+            self._evm.revert(checkpoint)
+            self.now, self.watch = now, watch
+            self.advance(0)
+
+    @contextmanager
+    def broken(self, *addresses: bytes) -> Iterator[None]:
+        """Every call of these contracts fails meanwhile."""
+        before = {address: self._evm.basic(_text(address)) for address in addresses}
+        for address, account in before.items():
+            self._evm.insert_account_info(_text(address), pyrevm.AccountInfo(nonce=account.nonce, code=INVALID_OPCODE))
+        try:
+            yield
+        finally:
+            for address, account in before.items():
+                self._evm.insert_account_info(_text(address), account)
 
     @contextmanager
     def _as_wallet(self, sender: bytes) -> Iterator[None]:

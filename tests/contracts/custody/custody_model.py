@@ -6,6 +6,7 @@ Never: imports a contract, rounds with floats, or shares code with what it check
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -13,6 +14,10 @@ USDC, CXPT = 0, 1
 BPS = 10_000
 FEE_BPS = 25
 MAX_FEE_BPS = 50  # what every order of the machine signs
+HOUR = 3600
+LONGEST_WAIT = 6 * HOUR
+FREE_OUTFLOW = 250_000_000_000  # 1e-6 USDC an hour
+TIERS = (1_000_000_000, 10_000_000_000, 100_000_000_000, 1_000_000_000_000)  # 1e-6 CXPT
 
 
 class Request(NamedTuple):
@@ -20,13 +25,29 @@ class Request(NamedTuple):
     asset: int
     amount: int
     as_cxpt: bool
-    claimable_at: int
+    recipient: bytes
+    requested_at: int
+
+
+@dataclass
+class Outflow:
+    """USDC that left as USDC in the clock hour of the last change of cash."""
+
+    hour: int = -1
+    limit: int = 0
+    gone: int = 0
+
+    def touch(self, now: int, cash: int) -> None:
+        if now // HOUR != self.hour:
+            self.hour, self.gone = now // HOUR, 0
+            self.limit = max(FREE_OUTFLOW, cash // 5)
 
 
 @dataclass
 class Model:
-    """Balances by (account, asset), in the asset's units. `vault` stands for what the Vault's tokens should be."""
+    """Balances by (account, asset), in the asset's units. `clock`: the time of the next block."""
 
+    clock: Callable[[], int]
     inside: Counter[tuple[bytes, int]] = field(default_factory=Counter)
     wallet: Counter[tuple[bytes, int]] = field(default_factory=Counter)
     donated: Counter[int] = field(default_factory=Counter)
@@ -34,12 +55,16 @@ class Model:
     debt: Counter[tuple[bytes, int]] = field(default_factory=Counter)
     collateral: Counter[tuple[bytes, int]] = field(default_factory=Counter)
     fees: Counter[int] = field(default_factory=Counter)
+    outflow: Outflow = field(default_factory=Outflow)
+    pocket: int = 0
     reserve: int = 0
-    brought_in: int = 0  # USDC deposited less USDC claimed
+    brought_in: int = 0  # USDC that came in less USDC that left
+
+    # ------------------------------------------------------------------ in and out
 
     def deposit(self, account: bytes, asset: int, amount: int) -> None:
         self.wallet[account, asset] -= amount
-        self.inside[account, asset] += amount
+        self._change(account, asset, amount)
         if asset == USDC:
             self.brought_in += amount
 
@@ -47,53 +72,107 @@ class Model:
         self.wallet[account, asset] -= amount
         self.donated[asset] += amount
 
-    def request(self, identity: int, request: Request) -> None:
-        self.inside[request.account, request.asset] -= request.amount
-        self.requests[identity] = request
-
-    def cancel(self, identity: int) -> None:
-        request = self.requests.pop(identity)
-        self.inside[request.account, request.asset] += request.amount
+    def claimable(self, identity: int) -> int:
+        request = self.requests[identity]
+        return min(request.amount, self.inside[request.account, request.asset])
 
     def claim(self, identity: int) -> None:
+        paid = self.claimable(identity)
         request = self.requests.pop(identity)
-        if request.as_cxpt:
-            self.reserve += request.amount
-            self.wallet[request.account, CXPT] += request.amount
+        self.pay(request.account, request.asset, paid, request.as_cxpt, request.recipient)
+
+    def pay(self, account: bytes, asset: int, amount: int, as_cxpt: bool, recipient: bytes) -> None:
+        self._change(account, asset, -amount)
+        if as_cxpt:
+            self.reserve += amount
+            self.wallet[recipient, CXPT] += amount
             return
-        self.wallet[request.account, request.asset] += request.amount
-        if request.asset == USDC:
-            self.brought_in -= request.amount
+        self.wallet[recipient, asset] += amount
+        if asset == USDC:
+            self.outflow.gone += amount
+            self.brought_in -= amount
+
+    def may_pay(self, asset: int, amount: int, as_cxpt: bool, waited: int) -> bool:
+        """Whether the breaker lets it go now."""
+        if asset != USDC or as_cxpt or waited >= LONGEST_WAIT:
+            return True
+        self.outflow.touch(self.clock(), self.ledger(USDC))
+        return self.outflow.gone + amount <= self.outflow.limit
 
     def redeem(self, account: bytes, amount: int) -> None:
         self.wallet[account, CXPT] -= amount
         self.reserve -= amount
-        self.inside[account, USDC] += amount
+        self._change(account, USDC, amount)
 
-    def change_debt(self, account: bytes, asset: int, debt: int, collateral: int) -> None:
-        """Positive: mints, locks. Negative: burns, releases."""
+    # ------------------------------------------------------------------ debt
+
+    def mint(self, account: bytes, asset: int, debt: int, collateral: int) -> None:
         self.debt[account, asset] += debt
-        self.inside[account, asset] += debt
+        self._change(account, asset, debt)
+        self.lock(account, asset, collateral)
+
+    def lock(self, account: bytes, asset: int, collateral: int) -> None:
+        """Out of the wallet."""
+        self.wallet[account, USDC] -= collateral
         self.collateral[account, asset] += collateral
-        self.inside[account, USDC] -= collateral
+        self.brought_in += collateral
+
+    def burn(self, account: bytes, asset: int, debt: int) -> None:
+        """Out of the wallet."""
+        self.wallet[account, asset] -= debt
+        self.debt[account, asset] -= debt
+
+    def release(self, account: bytes, asset: int, collateral: int) -> None:
+        self.collateral[account, asset] -= collateral
+        self._change(account, USDC, collateral)
+
+    # ------------------------------------------------------------------ trading and fees
 
     def trade(self, buyer: bytes, seller: bytes, asset: int, amount: int, notional: int) -> None:
-        fee = min(-(-notional * FEE_BPS // BPS), notional * MAX_FEE_BPS // BPS)
-        self.inside[buyer, USDC] -= notional + fee
-        self.inside[seller, USDC] += notional - fee
+        """Cash moves inside the ledger: its sum, and so the breaker, are not touched."""
+        paid, received = self.fee(buyer, notional), self.fee(seller, notional)
+        self.inside[buyer, USDC] -= notional + paid
+        self.inside[seller, USDC] += notional - received
         self.inside[buyer, asset] += amount
         self.inside[seller, asset] -= amount
-        self.fees[asset] += 2 * fee
+        self.fees[asset] += paid + received
 
-    def collect(self, recipient: bytes, asset: int) -> None:
-        self.inside[recipient, USDC] += self.fees.pop(asset, 0)
+    def fee(self, account: bytes, notional: int) -> int:
+        """Each tier takes a tenth off the rate; rounded up, and never above what the order signed, rounded down."""
+        tier = sum(self.inside[account, CXPT] >= least for least in TIERS)
+        exact = notional * FEE_BPS * (10 - tier)
+        return min(-(-exact // (10 * BPS)), notional * MAX_FEE_BPS // BPS)
+
+    def collect(self, asset: int) -> None:
+        self.outflow.touch(self.clock(), self.ledger(USDC))
+        self.pocket += self.fees.pop(asset, 0)
+
+    def take_fees(self, recipient: bytes, amount: int) -> None:
+        self.pocket -= amount
+        self.wallet[recipient, USDC] += amount
+        self.brought_in -= amount
+
+    def rebate(self, account: bytes, amount: int) -> None:
+        self.pocket -= amount
+        self.reserve += amount
+        self._change(account, CXPT, amount)
+
+    # ------------------------------------------------------------------ sums
 
     def required(self, debt: int, price: int) -> int:
         """150 %, rounded up, 1e-6 USDC."""
         return -(-debt * price * 3 // (2 * 10**18))
 
-    def pending(self, asset: int) -> int:
-        return sum(request.amount for request in self.requests.values() if request.asset == asset)
+    def announced(self, asset: int, account: bytes | None = None) -> int:
+        return sum(
+            request.amount
+            for request in self.requests.values()
+            if request.asset == asset and account in (None, request.account)
+        )
+
+    def free(self, account: bytes, asset: int) -> int:
+        """What may still be announced."""
+        return max(0, self.inside[account, asset] - self.announced(asset, account))
 
     def ledger(self, asset: int) -> int:
         """Sum of the trading balances; fees that were not collected are cash too."""
@@ -102,3 +181,8 @@ class Model:
 
     def supply(self, synth: int) -> int:
         return sum(amount for (_, number), amount in self.debt.items() if number == synth)
+
+    def _change(self, account: bytes, asset: int, amount: int) -> None:
+        if asset == USDC:
+            self.outflow.touch(self.clock(), self.ledger(USDC))
+        self.inside[account, asset] += amount

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from custody_evm import Evm
@@ -17,7 +18,7 @@ from cxdex.nonce import pack_nonce
 from cxdex.order import Order, OrderType, Side, SignedOrder, TimeInForce
 from cxdex.price_report import PriceReport, signed_reports
 from cxdex.signature import sign_digest
-from scripts.artifacts import Artifact, load_artifacts
+from scripts.artifacts import load_artifacts
 from scripts.chain import Contract, address_of
 from scripts.exchange import SYNTHS, Options, creation_code, creations, role_addresses
 from scripts.keys import REPORTERS
@@ -58,9 +59,11 @@ class World:
 
     def __init__(self, token: str = "MockUSDC", **options: Any) -> None:
         self.evm = Evm()
+        self._seen: list[Any] = []
         self.artifacts = load_artifacts()
         self.options = Options(**{"withdrawal_delay": DELAY, "oracle_staleness": STALENESS, **options})
         self.addresses = self._create(token)
+        self.evm.watch = self._seen.append
         self.contracts = {
             name: self.contract(token if name == "USDC" else name, address) for name, address in self.addresses.items()
         }
@@ -154,7 +157,12 @@ class World:
 
     def events(self, logs: list[Any]) -> list[tuple[str, dict[str, Any]]]:
         """The logs of the exchange's own contracts as (event name, fields)."""
-        return [read_event(self.artifacts, log) for log in logs]
+        return [read_event(log) for log in logs]
+
+    def news(self) -> list[tuple[str, dict[str, Any]]]:
+        """Events since the last call of this function."""
+        logs, self._seen[:] = list(self._seen), []
+        return self.events([log for logs_of_call in logs for log in logs_of_call])
 
     def _nonce(self) -> int:
         """Another one at each call, not in a row."""
@@ -179,15 +187,19 @@ class World:
         return {name: at[name] for name in CONTRACTS}
 
 
-def read_event(artifacts: dict[str, Artifact], log: Any) -> tuple[str, dict[str, Any]]:
+@cache
+def event_entries() -> dict[bytes, dict[str, Any]]:
+    """By first topic, every event that a contract of ours can emit."""
+    entries = [entry for artifact in load_artifacts().values() for entry in artifact.abi if entry["type"] == "event"]
+    return {
+        keccak(f"{entry['name']}({','.join(item['type'] for item in entry['inputs'])})".encode()): entry
+        for entry in entries
+    }
+
+
+def read_event(log: Any) -> tuple[str, dict[str, Any]]:
     topics, data = log.data
-    entry = next(
-        entry
-        for artifact in artifacts.values()
-        for entry in artifact.abi
-        if entry["type"] == "event"
-        and keccak(f"{entry['name']}({','.join(i['type'] for i in entry['inputs'])})".encode()) == topics[0]
-    )
+    entry = event_entries()[topics[0]]
     indexed = [item for item in entry["inputs"] if item["indexed"]]
     plain = [item for item in entry["inputs"] if not item["indexed"]]
     values = [decode([item["type"]], topic)[0] for item, topic in zip(indexed, topics[1:], strict=True)]

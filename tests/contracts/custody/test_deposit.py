@@ -211,9 +211,7 @@ def test_attack_55_a_signed_transfer_that_moves_nothing_deposits_nothing(refuses
     world.usdc.send(ALICE, "mint", ALICE, AMOUNT)
     world.usdc.send(ALICE, "setLies", True)
     with refuses("V:ZERO"):
-        world.vault.send(
-            STRANGER, "depositWithAuthorization", ALICE, AMOUNT, *WINDOW, NONCE, 27, bytes(32), bytes(32)
-        )
+        world.vault.send(STRANGER, "depositWithAuthorization", ALICE, AMOUNT, *WINDOW, NONCE, 27, bytes(32), bytes(32))
 
 
 def test_attack_28_a_donation_changes_nobodys_claim(funded: World) -> None:

@@ -1,23 +1,25 @@
-"""Any sequence of deposits, trades, withdrawals, debts, prices and gifts leaves every claim covered.
+"""Any sequence of deposits, trades, withdrawals, debts, fees, prices and gifts leaves every claim covered.
 
-Actions are drawn at random and applied to the contracts and to a model of plain dictionaries; after each one all
-balances must agree and the invariants of custody hold. The numbers are those of the protocol's list.
+Actions are drawn at random and applied to the contracts and to a model of plain dictionaries. After each one all
+balances agree with the model and with what the events alone say, the invariants of custody hold, and everybody could
+leave with everything although every engine and oracle is dead. The numbers are those of the protocol's list.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from custody_model import MAX_FEE_BPS, Model, Request
+import pytest
+from custody_evm import Refused
+from custody_model import LONGEST_WAIT, Model, Request
+from custody_replay import Replay
 from custody_world import (
     ADMIN,
     ALICE,
     BOB,
     CAROL,
-    CORE,
     CXPT,
     DELAY,
-    KEYS,
     ONE_SYNTH,
     ONE_USDC,
     PRICES,
@@ -31,101 +33,128 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from cxdex.batch import MatchedFill, encode_settle_batch
-from cxdex.eip712 import Domain, market_hash, order_digest
+from cxdex.eip712 import market_hash
 from cxdex.market import MarketStatus
-from cxdex.nonce import pack_nonce
-from cxdex.order import Order, OrderType, Side, SignedOrder, TimeInForce
-from cxdex.signature import sign_digest
+from cxdex.order import Side
 from scripts.exchange import SYNTHS
 
 PEOPLE = (ALICE, BOB, CAROL)
-NAMES = {ALICE: "alice", BOB: "bob", CAROL: "carol"}
 EVERYBODY = (*PEOPLE, ADMIN, STRANGER)
 SYNTH_ASSETS = (SBTC, SETH)
 LISTINGS = {SBTC: SYNTHS[0].listing, SETH: SYNTHS[1].listing}
-FOR_EVER = 2**40 - 1
 
 people = st.sampled_from(PEOPLE)
 synths = st.sampled_from(SYNTH_ASSETS)
+assets = st.sampled_from((USDC, CXPT, *SYNTH_ASSETS))
 parts = st.integers(1, 100)  # per cent of what is there
+choices = st.integers(0, 10**6)
 
 
 class Custody(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.world = World().open_markets()
-        self.model = Model()
+        self.model = Model(clock=lambda: self.world.evm.now)
+        self.replay = Replay()
         self.prices = dict(PRICES)
-        self.sequence = dict.fromkeys(SYNTH_ASSETS, 0)
-        self.order_seq = 0
 
     @initialize()
     def everybody_brings_money(self) -> None:
         for account in PEOPLE:
             self.deposit(account, 200_000 * ONE_USDC)
             self.mint(account, SBTC, 1_000_000, 0)
+            self.trade(account, PEOPLE[PEOPLE.index(account) - 1], SBTC, 1, 1)
 
-    # ------------------------------------------------------------------ in and out
+    # ------------------------------------------------------------------ in
 
     @rule(account=people, amount=st.integers(1, 10**12))
     def deposit(self, account: bytes, amount: int) -> None:
-        self.world.usdc.send(account, "mint", account, amount)
-        self.model.wallet[account, USDC] += amount
-        self.world.usdc.send(account, "approve", self.world.vault.address, amount)
+        self.give(account, amount)
         self.model.deposit(account, USDC, amount)
-        self.act("vault", account, "deposit", amount)
+        self.world.vault.send(account, "deposit", amount)
 
     @rule(account=people, asset=st.sampled_from((CXPT, *SYNTH_ASSETS)), part=parts)
     def deposit_from_the_wallet(self, account: bytes, asset: int, part: int) -> None:
         amount = self.model.wallet[account, asset] * part // 100
         if amount:
-            token = self.world.cxpt if asset == CXPT else self.world.synths[asset]
-            token.send(account, "approve", self.world.vault.address, amount)
+            self.allow(account, asset, amount)
             self.model.deposit(account, asset, amount)
-            self.act("vault", account, "depositAsset", asset, amount)
+            self.world.vault.send(account, "depositAsset", asset, amount)
 
     @rule(account=people, asset=st.sampled_from((USDC, *SYNTH_ASSETS)), part=parts)
     def donate(self, account: bytes, asset: int, part: int) -> None:
         amount = self.model.wallet[account, asset] * part // 100
         if amount:
-            token = self.world.usdc if asset == USDC else self.world.synths[asset]
             self.model.donate(account, asset, amount)
-            token.send(account, "transfer", self.world.vault.address, amount)
-
-    @rule(account=people, asset=st.sampled_from((USDC, CXPT, *SYNTH_ASSETS)), part=parts, as_cxpt=st.booleans())
-    def request(self, account: bytes, asset: int, part: int, as_cxpt: bool) -> None:
-        amount = self.model.inside[account, asset] * part // 100
-        if amount:
-            form = as_cxpt and asset == USDC
-            identity = self.world.vault.call("withdrawalCount") + 1
-            request = Request(account, asset, amount, form, self.world.evm.now + DELAY)
-            self.model.request(identity, request)
-            self.act("vault", account, "requestWithdraw", asset, amount, form)
-
-    @precondition(lambda self: self.model.requests)
-    @rule(choice=st.integers(0, 10**6))
-    def cancel(self, choice: int) -> None:
-        identity = sorted(self.model.requests)[choice % len(self.model.requests)]
-        owner = self.model.requests[identity].account
-        self.model.cancel(identity)
-        self.act("vault", owner, "cancelWithdraw", identity)
-
-    @precondition(lambda self: self.model.requests)
-    @rule(choice=st.integers(0, 10**6))
-    def wait_and_claim(self, choice: int) -> None:
-        """Invariant 23: what is due can be claimed, by anyone, whatever the markets and prices are doing."""
-        identity = sorted(self.model.requests)[choice % len(self.model.requests)]
-        self.world.evm.advance(max(0, self.model.requests[identity].claimable_at - self.world.evm.now))
-        self.model.claim(identity)
-        self.world.vault.send(STRANGER, "claimWithdraw", identity)
+            self.token(asset).send(account, "transfer", self.world.vault.address, amount)
 
     @rule(account=people, part=parts)
     def redeem(self, account: bytes, part: int) -> None:
         amount = self.model.wallet[account, CXPT] * part // 100
         if amount:
             self.model.redeem(account, amount)
-            self.act("vault", account, "redeemCxpt", amount)
+            self.world.vault.send(account, "redeemCxpt", amount)
+
+    # ------------------------------------------------------------------ out
+
+    @rule(account=people, asset=assets, part=parts, as_cxpt=st.booleans())
+    def request(self, account: bytes, asset: int, part: int, as_cxpt: bool) -> None:
+        amount = self.model.free(account, asset) * part // 100
+        if amount:
+            form = as_cxpt and asset == USDC
+            self.world.vault.send(account, "requestWithdraw", asset, amount, form)
+            identity = self.world.vault.call("withdrawalCount")
+            self.model.requests[identity] = Request(account, asset, amount, form, account, self.world.evm.now)
+
+    @precondition(lambda self: self.model.requests)
+    @rule(choice=choices, recipient=people)
+    def redirect(self, choice: int, recipient: bytes) -> None:
+        identity = self.waiting(choice)
+        request = self.model.requests[identity]
+        self.model.requests[identity] = request._replace(recipient=recipient, requested_at=self.world.evm.now)
+        self.world.vault.send(request.account, "redirectWithdraw", identity, recipient)
+
+    @precondition(lambda self: self.model.requests)
+    @rule(choice=choices)
+    def cancel(self, choice: int) -> None:
+        identity = self.waiting(choice)
+        self.world.vault.send(self.model.requests.pop(identity).account, "cancelWithdraw", identity)
+
+    @precondition(lambda self: self.model.requests)
+    @rule(choice=choices)
+    def wait_and_claim(self, choice: int) -> None:
+        """Invariant 23: what is due can be claimed whatever the markets and prices are doing, and what the breaker
+        holds back is due six hours after its request."""
+        identity = self.waiting(choice)
+        request, paid = self.model.requests[identity], self.model.claimable(identity)
+        self.wait_until(request.requested_at + DELAY)
+        sender = STRANGER
+        if paid < request.amount:  # fills have used the balance
+            sender = request.account
+            self.refuse("V:FUNDS", STRANGER, "claimWithdraw", identity)
+        if paid == 0:
+            self.refuse("V:FUNDS", sender, "claimWithdraw", identity)
+            return
+        waited = self.world.evm.now - request.requested_at
+        if not self.model.may_pay(request.asset, paid, request.as_cxpt, waited):
+            self.refuse("V:BREAKER", sender, "claimWithdraw", identity)
+            self.wait_until(request.requested_at + LONGEST_WAIT)
+        self.model.claim(identity)
+        self.world.vault.send(sender, "claimWithdraw", identity)
+
+    @rule(account=people, asset=assets, part=parts, as_cxpt=st.booleans(), recipient=people)
+    def leave_at_once(self, account: bytes, asset: int, part: int, as_cxpt: bool, recipient: bytes) -> None:
+        amount = self.model.inside[account, asset] * part // 100
+        if not amount:
+            return
+        form = as_cxpt and asset == USDC
+        given: dict[str, Any] = {"as_cxpt": form, "recipient": recipient}
+        if self.model.may_pay(asset, amount, form, 0):
+            self.model.pay(account, asset, amount, form, recipient)
+            self.world.leave(account, asset, amount, **given)
+        else:
+            with pytest.raises(Refused, match="V:BREAKER"):
+                self.world.leave(account, asset, amount, **given)
 
     # ------------------------------------------------------------------ debt
 
@@ -136,24 +165,24 @@ class Custody(RuleBasedStateMachine):
         amount = micro * ONE_SYNTH // 10**6
         needed = self.model.required(self.model.debt[account, asset] + amount, self.prices[asset])
         locked = max(0, needed - self.model.collateral[account, asset]) + spare
-        if locked <= self.model.inside[account, USDC]:
-            self.model.change_debt(account, asset, amount, locked)
-            self.act("engine", account, "mint", asset, amount, locked)
-            assert self.model.collateral[account, asset] >= needed
+        self.give(account, locked)
+        self.model.mint(account, asset, amount, locked)
+        self.world.engine.send(account, "mint", asset, amount, locked)
+        assert self.model.collateral[account, asset] >= needed
 
     @rule(account=people, asset=synths, part=parts)
     def burn(self, account: bytes, asset: int, part: int) -> None:
-        amount = min(self.model.debt[account, asset], self.model.inside[account, asset]) * part // 100
+        amount = min(self.model.debt[account, asset], self.model.wallet[account, asset]) * part // 100
         if amount:
-            self.model.change_debt(account, asset, -amount, 0)
-            self.act("engine", account, "burn", asset, amount)
+            self.allow(account, asset, amount)
+            self.model.burn(account, asset, amount)
+            self.world.engine.send(account, "burn", asset, amount)
 
-    @rule(account=people, asset=synths, part=parts)
-    def add_collateral(self, account: bytes, asset: int, part: int) -> None:
-        amount = self.model.inside[account, USDC] * part // 400
-        if amount:
-            self.model.change_debt(account, asset, 0, amount)
-            self.act("engine", account, "addCollateral", asset, amount)
+    @rule(account=people, asset=synths, amount=st.integers(1, 10**11))
+    def add_collateral(self, account: bytes, asset: int, amount: int) -> None:
+        self.give(account, amount)
+        self.model.lock(account, asset, amount)
+        self.world.engine.send(account, "addCollateral", asset, amount)
 
     @rule(account=people, asset=synths)
     def withdraw_all_free_collateral(self, account: bytes, asset: int) -> None:
@@ -161,37 +190,50 @@ class Custody(RuleBasedStateMachine):
         needed = self.model.required(self.model.debt[account, asset], self.prices[asset])
         free = self.model.collateral[account, asset] - needed
         if free > 0:
-            self.model.change_debt(account, asset, 0, -free)
-            self.act("engine", account, "withdrawCollateral", asset, free)
+            self.model.release(account, asset, free)
+            self.world.engine.send(account, "withdrawCollateral", asset, free)
 
     @rule(asset=synths, percent=st.integers(20, 500))
     def move_price(self, asset: int, percent: int) -> None:
         self.prices[asset] = max(1, PRICES[asset] * percent // 100)
         self.report(asset, self.prices[asset])
 
-    # ------------------------------------------------------------------ trading
+    # ------------------------------------------------------------------ trading and fees
 
     @rule(buyer=people, seller=people, asset=synths, lots=st.integers(1, 500), ticks=st.integers(1, 700_000))
     def trade(self, buyer: bytes, seller: bytes, asset: int, lots: int, ticks: int) -> None:
         """A fill of two signed orders, settled by CORE."""
         listing = LISTINGS[asset]
         amount, notional = lots * 10**listing.lot_exponent, lots * ticks * listing.quote_per_lot_tick
-        affordable = notional * 10_025 // 10_000 + 1 <= self.model.inside[buyer, USDC]
+        affordable = notional + self.model.fee(buyer, notional) <= self.model.inside[buyer, USDC]
         if buyer == seller or not affordable or amount > self.model.inside[seller, asset]:
             return
-        maker = self.sign(seller, listing.symbol, Side.SELL, lots, ticks)
-        taker = self.sign(buyer, listing.symbol, Side.BUY, lots, ticks)
+        maker = self.world.order(seller, listing.symbol, Side.SELL, lots, ticks)
+        taker = self.world.order(buyer, listing.symbol, Side.BUY, lots, ticks)
         self.set_status(asset, MarketStatus.ACTIVE, ADMIN)
         self.model.trade(buyer, seller, asset, amount, notional)
-        batch = encode_settle_batch([MatchedFill(listing.symbol, self.sequence[asset], maker, taker, lots)])
-        logs = self.world.evm.send(CORE, self.world.settlement.address, batch)
+        logs = self.world.settle(maker, taker, lots)
         assert [name for name, _ in self.world.events(logs)] == ["Fill"]
-        self.sequence[asset] += 1
 
     @rule(asset=synths)
     def collect_fees(self, asset: int) -> None:
-        self.model.collect(ADMIN, asset)
-        self.act("settlement", ADMIN, "collectFees", market_hash(LISTINGS[asset].symbol))
+        if self.model.fees[asset]:
+            self.model.collect(asset)
+            self.world.vault.send(STRANGER, "collectFees", market_hash(LISTINGS[asset].symbol))
+
+    @rule(account=people, part=parts)
+    def pay_a_rebate(self, account: bytes, part: int) -> None:
+        amount = self.model.pocket * part // 100
+        if amount:
+            self.model.rebate(account, amount)
+            self.world.vault.send(ADMIN, "payRebates", [account], [amount])
+
+    @rule(part=parts)
+    def take_fees(self, part: int) -> None:
+        amount = self.model.pocket * part // 100
+        if amount:
+            self.model.take_fees(ADMIN, amount)
+            self.world.vault.send(ADMIN, "withdrawFees", ADMIN, amount)
 
     @rule(asset=synths)
     def pause(self, asset: int) -> None:
@@ -206,8 +248,11 @@ class Custody(RuleBasedStateMachine):
         for account in EVERYBODY:
             for asset in (USDC, CXPT, *SYNTH_ASSETS):
                 assert vault.call("balanceOf", account, asset) == self.model.inside[account, asset]
+                assert self.token(asset).call("balanceOf", account) == self.model.wallet[account, asset]
         for account in PEOPLE:
             assert vault.call("sharesOf", account) == self.model.inside[account, USDC]
+            for asset in (USDC, CXPT, *SYNTH_ASSETS):
+                assert vault.call("announcedOf", account, asset) == self.model.announced(asset, account)
             for asset in SYNTH_ASSETS:
                 wanted = (self.model.debt[account, asset], self.model.collateral[account, asset])
                 assert engine.call("positions", account, asset) == wanted
@@ -216,20 +261,20 @@ class Custody(RuleBasedStateMachine):
     def all_usdc_is_accounted_for(self) -> None:
         """Invariants 1, 2 and 3."""
         vault = self.world.vault
-        ledger, pending = vault.call("ledgerTotal", USDC), vault.call("pendingTotal", USDC)
-        accounted = ledger + pending + vault.call("collateralTotal") + vault.call("cxptReserve")
+        ledger, pocket = vault.call("ledgerTotal", USDC), vault.call("feePocket")
+        accounted = ledger + pocket + vault.call("collateralTotal") + vault.call("cxptReserve")
         assert ledger == vault.call("totalAssets") == self.model.ledger(USDC)
-        assert pending == self.model.pending(USDC)
+        assert pocket == self.model.pocket
         assert accounted == self.model.brought_in
         assert self.world.usdc.call("balanceOf", vault.address) == accounted + self.model.donated[USDC]
+        assert vault.call("announcedTotal", USDC) == self.model.announced(USDC)
 
     @invariant()
     def cxpt_is_backed_one_to_one(self) -> None:
         """Invariant 4."""
         vault, cxpt = self.world.vault, self.world.cxpt
         assert cxpt.call("totalSupply") == vault.call("cxptReserve") == self.model.reserve
-        held = vault.call("ledgerTotal", CXPT) + vault.call("pendingTotal", CXPT)
-        assert cxpt.call("balanceOf", vault.address) == held
+        assert cxpt.call("balanceOf", vault.address) == vault.call("ledgerTotal", CXPT) == self.model.ledger(CXPT)
 
     @invariant()
     def every_synth_is_debt_and_every_collateral_is_locked(self) -> None:
@@ -238,24 +283,74 @@ class Custody(RuleBasedStateMachine):
         for asset in SYNTH_ASSETS:
             synth = self.world.synths[asset]
             assert synth.call("totalSupply") == self.model.supply(asset)
-            held = vault.call("ledgerTotal", asset) + vault.call("pendingTotal", asset)
-            assert held == self.model.ledger(asset) + self.model.pending(asset)
+            held = vault.call("ledgerTotal", asset) + vault.call("escrowTotal", asset)
+            assert held == self.model.ledger(asset)
             assert synth.call("balanceOf", vault.address) == held + self.model.donated[asset]
         assert vault.call("collateralTotal") == sum(self.model.collateral.values())
 
+    @invariant()
+    def events_alone_say_the_same(self) -> None:
+        """Invariant 26. The replay has never read the chain."""
+        self.replay.fold(self.world.news())
+        for account in EVERYBODY:
+            for asset in (USDC, CXPT, *SYNTH_ASSETS):
+                key = account, asset
+                assert self.replay.balance[key] == self.model.inside[key]
+                assert self.replay.announced[key] == self.model.announced(asset, account)
+                wanted = self.model.debt[key], self.model.collateral[key]
+                assert self.replay.positions.get(key, (0, 0)) == wanted
+        for asset in SYNTH_ASSETS:
+            assert self.replay.supply[asset] == self.model.supply(asset)
+            assert self.replay.fees[asset] == self.model.fees[asset]
+        assert self.replay.ledger(USDC) == self.model.ledger(USDC)
+        sums = self.replay.sums["collateral"], self.replay.sums["reserve"], self.replay.sums["pocket"]
+        assert sums == (sum(self.model.collateral.values()), self.model.reserve, self.model.pocket)
+
+    @invariant()
+    def everybody_could_leave_now(self) -> None:
+        """Invariants 22 and 23: announce all, wait six hours, claim all, with no engine, oracle or registry alive."""
+        world = self.world
+        dead = [world.addresses[name] for name in ("SynthEngine", "Oracle", "MarketRegistry", "SynthFactory")]
+        with world.evm.broken(*dead), world.evm.imagined():
+            for account in PEOPLE:
+                for asset in (USDC, CXPT, *SYNTH_ASSETS):
+                    free = self.model.free(account, asset)
+                    if free:
+                        world.vault.send(account, "requestWithdraw", asset, free, False)
+            world.evm.advance(LONGEST_WAIT)
+            for identity in range(1, world.vault.call("withdrawalCount") + 1):
+                owner, asset, amount, *_ = world.vault.call("withdrawals", identity)
+                sender = bytes.fromhex(owner[2:])
+                if amount and world.vault.call("balanceOf", sender, asset):
+                    world.vault.send(sender, "claimWithdraw", identity)
+            for asset in (USDC, CXPT, *SYNTH_ASSETS):
+                left = sum(self.model.fees.values()) if asset == USDC else 0
+                assert world.vault.call("ledgerTotal", asset) == left
+
     # ------------------------------------------------------------------ steps that rules share
 
-    def act(self, contract: str, sender: bytes, function: str, *arguments: Any) -> None:
-        """Sends, and holds every balance that an event announces against the model."""
-        logs = getattr(self.world, contract).send(sender, function, *arguments)
-        announced = {}
-        for _name, fields in self.world.events(logs):
-            if "balance" in fields:
-                owner = bytes.fromhex((fields.get("account") or fields["recipient"])[2:])
-                announced[owner, fields.get("asset", USDC)] = fields["balance"]
-        assert announced, f"{function} changed a balance and announced none"
-        for key, balance in announced.items():
-            assert balance == self.model.inside[key]
+    def token(self, asset: int) -> Any:
+        return {USDC: self.world.usdc, CXPT: self.world.cxpt, **self.world.synths}[asset]
+
+    def give(self, account: bytes, amount: int) -> None:
+        """Fresh USDC for the wallet, and an allowance for it."""
+        self.world.give(account, amount)
+        self.model.wallet[account, USDC] += amount
+
+    def allow(self, account: bytes, asset: int, amount: int) -> None:
+        self.token(asset).send(account, "approve", self.world.vault.address, amount)
+
+    def waiting(self, choice: int) -> int:
+        """One of the requests."""
+        return sorted(self.model.requests)[choice % len(self.model.requests)]
+
+    def wait_until(self, moment: int) -> None:
+        self.world.evm.advance(max(0, moment - self.world.evm.now))
+
+    def refuse(self, code: str, sender: bytes, function: str, *arguments: Any) -> None:
+        with pytest.raises(Refused) as caught:
+            self.world.vault.send(sender, function, *arguments)
+        assert caught.value.code == code
 
     def report(self, asset: int, price: int) -> None:
         self.world.evm.advance(1)
@@ -265,15 +360,6 @@ class Custody(RuleBasedStateMachine):
         market = market_hash(LISTINGS[asset].symbol)
         if self.world.registry.call("statusOf", market) != status:
             self.world.registry.send(sender, "setStatus", market, status)
-
-    def sign(self, account: bytes, symbol: str, side: Side, lots: int, ticks: int) -> SignedOrder:
-        self.order_seq += 1
-        order = Order(
-            account, symbol, side, OrderType.LIMIT, TimeInForce.GTC, lots, ticks, MAX_FEE_BPS, FOR_EVER,
-            pack_nonce(0, self.order_seq % 5, self.order_seq),
-        )  # fmt: skip
-        digest = order_digest(Domain(self.world.evm.chain_id, self.world.settlement.address), order)
-        return SignedOrder(order, sign_digest(bytes.fromhex(KEYS[NAMES[account]][2:]), digest), digest)
 
 
 Custody.TestCase.settings = settings(
