@@ -36,9 +36,7 @@ def measured(settlement_bytecode: bytes) -> Iterator[dict[str, int]]:
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=pytest.mark.xfail(strict=True, reason="see MISSED"))
-        if name in MISSED
-        else name
+        pytest.param(name, marks=pytest.mark.xfail(strict=True, reason="see MISSED")) if name in MISSED else name
         for name in SHAPES
     ],
 )

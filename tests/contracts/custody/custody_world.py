@@ -85,12 +85,12 @@ class World:
             self.report(asset, PRICES[asset])
         return self
 
-    def report(self, asset: int, price: int) -> None:
-        """A price that all reporters sign. A jump is believed when they say it again, a second later."""
-        self._submit(asset, price)
+    def report(self, asset: int, price: int, reporters: tuple[str, ...] = REPORTERS) -> None:
+        """A price that all reporters sign, or these. A jump is believed when they say it again, a second later."""
+        self._submit(asset, price, reporters)
         if self.oracle.call("reported", asset)[2]:
             self.evm.advance(1)
-            self._submit(asset, price)
+            self._submit(asset, price, reporters)
 
     def give(self, account: bytes, amount: int) -> None:
         """Fresh USDC into the wallet, with an allowance to the Vault for exactly as much."""
@@ -169,9 +169,9 @@ class World:
         self._leaves += 1
         return self._leaves * 2**128 // 7
 
-    def _submit(self, asset: int, price: int) -> None:
+    def _submit(self, asset: int, price: int, reporters: tuple[str, ...]) -> None:
         domain = Domain(self.evm.chain_id, self.oracle.address)
-        reports = signed_reports(domain, [KEYS[name] for name in REPORTERS], PriceReport(asset, price, self.evm.now))
+        reports = signed_reports(domain, [KEYS[name] for name in reporters], PriceReport(asset, price, self.evm.now))
         self.oracle.send(STRANGER, "submit", asset, reports)
 
     def _of(self, name: str) -> Contract:

@@ -39,7 +39,7 @@ class Token:
         return value
 
     def events(self, *call: Any) -> list[tuple[str, dict[str, Any]]]:
-        return [read_event(self.world.artifacts, log) for log in self.contract.send(*call)]
+        return [read_event(log) for log in self.contract.send(*call)]
 
     def holders(self) -> list[int]:
         vault = self.world.vault.address
@@ -203,7 +203,7 @@ def test_a_permit_hashed_by_hand_is_accepted(world: World, amount: int) -> None:
     for nonce in range(2):
         v, r, s = signed_by_hand("alice", synth, BOB, amount, nonce, deadline)
         assert (v, r, s) == sign_permit(KEYS["alice"], synth, BOB, amount, deadline)
-        (event,) = (read_event(world.artifacts, log) for log in synth.send(
+        (event,) = (read_event(log) for log in synth.send(
             STRANGER, "permit", ALICE, BOB, amount, deadline, v, r, s
         ))  # fmt: skip
         assert event == ("Approval", {"owner": text(ALICE), "spender": text(BOB), "value": amount})

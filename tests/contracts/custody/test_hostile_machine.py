@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 from custody_evm import Refused
-from custody_model import MAX_FEE_BPS
 from custody_world import (
     ADDRESSES,
+    ADMIN,
     CORE,
     CXPT,
+    DELAY,
     KEYS,
     ONE_SYNTH,
     ONE_USDC,
@@ -24,21 +25,28 @@ from custody_world import (
     STALENESS,
     STRANGER,
     USDC,
+    sign_leave,
 )
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, precondition, rule
 from test_privileges import PEOPLE as CALLERS
 from test_privileges import PRIVILEGED
-from test_solvency_machine import EVERYBODY, FOR_EVER, LISTINGS, PEOPLE, SYNTH_ASSETS, Custody, people, synths
+from test_solvency_machine import (
+    EVERYBODY,
+    LISTINGS,
+    PEOPLE,
+    SYNTH_ASSETS,
+    Custody,
+    assets,
+    choices,
+    people,
+    synths,
+)
 
-from cxdex.batch import MatchedFill, encode_settle_batch
-from cxdex.eip712 import Domain, order_digest
 from cxdex.market import MarketStatus
-from cxdex.order import Order, OrderType, Side, SignedOrder, TimeInForce
-from cxdex.signature import sign_digest
+from cxdex.order import Side
 
-choices = st.integers(0, 10**6)
 excess = st.sampled_from((1, 10**6, 2**100))
 
 
@@ -50,10 +58,8 @@ class HostileCustody(Custody):
         for account in PEOPLE:
             self.world.usdc.send(account, "mint", account, 1_000 * ONE_USDC)
             self.model.wallet[account, USDC] += 1_000 * ONE_USDC
-            self.request(account, USDC, 5, True)
-            self.request(account, SBTC, 50, False)
-        for _ in range(2 * len(PEOPLE)):
-            self.wait_and_claim(0)
+            self.leave_at_once(account, USDC, 5, True, account)
+            self.leave_at_once(account, SBTC, 50, False, account)
 
     # ------------------------------------------------------------------ doors that are not theirs
 
@@ -74,26 +80,51 @@ class HostileCustody(Custody):
 
     @precondition(lambda self: self.model.requests)
     @rule(thief=st.sampled_from(EVERYBODY), choice=choices)
-    def a_thief_cancels_a_withdrawal(self, thief: bytes, choice: int) -> None:
-        identity = sorted(self.model.requests)[choice % len(self.model.requests)]
+    def a_thief_cancels_or_redirects_a_withdrawal(self, thief: bytes, choice: int) -> None:
+        identity = self.waiting(choice)
         if self.model.requests[identity].account != thief:
             with self.refused("V:OWNER"):
                 self.world.vault.send(thief, "cancelWithdraw", identity)
+            with self.refused("V:OWNER"):
+                self.world.vault.send(thief, "redirectWithdraw", identity, thief)
+
+    @rule(thief=st.sampled_from(EVERYBODY), victim=people, signer=st.sampled_from(("cosigner", "core", "admin")))
+    def a_thief_leaves_with_a_signature_for_another(self, thief: bytes, victim: bytes, signer: str) -> None:
+        """COSIGNER's own is of no use to anybody but the account; nobody else's is of use to the account."""
+        if thief == victim and signer == "cosigner":
+            return
+        terms = (USDC, 1, False, thief, 2**200, self.world.evm.now)
+        signature = sign_leave(KEYS[signer], self.world.vault, victim, *terms)
+        with self.refused("V:COSIGNER"):
+            self.world.vault.send(thief, "withdraw", *terms, *signature)
 
     # ------------------------------------------------------------------ more than they have
 
-    @rule(account=people, asset=st.sampled_from((USDC, CXPT, *SYNTH_ASSETS)), more=excess)
-    def somebody_withdraws_more_than_they_have(self, account: bytes, asset: int, more: int) -> None:
+    @rule(account=people, asset=assets, more=excess)
+    def somebody_announces_more_than_they_have(self, account: bytes, asset: int, more: int) -> None:
+        amount = self.model.free(account, asset) + more
+        with self.refused("V:FUNDS"):
+            self.world.vault.send(account, "requestWithdraw", asset, amount, asset == USDC)
+
+    @rule(account=people, asset=assets, more=excess)
+    def somebody_leaves_with_more_than_they_have(self, account: bytes, asset: int, more: int) -> None:
+        """Even if COSIGNER signs it."""
         with self.refused("S:FUNDS"):
-            self.world.vault.send(
-                account, "requestWithdraw", asset, self.model.inside[account, asset] + more, asset == USDC
-            )
+            self.world.leave(account, asset, self.model.inside[account, asset] + more)
+
+    @rule(more=excess)
+    def admin_takes_more_than_the_pocket(self, more: int) -> None:
+        amount = self.model.pocket + more
+        with self.refused("V:FUNDS"):
+            self.world.vault.send(ADMIN, "withdrawFees", ADMIN, amount)
+        with self.refused("V:FUNDS"):
+            self.world.vault.send(ADMIN, "payRebates", [ADMIN], [amount])
 
     @precondition(lambda self: self.model.requests)
     @rule(choice=choices)
     def somebody_claims_too_early(self, choice: int) -> None:
-        identity = sorted(self.model.requests)[choice % len(self.model.requests)]
-        if self.model.requests[identity].claimable_at > self.world.evm.now:
+        identity = self.waiting(choice)
+        if self.model.requests[identity].requested_at + DELAY > self.world.evm.now:
             with self.refused("V:DELAY"):
                 self.world.vault.send(STRANGER, "claimWithdraw", identity)
 
@@ -101,16 +132,14 @@ class HostileCustody(Custody):
     def somebody_claims_what_is_not_there(self, account: bytes, identity: int) -> None:
         """Paid already, cancelled already, or never asked for."""
         if identity not in self.model.requests:
-            for function in ("claimWithdraw", "cancelWithdraw"):
+            for function, *more in (("claimWithdraw",), ("cancelWithdraw",), ("redirectWithdraw", account)):
                 with self.refused("Q:UNKNOWN"):
-                    self.world.vault.send(account, function, identity)
+                    self.world.vault.send(account, function, identity, *more)
 
     @rule(account=people, more=excess)
     def somebody_redeems_more_cxpt_than_they_hold(self, account: bytes, more: int) -> None:
-        """Beyond the whole reserve the subtraction from it reverts first, without a code."""
-        amount = self.model.wallet[account, CXPT] + more
-        with self.refused("T:BALANCE" if amount <= self.model.reserve else ""):
-            self.world.vault.send(account, "redeemCxpt", amount)
+        with self.refused("T:BALANCE"):
+            self.world.vault.send(account, "redeemCxpt", self.model.wallet[account, CXPT] + more)
 
     # ------------------------------------------------------------------ debt without cover
 
@@ -120,7 +149,8 @@ class HostileCustody(Custody):
         amount = micro * ONE_SYNTH // 10**6
         needed = self.model.required(self.model.debt[account, asset] + amount, self.prices[asset])
         missing = needed - self.model.collateral[account, asset]
-        if 0 < missing <= self.model.inside[account, USDC]:
+        if missing > 0:
+            self.give(account, missing)
             with self.refused("E:RATIO"):
                 self.world.engine.send(account, "mint", asset, amount, missing - 1)
 
@@ -141,7 +171,7 @@ class HostileCustody(Custody):
     @rule(account=people, asset=synths)
     def somebody_mints_at_a_price_that_is_too_old(self, account: bytes, asset: int) -> None:
         self.world.evm.advance(STALENESS + 1)
-        with self.refused("O:QUORUM"):
+        with self.refused("O:STALE"):
             self.world.engine.send(account, "mint", asset, 1, 0)
 
     # ------------------------------------------------------------------ a faulty or hostile relayer
@@ -157,26 +187,14 @@ class HostileCustody(Custody):
             return
         symbol, lots, ticks = LISTINGS[asset].symbol, 10, 1_000
         side = Side.SELL if fault == "S:SIDE" else Side.BUY
-        maker = self.sign(seller, symbol, Side.SELL, lots, ticks)
-        taker = self.sign(buyer, symbol, side, lots, ticks - (fault == "S:PRICE"))
-        if fault == "S:SIG":
-            taker = self.forged(buyer, symbol, lots, ticks)
+        maker = self.world.order(seller, symbol, Side.SELL, lots, ticks)
+        signer = "core" if fault == "S:SIG" else ""
+        taker = self.world.order(buyer, symbol, side, lots, ticks - (fault == "S:PRICE"), key=signer)
         closed = fault == "S:MARKET"
         self.set_status(asset, MarketStatus.PAUSED if closed else MarketStatus.ACTIVE, self.world.timelock.address)
-        sequence = self.sequence[asset] + (fault == "S:SEQ")
-        fill = MatchedFill(symbol, sequence, maker, taker, lots + (fault == "S:OVERFILL"))
         sender = STRANGER if fault == "S:CORE" else CORE
         with self.refused(fault):
-            self.world.evm.send(sender, self.world.settlement.address, encode_settle_batch([fill]))
-
-    def forged(self, victim: bytes, symbol: str, lots: int, ticks: int) -> SignedOrder:
-        """An order of the victim that CORE signed itself."""
-        order = Order(
-            victim, symbol, Side.BUY, OrderType.LIMIT, TimeInForce.GTC, lots, ticks, MAX_FEE_BPS, FOR_EVER,
-            self.sign(victim, symbol, Side.BUY, lots, ticks).order.nonce,
-        )  # fmt: skip
-        digest = order_digest(Domain(self.world.evm.chain_id, self.world.settlement.address), order)
-        return SignedOrder(order, sign_digest(bytes.fromhex(KEYS["core"][2:]), digest), digest)
+            self.world.settle(maker, taker, lots + (fault == "S:OVERFILL"), sender, late=fault == "S:SEQ")
 
     @contextmanager
     def refused(self, code: str) -> Iterator[None]:

@@ -210,7 +210,7 @@ class Custody(RuleBasedStateMachine):
             return
         maker = self.world.order(seller, listing.symbol, Side.SELL, lots, ticks)
         taker = self.world.order(buyer, listing.symbol, Side.BUY, lots, ticks)
-        self.set_status(asset, MarketStatus.ACTIVE, ADMIN)
+        self.set_status(asset, MarketStatus.ACTIVE, self.world.timelock.address)
         self.model.trade(buyer, seller, asset, amount, notional)
         logs = self.world.settle(maker, taker, lots)
         assert [name for name, _ in self.world.events(logs)] == ["Fill"]
