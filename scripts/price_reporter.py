@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from scripts.chain import Contract
 
 FIRST_SYNTH = 2
+IDLE_SECONDS = 30  # of a chain whose newest block is older than this no block may come for a while
 NO_ADDRESS = "0x" + "0" * 40
 
 
@@ -56,11 +57,10 @@ class Reporter:
         while True:
             synth = yield from chain.view("Vault", self._vault, "synthOf", asset)
             if synth == NO_ADDRESS:
-                return ", ".join(told) or "no synth yet"
+                return ", ".join(told) or ("no synth yet" if asset == FIRST_SYNTH else "no new block to report for")
             symbol = yield from chain.view("Synth", synth, "symbol")
             price = self._prices.price(f"{symbol}-USDC", clock.time())
-            head = yield from chain.node("eth_getBlockByNumber", "latest", False)
-            publish_time = min(int(clock.time()), int(head["timestamp"], 16))
+            publish_time = yield from time_on_chain(int(clock.time()))
             _, last, _ = yield from chain.view_all("Oracle", self._oracle, "reported", asset)
             if publish_time > last:
                 yield from self._submit(PriceReport(asset, price, publish_time))
@@ -71,6 +71,20 @@ class Reporter:
         reports = submitted(wallet.sign_price(self._domain, report) for wallet in self._wallets)
         data = "0x" + encode_submit(report.asset, reports).hex()
         yield from chain.send(self._wallets[0], self._chain_id, self._oracle, data)
+
+
+def time_on_chain(now: int) -> Flow[int]:
+    """The time of a report: the chain's own, because it is the chain that says what is stale and what is the future.
+
+    A local node makes no blocks while nothing happens, so its newest one may be hours older than `now`, the time of our
+    own clock; its next one is not.
+    """
+    newest = int((yield from chain.node("eth_getBlockByNumber", "latest", False))["timestamp"], 16)
+    if now - newest > IDLE_SECONDS:
+        pending = yield from chain.node("eth_getBlockByNumber", "pending", False)
+        if pending is not None:
+            return int(pending["timestamp"], 16)
+    return newest
 
 
 def submit_prices(

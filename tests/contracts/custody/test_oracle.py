@@ -219,6 +219,16 @@ def test_attack_29_a_jump_is_no_price_until_the_next_report_confirms_it(three: O
     assert [price for _, price in three.history()] == [PRICE, 2 * PRICE + 5]
 
 
+def test_attack_30_what_is_in_doubt_is_not_replaced_by_something_older(three: OracleWorld, refuses) -> None:
+    three.agree(PRICE)
+    three.evm.advance(20)
+    three.agree(2 * PRICE)
+    for price, age in ((2 * PRICE, 0), (2 * PRICE, 1), (PRICE, 1), (3 * PRICE, 19)):
+        with refuses("O:ORDER"):
+            three.agree(price, age=age)
+    assert three.oracle.call("reported", ASSET) == (2 * PRICE, three.evm.now, True)
+
+
 def test_attack_29_a_single_outlier_is_forgotten(three: OracleWorld) -> None:
     three.agree(PRICE)
     three.evm.advance(20)

@@ -151,6 +151,7 @@ def test_attack_65_an_oracle_that_could_not_be_trusted_is_not_deployed(
 def test_what_the_constructor_was_told_can_be_read(world: OracleWorld) -> None:
     read = [world.oracle.call(name) for name in ("quorum", "STALENESS", "TIMELOCK", "GUARDIAN", "reporterCount")]
     assert read == [2, 300, TIMELOCK, GUARDIAN, 3]
+    assert OracleWorld(staleness=MAX_AGE).oracle.call("STALENESS") == MAX_AGE
 
 
 # ---------------------------------------------------------------- freezing
@@ -169,6 +170,7 @@ def test_a_frozen_asset_has_no_price_and_takes_none_until_the_freeze_ends_by_its
     assert [code_of(call) for call in calls] == ["O:FROZEN"] * 3
     assert world.oracle.call("lastPrice", ASSET)[0] == PRICE
     world.evm.advance(1)
+    assert code_of(lambda: world.oracle.send(STRANGER, "poke", ASSET)) == "O:FRESH"
     assert world.price() == PRICE
     world.agree(PRICE + 1)
     assert world.price() == PRICE + 1
