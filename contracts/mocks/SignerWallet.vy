@@ -10,6 +10,7 @@ from contracts.modules import signatures
 
 SIGNATURE_BYTES: constant(uint256) = 65
 MAX_SIGNATURE: constant(uint256) = 1024
+MAX_CALL: constant(uint256) = 1024
 FIRST_V: constant(uint256) = 27
 PARITY_BIT: constant(uint256) = 255
 
@@ -65,3 +66,13 @@ def isValidSignature(digest: bytes32, signature: Bytes[MAX_SIGNATURE]) -> bytes4
     if signer != convert(OWNER, uint256):
         return empty(bytes4)
     return signatures.IS_VALID_SIGNATURE
+
+
+@external
+def execute(target: address, data: Bytes[MAX_CALL]):
+    """
+    @param target Whom to call in the wallet's name.
+    @param data What to say.
+    """
+    assert msg.sender == OWNER, "not the owner"
+    raw_call(target, data)
