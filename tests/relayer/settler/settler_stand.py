@@ -101,7 +101,7 @@ class Node:
 
     def transact(self, sender: str, to: str | None, data: str) -> dict[str, Any]:
         """Mined at once. `sender` is one of the node's own accounts, or impersonated."""
-        request = {"from": sender, "data": data, "gas": hex(12_000_000)} | ({"to": to} if to else {})
+        request = {"from": sender, "data": data, "gas": hex(16_000_000)} | ({"to": to} if to else {})
         tx_hash = self.rpc.call("eth_sendTransaction", [request])
         receipt = self.receipt(tx_hash)
         assert receipt["status"] == "0x1", data[:10]
@@ -133,14 +133,20 @@ class Exchange:
         self.accounts: list[str] = node.rpc.call("eth_accounts")
         deployer, core, self.vault, self.registry, synth_engine = self.accounts[:5]
         arguments = encode(["address"] * 4, [core, self.vault, self.registry, synth_engine])
-        init_code = load_artifacts()["Settlement"].init_code + arguments
-        receipt = node.transact(deployer, None, "0x" + init_code.hex())
-        self.address: str = receipt["contractAddress"]
+        implementation = self._deploy(deployer, "Settlement", arguments)
+        # The contract that may upgrade plays no part here; the proxy only wants one.
+        behind = encode(["address", "address", "bytes"], [implementation, implementation, b""])
+        self.address = self._deploy(deployer, "Proxy", behind)
         self.core = core
         contracts = dict.fromkeys(CONTRACTS, bytes(20)) | {"Settlement": bytes.fromhex(self.address[2:])}
         self.deployment = Deployment(CHAIN_ID, 0, contracts)
         for index, (symbol, asset) in enumerate(BASE_ASSET.items(), start=1):
             self._open_market(symbol, index, asset)
+
+    def _deploy(self, deployer: str, name: str, arguments: bytes) -> str:
+        init_code = load_artifacts()[name].init_code + arguments
+        receipt = self.node.transact(deployer, None, "0x" + init_code.hex())
+        return str(receipt["contractAddress"])
 
     def _open_market(self, symbol: str, index: int, asset: int) -> None:
         word = (
