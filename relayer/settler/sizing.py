@@ -18,7 +18,10 @@ from relayer.settler.plan import Limits, Load, fitting
 _SCALE_BOUNDS = (0.4, 4.0)
 _MOST_ESTIMATES = 6
 _CLOSE_ENOUGH = 1.04
-_TOO_LITTLE_GAS = frozenset({OUT_OF_GAS, "S:GAS"})  # S:GAS: not enough left to ask a wallet or to mint
+
+# S:GAS: not enough left to ask a wallet or to mint. A revert without a word: running out behind the proxy looks so.
+# If it is a fill that reverts so, fewer fills lead to it just as well.
+_TOO_LITTLE_GAS = frozenset({OUT_OF_GAS, "S:GAS", ""})
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Row, Table, delete, func, insert, select, update
 from sqlmodel import SQLModel
 
-from cxdex.order import SignedOrder
+from cxdex.order import SignatureKind, SignedOrder
 from cxdex.problem import Problem
 from relayer.order_table import order_from_row
 from relayer.settler.plan import Span, Trade
@@ -299,4 +299,4 @@ def _trade(row: Row[Any]) -> Trade:
 
 
 def _signed_order(row: Row[Any]) -> SignedOrder:
-    return SignedOrder(order_from_row(row._mapping), row.signature, row.digest)
+    return SignedOrder(order_from_row(row._mapping), row.signature, row.digest, SignatureKind(row.signature_kind))

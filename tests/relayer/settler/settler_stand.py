@@ -316,6 +316,7 @@ def _order_row(signed: SignedOrder, accepted: int) -> OrderRow:
         expiry=order.expiry,
         nonce=order.nonce,
         signature=signed.signature,
+        signature_kind=int(signed.kind),
         status="FILLED",
         filled=order.quantity,
         remaining=0,
