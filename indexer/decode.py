@@ -13,35 +13,33 @@ read as bytes, highest first:
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
 
 from cxdex.deployment import Deployment
 from cxdex.keccak import keccak
 from indexer import events
+from indexer.event_list import EVENTS, NOTICES, PROXIES, PROXY_NOTICES
 from indexer.events import Event, Log
 from indexer.halt import Halt
 
 WORD = 32
-FILL_BYTES = 6 * WORD
 
 Read = Callable[[bytes, bytes], Event]  # (topics, data) -> event
 
 _int = int.from_bytes
 
 
-def _word(words: bytes, index: int) -> int:
-    return _int(words[index * WORD : index * WORD + WORD], "big")
+class Reader(NamedTuple):
+    """How the logs of one event are read: bytes of topics, least bytes of data."""
+
+    topic_bytes: int
+    data_bytes: int
+    read: Read
 
 
-def _address(words: bytes, index: int) -> bytes:
-    return words[index * WORD + 12 : index * WORD + WORD]
-
-
-def _text(data: bytes, index: int) -> str:
-    """A dynamic string whose offset stands in the given word."""
-    start = _word(data, index)
-    length = _int(data[start : start + WORD], "big")
-    return data[start + WORD : start + WORD + length].decode()
+class _TooShort(Exception):
+    """A dynamic value reaches past the data."""
 
 
 def _fill(_topics: bytes, d: bytes) -> Event:
@@ -73,129 +71,118 @@ def _fill_skipped(_topics: bytes, d: bytes) -> Event:
         d[139] != 0,
         _int(d[147:155], "big"),
         _int(d[155:160], "big"),
-        _word(d, 5),
+        _int(d[160:192], "big"),
     )
 
 
-def _sequence_voided(t: bytes, d: bytes) -> Event:
-    return events.SequenceVoided(t[32:64], _word(d, 0), _word(d, 1))
+_PACKED: dict[type[Event], Read] = {events.Fill: _fill, events.FillSkipped: _fill_skipped}
 
 
-def _nonce_raised(t: bytes, d: bytes) -> Event:
-    return events.NonceRaised(_address(t, 1), _word(d, 0), _word(d, 1))
+# ------------------------------------------------------------------ fields
 
 
-def _epoch_raised(t: bytes, d: bytes) -> Event:
-    return events.EpochRaised(_address(t, 1), _word(d, 0))
+def _uint(words: bytes, at: int) -> int:
+    return _int(words[at : at + WORD], "big")
 
 
-def _fees_collected(t: bytes, d: bytes) -> Event:
-    return events.FeesCollected(t[32:64], _address(t, 2), _word(d, 0), _word(d, 1))
+def _address(words: bytes, at: int) -> bytes:
+    return words[at + 12 : at + WORD]
 
 
-def _deposited(t: bytes, d: bytes) -> Event:
-    return events.Deposited(_address(t, 1), _word(t, 2), _word(d, 0), _word(d, 1))
+def _bytes32(words: bytes, at: int) -> bytes:
+    return words[at : at + WORD]
 
 
-def _withdraw_requested(t: bytes, d: bytes) -> Event:
-    return events.WithdrawRequested(
-        _word(t, 1), _address(t, 2), _word(t, 3), _word(d, 0), _word(d, 1) != 0, _word(d, 2), _word(d, 3)
-    )
+def _bool(words: bytes, at: int) -> bool:
+    return words[at + WORD - 1] != 0
 
 
-def _withdraw_cancelled(t: bytes, d: bytes) -> Event:
-    return events.WithdrawCancelled(_word(t, 1), _address(t, 2), _word(t, 3), _word(d, 0), _word(d, 1))
+def _bytes(words: bytes, at: int) -> bytes:
+    """A dynamic value whose offset stands in the word."""
+    start = _uint(words, at) + WORD
+    length = _int(words[start - WORD : start], "big")
+    if start + length > len(words):
+        raise _TooShort
+    return words[start : start + length]
 
 
-def _withdraw_claimed(t: bytes, d: bytes) -> Event:
-    return events.WithdrawClaimed(_word(t, 1), _address(t, 2), _word(t, 3), _word(d, 0), _word(d, 1) != 0)
+def _string(words: bytes, at: int) -> str:
+    return _bytes(words, at).decode()
 
 
-def _collateral_locked(t: bytes, d: bytes) -> Event:
-    return events.CollateralLocked(_address(t, 1), _word(d, 0), _word(d, 1))
+_FIELDS: dict[str, Callable[[bytes, int], Any]] = {
+    "uint256": _uint,
+    "address": _address,
+    "bytes32": _bytes32,
+    "bool": _bool,
+    "bytes": _bytes,
+    "string": _string,
+}
 
 
-def _collateral_released(t: bytes, d: bytes) -> Event:
-    return events.CollateralReleased(_address(t, 1), _word(d, 0), _word(d, 1))
+class Field(NamedTuple):
+    """One parameter of an event."""
+
+    type: str
+    indexed: bool
+    name: str
 
 
-def _synth_minted(t: bytes, d: bytes) -> Event:
-    return events.SynthMinted(_address(t, 1), _word(t, 2), _word(d, 0), _word(d, 1), _word(d, 2))
+def parse(text: str) -> list[Field]:
+    """Fields of "account address*, amount uint256": name, type, and a star for an indexed one."""
+    fields = []
+    for part in filter(None, text.split(", ")):
+        name, kind = part.split(" ")
+        fields.append(Field(kind.rstrip("*"), kind.endswith("*"), name))
+    return fields
 
 
-def _synth_burned(t: bytes, d: bytes) -> Event:
-    return events.SynthBurned(_address(t, 1), _word(t, 2), _word(d, 0), _word(d, 1), _word(d, 2))
+def signature(name: str, fields: list[Field]) -> str:
+    return f"{name}({','.join(field.type for field in fields)})"
 
 
-def _cxpt_redeemed(t: bytes, d: bytes) -> Event:
-    return events.CxptRedeemed(_address(t, 1), _word(d, 0), _word(d, 1))
+def _reader(fields: list[Field], make: Callable[..., Event]) -> Reader:
+    """Reads the fields in the order of the ABI and makes an event of them."""
+    topics = [(number, field) for number, field in enumerate(fields) if field.indexed]
+    words = [(number, field) for number, field in enumerate(fields) if not field.indexed]
+    from_topics = [(number, _FIELDS[field.type], place * WORD) for place, (number, field) in enumerate(topics, 1)]
+    from_data = [(number, _FIELDS[field.type], place * WORD) for place, (number, field) in enumerate(words)]
+    count = len(fields)
+
+    def read(topic_bytes: bytes, data: bytes) -> Event:
+        values: list[Any] = [None] * count
+        for number, field, at in from_topics:
+            values[number] = field(topic_bytes, at)
+        for number, field, at in from_data:
+            values[number] = field(data, at)
+        return make(*values)
+
+    dynamic = sum(field.type in ("bytes", "string") for _, field in words)
+    return Reader((1 + len(topics)) * WORD, (len(words) + dynamic) * WORD, read)
 
 
-def _synth_registered(t: bytes, _d: bytes) -> Event:
-    return events.SynthRegistered(_word(t, 1), _address(t, 2))
+def _notice(contract: str, name: str, fields: list[Field]) -> Callable[..., Event]:
+    names = [field.name for field in fields]
+    return lambda *values: events.Notice(contract, name, tuple(zip(names, values, strict=True)))
 
 
-def _synth_created(t: bytes, d: bytes) -> Event:
-    return events.SynthCreated(_address(t, 1), _word(d, 0), _text(d, 1), _text(d, 2))
+def _readers() -> Iterator[tuple[str, str, Reader]]:
+    """(contract, signature, reader) of every event that the contracts have."""
+    for contract, kind, text in EVENTS:
+        fields = parse(text)
+        reader = _reader(fields, kind)
+        if kind in _PACKED:
+            reader = reader._replace(read=_PACKED[kind])
+        yield contract, signature(kind.__name__, fields), reader
+    proxied = [(contract, name, text) for contract in PROXIES for name, text in PROXY_NOTICES]
+    for contract, name, text in (*NOTICES, *proxied):
+        fields = parse(text)
+        yield contract, signature(name, fields), _reader(fields, _notice(contract, name, fields))
 
 
-def _market_listed(t: bytes, d: bytes) -> Event:
-    return events.MarketListed(t[32:64], _text(d, 0), *(_word(d, index) for index in range(1, 9)))
+_READERS = tuple(_readers())
 
-
-def _market_status_changed(t: bytes, d: bytes) -> Event:
-    return events.MarketStatusChanged(t[32:64], _word(d, 0), _word(d, 1))
-
-
-def _debt_changed(t: bytes, d: bytes) -> Event:
-    return events.DebtChanged(_address(t, 1), _word(t, 2), _word(d, 0), _word(d, 1))
-
-
-def _price_reported(t: bytes, d: bytes) -> Event:
-    return events.PriceReported(_word(t, 1), _address(t, 2), _word(d, 0), _word(d, 1))
-
-
-# contract, signature, words of topics (with the signature's), least words of data, reader
-_EVENTS: tuple[tuple[str, str, int, int, Read], ...] = (
-    ("Settlement", "Fill(bytes32,bytes32,address,address,uint256,uint256)", 1, 6, _fill),
-    ("Settlement", "FillSkipped(bytes32,bytes32,address,address,uint256,uint256)", 1, 6, _fill_skipped),
-    ("Settlement", "SequenceVoided(bytes32,uint256,uint256)", 2, 2, _sequence_voided),
-    ("Settlement", "NonceRaised(address,uint256,uint256)", 2, 2, _nonce_raised),
-    ("Settlement", "EpochRaised(address,uint256)", 2, 1, _epoch_raised),
-    ("Settlement", "FeesCollected(bytes32,address,uint256,uint256)", 3, 2, _fees_collected),
-    ("Vault", "Deposited(address,uint256,uint256,uint256)", 3, 2, _deposited),
-    (
-        "Vault",
-        "WithdrawRequested(uint256,address,uint256,uint256,bool,uint256,uint256)",
-        4,
-        4,
-        _withdraw_requested,
-    ),
-    ("Vault", "WithdrawCancelled(uint256,address,uint256,uint256,uint256)", 4, 2, _withdraw_cancelled),
-    ("Vault", "WithdrawClaimed(uint256,address,uint256,uint256,bool)", 4, 2, _withdraw_claimed),
-    ("Vault", "CollateralLocked(address,uint256,uint256)", 2, 2, _collateral_locked),
-    ("Vault", "CollateralReleased(address,uint256,uint256)", 2, 2, _collateral_released),
-    ("Vault", "SynthMinted(address,uint256,uint256,uint256,uint256)", 3, 3, _synth_minted),
-    ("Vault", "SynthBurned(address,uint256,uint256,uint256,uint256)", 3, 3, _synth_burned),
-    ("Vault", "CxptRedeemed(address,uint256,uint256)", 2, 2, _cxpt_redeemed),
-    ("Vault", "SynthRegistered(uint256,address)", 3, 0, _synth_registered),
-    ("SynthFactory", "SynthCreated(address,uint256,string,string)", 2, 5, _synth_created),
-    (
-        "MarketRegistry",
-        "MarketListed(bytes32,string,uint256,uint256,uint256,uint256,uint256,uint256,uint256,uint256)",
-        2,
-        10,
-        _market_listed,
-    ),
-    ("MarketRegistry", "MarketStatusChanged(bytes32,uint256,uint256)", 2, 2, _market_status_changed),
-    ("SynthEngine", "DebtChanged(address,uint256,uint256,uint256)", 3, 2, _debt_changed),
-    ("Oracle", "PriceReported(uint256,address,uint256,uint256)", 3, 2, _price_reported),
-)
-
-# Kept as raw logs, folded into nothing.
-_IGNORED = (("Oracle", "ReporterSet(address,bool)"),)
-
-SOURCES = tuple(dict.fromkeys(contract for contract, *_ in _EVENTS))
+SOURCES = tuple(dict.fromkeys(contract for contract, *_ in _READERS))
 
 
 class Decoder:
@@ -205,20 +192,13 @@ class Decoder:
         self.addresses = tuple(deployment.contracts[name] for name in SOURCES)
         self._names = {deployment.contracts[name]: name for name in SOURCES}
         self._readers = {
-            deployment.contracts[contract] + keccak(signature.encode()): (topic_words * WORD, data_words * WORD, read)
-            for contract, signature, topic_words, data_words, read in _EVENTS
-        }
-        self._ignored = {
-            deployment.contracts[contract] + keccak(signature.encode()) for contract, signature in _IGNORED
+            deployment.contracts[contract] + keccak(text.encode()): reader for contract, text, reader in _READERS
         }
 
-    def decode(self, log: Log) -> Event | None:
-        """The event, or None for one that changes nothing here. Raises Halt EVENT_UNKNOWN or EVENT_MALFORMED."""
-        key = log.address + log.topics[:WORD]
-        known = self._readers.get(key)
+    def decode(self, log: Log) -> Event:
+        """The event. Raises Halt EVENT_UNKNOWN or EVENT_MALFORMED."""
+        known = self._readers.get(log.address + log.topics[:WORD])
         if known is None:
-            if key in self._ignored:
-                return None
             raise Halt(
                 "EVENT_UNKNOWN",
                 f"{self._names.get(log.address, 'an unknown contract')} at 0x{log.address.hex()} emitted an event that "
@@ -232,4 +212,9 @@ class Decoder:
                 f"block {log.block}, log {log.log_index}: {len(log.topics)} bytes of topics and {len(log.data)} "
                 f"of data, not {topic_bytes} and at least {data_bytes}",
             )
-        return read(log.topics, log.data)
+        try:
+            return read(log.topics, log.data)
+        except (_TooShort, UnicodeDecodeError) as error:
+            raise Halt(
+                "EVENT_MALFORMED", f"block {log.block}, log {log.log_index}: a text or bytes that ends nowhere"
+            ) from error

@@ -132,6 +132,11 @@ class Node:
         asked = [("eth_call", [{"to": "0x" + to.hex(), "data": "0x" + data.hex()}, at]) for to, data in calls]
         return [bytes.fromhex(text[2:]) for text in self._texts(asked)]
 
+    def storage(self, contract: bytes, slot: int, block: int) -> bytes:
+        """The address in a storage slot at a block."""
+        text = self._texts([("eth_getStorageAt", ["0x" + contract.hex(), f"0x{slot:064x}", hex(block)])])[0]
+        return bytes.fromhex(text[2:]).rjust(32, b"\0")[-20:]
+
     # ------------------------------------------------------------------ transport
 
     def _headers(self, names: Sequence[str]) -> list[Header | None]:

@@ -24,13 +24,34 @@ class BalanceRow(NamedTuple):
     block: int
 
 
+class AnnouncedRow(NamedTuple):
+    amount: int
+
+
 class EpochRow(NamedTuple):
     epoch: int
+    effective_at: int
 
 
 class LaneRow(NamedTuple):
     seq: int
     filled: int
+    is_cancel_announced: bool
+
+
+class LaneCancelRow(NamedTuple):
+    seq: int
+    effective_at: int
+
+
+class SessionRow(NamedTuple):
+    market: str | None
+    notional: int
+    notional_left: int
+    expiry: int
+    is_revoked: bool
+    set_block: int
+    set_tx: bytes
 
 
 class WithdrawalRow(NamedTuple):
@@ -38,18 +59,28 @@ class WithdrawalRow(NamedTuple):
     asset: int
     amount: int
     as_cxpt: bool
+    recipient: bytes
+    requested_at: int
     claimable_at: int
+    redirects: int
     status: str
+    paid: int | None
     requested_block: int
     requested_tx: bytes
     closed_block: int | None
     closed_tx: bytes | None
 
 
+class ValueRow(NamedTuple):
+    value: int
+
+
 class SynthRow(NamedTuple):
     address: bytes
     name: str
     symbol: str
+    supply: int
+    escrow: int
 
 
 class MarketRow(NamedTuple):
@@ -80,9 +111,53 @@ class DebtRow(NamedTuple):
     collateral: int
 
 
+class DebtAssetRow(NamedTuple):
+    cap: int
+    wound_price: int | None
+    wound_supply: int | None
+    wound_block: int | None
+    pot: int
+    rate: int | None
+
+
+class RedemptionRow(NamedTuple):
+    account: bytes
+    asset: int
+    amount: int
+    remaining: int
+    payout: int
+    max_fee_bps: int
+    requested_at: int
+    price_from: int
+    status: str
+    requested_block: int
+    requested_tx: bytes
+    closed_block: int | None
+    closed_tx: bytes | None
+
+
 class PriceRow(NamedTuple):
     price: int
     publish_time: int
+    cumulative: int
+    updates: int
+
+
+class ProxyRow(NamedTuple):
+    implementation: bytes
+    admin: bytes
+    upgraded_block: int
+
+
+class OperationRow(NamedTuple):
+    salt: bytes
+    executable_at: int
+    expires_at: int
+    status: str
+    scheduled_block: int
+    scheduled_tx: bytes
+    closed_block: int | None
+    closed_tx: bytes | None
 
 
 class CandleRow(NamedTuple):
@@ -161,15 +236,23 @@ def _state_specs(pairs: Iterable[tuple[type[SQLModel], Any]]) -> tuple[StateSpec
 STATE_SPECS = _state_specs(
     (
         (tables.AccountBalance, BalanceRow),
+        (tables.AnnouncedBalance, AnnouncedRow),
         (tables.AccountState, EpochRow),
         (tables.Lane, LaneRow),
+        (tables.LaneCancel, LaneCancelRow),
+        (tables.OrderFill, OrderFillRow),
+        (tables.SessionKey, SessionRow),
         (tables.Withdrawal, WithdrawalRow),
         (tables.SynthAsset, SynthRow),
         (tables.MarketListing, MarketRow),
-        (tables.OrderFill, OrderFillRow),
-        (tables.DebtPosition, DebtRow),
-        (tables.OraclePrice, PriceRow),
         (tables.Candle, CandleRow),
+        (tables.DebtPosition, DebtRow),
+        (tables.DebtAsset, DebtAssetRow),
+        (tables.Redemption, RedemptionRow),
+        (tables.OraclePrice, PriceRow),
+        (tables.ExchangeValue, ValueRow),
+        (tables.Proxy, ProxyRow),
+        (tables.TimelockOperation, OperationRow),
     )
 )
 
@@ -177,5 +260,18 @@ CHAIN_BLOCK = table_spec(tables.ChainBlock)
 RAW_LOG = table_spec(tables.RawLog)
 SETTLED_FILL = table_spec(tables.SettledFill)
 LEDGER_ENTRY = table_spec(tables.LedgerEntry)
+FEE_MOVEMENT = table_spec(tables.FeeMovement)
+PRICE_UPDATE = table_spec(tables.PriceUpdate)
+LIQUIDATION = table_spec(tables.Liquidation)
+TIMELOCK_CALL = table_spec(tables.TimelockCall)
+OPERATOR_NOTICE = table_spec(tables.OperatorNotice)
 
-HISTORY_SPECS = (SETTLED_FILL, LEDGER_ENTRY)
+HISTORY_SPECS = (
+    SETTLED_FILL,
+    LEDGER_ENTRY,
+    FEE_MOVEMENT,
+    PRICE_UPDATE,
+    LIQUIDATION,
+    TIMELOCK_CALL,
+    OPERATOR_NOTICE,
+)

@@ -19,13 +19,13 @@ _FILLS = table_spec(SettledFill)
 
 @dataclass(frozen=True)
 class Snapshot:
-    """`tables` by name: key to row, each a tuple in column order. `redeemed` is 1e-6 USDC of CXPT ever redeemed."""
+    """`tables` by name: key to row, each a tuple in column order. `timestamp` is the block's, in unix seconds."""
 
     block: int
     hash: bytes
+    timestamp: int
     tables: dict[str, dict[Key, Any]]
     filled: dict[bytes, int]  # lots by order digest, added up from the fills themselves
-    redeemed: int
 
 
 def read_snapshot(engine: Engine, block: int | None) -> Snapshot:
@@ -35,15 +35,15 @@ def read_snapshot(engine: Engine, block: int | None) -> Snapshot:
         checkpoint = sql.find(_CHECKPOINT, (1,)) if inspect(connection).has_table(_CHECKPOINT.name) else None
         if checkpoint is None:
             raise Halt("NOT_STARTED", "the database is empty", allowed="run `python -m indexer run`")
-        at, hashed, floor = checkpoint[0], checkpoint[1], checkpoint[5]
+        at, hashed, time, floor = checkpoint[0], checkpoint[1], checkpoint[2], checkpoint[5]
         if block is not None and not floor <= block <= at:
             raise Halt("BLOCK_OUT_OF_REACH", f"block {block} is not in reach", allowed=f"blocks {floor} to {at}")
         tables = {spec.table.name: _rows(sql, spec.table, spec.row) for spec in STATE_SPECS}
         if block is not None and block < at:
             _unwind(sql, tables, block)
-            hashed = bytes(sql.run("SELECT hash FROM chain_block WHERE number = ?", block).scalar_one())
+            hashed, time = sql.run("SELECT hash, timestamp FROM chain_block WHERE number = ?", block).one()
             at = block
-        return Snapshot(at, bytes(hashed), tables, _filled(sql, at), _redeemed(sql, at))
+        return Snapshot(at, bytes(hashed), time, tables, _filled(sql, at))
 
 
 def _rows(sql: Sql, spec: TableSpec, row: Any) -> dict[Key, Any]:
@@ -74,8 +74,3 @@ def _filled(sql: Sql, block: int) -> dict[bytes, int]:
         for digest in (bytes(maker), bytes(taker)):
             filled[digest] = filled.get(digest, 0) + quantity
     return filled
-
-
-def _redeemed(sql: Sql, block: int) -> int:
-    rows = sql.run("SELECT amount FROM ledger_entry WHERE kind = 'CXPT_REDEEM' AND block <= ?", block)
-    return sum(int.from_bytes(amount, "big") if isinstance(amount, bytes) else int(amount) for (amount,) in rows)

@@ -1,6 +1,6 @@
 """The state that events are folded into: rows in memory, and the image of each row before a block touched it.
 
-Owns:     `State`, ten tables of rows, loaded from the database row by row when first asked for.
+Owns:     `State`, the tables of rows, loaded from the database row by row when first asked for.
 Promises: `close_block` returns, for every row the block wrote, its image before the block's first write; putting
           those images back gives exactly the state before the block.
 Never:    writes to the database. A transaction that fails throws the whole State away (see `indexer.store`).
@@ -58,15 +58,23 @@ class State:
         self.tables = tuple(StateTable(number, spec, load) for number, spec in enumerate(STATE_SPECS))
         (
             self.balances,
+            self.announced,
             self.epochs,
             self.lanes,
+            self.lane_cancels,
+            self.order_fills,
+            self.sessions,
             self.withdrawals,
             self.synths,
             self.markets,
-            self.order_fills,
-            self.debts,
-            self.prices,
             self.candles,
+            self.debts,
+            self.debt_assets,
+            self.redemptions,
+            self.prices,
+            self.values,
+            self.proxies,
+            self.operations,
         ) = self.tables
 
     def close_block(self) -> list[Image]:

@@ -31,7 +31,6 @@ from indexer.rows import (
     HISTORY_SPECS,
     LEDGER_ENTRY,
     RAW_LOG,
-    SETTLED_FILL,
     STATE_SPECS,
     Key,
     Row,
@@ -42,15 +41,16 @@ from indexer.sql import Sql
 from indexer.state import State
 from indexer.undo import decode_images, encode_images
 
-PROJECTION_VERSION = 1  # raise it when the same events shall give other rows
+PROJECTION_VERSION = 2  # raise it when the same events shall give other rows
 FINALITY_DEPTH = 256
 CACHED_ROWS = 200_000  # state rows kept in memory: about 100 MB
 PRELOADED_ROWS = 20_000  # a table up to this size is read at once, so that a missing row costs no question
 CACHE_KB = 32_000
 
 _CHECKPOINT = table_spec(tables.Checkpoint)
-_MARKETS = 5
-_BALANCES = 0
+_STATE_NAMES = [spec.table.name for spec in STATE_SPECS]
+_MARKETS = _STATE_NAMES.index("market_listing")  # read whole: fills name markets by number and hash
+_BALANCES = _STATE_NAMES.index("account_balance")
 
 
 @dataclass(frozen=True)
@@ -141,8 +141,7 @@ class Store:
         fold = self._fold = self._fold or Fold(self._load_state(sql))
         decode = self._decoder.decode
         logs: list[Row] = []
-        fills: list[Row] = []
-        entries: list[Row] = []
+        history: list[list[Row]] = [[] for _ in HISTORY_SPECS]
         undo: list[tuple[int, bytes]] = []
         messages: list[Message] = []
         count = 0
@@ -150,18 +149,20 @@ class Store:
             count += len(block_logs)
             number, timestamp = header.number, header.timestamp
             decoded = ((Position(number, log.log_index, timestamp, log.tx_hash), decode(log)) for log in block_logs)
-            rows = fold.block((position, event) for position, event in decoded if event is not None)
+            rows = fold.block(decoded)
             logs += block_logs
-            fills += rows.fills
-            entries += rows.entries
+            for whole, part in zip(history, rows.history, strict=True):
+                whole += part
             messages += [Message(block, place, header.hash, encode_fact(fact)) for block, place, fact in rows.facts]
             if rows.images and number > head - self._depth:
                 undo.append((number, encode_images(rows.images)))
         if store_raw:
             sql.insert(CHAIN_BLOCK, [block.header for block in blocks])
             sql.insert(RAW_LOG, logs)
-        sql.insert(SETTLED_FILL, fills)
-        sql.insert(LEDGER_ENTRY, sorted(entries))  # in key order: neighbours in the tree are written together
+        for history_spec, history_rows in zip(HISTORY_SPECS, history, strict=True):
+            if history_spec is LEDGER_ENTRY:
+                history_rows.sort()  # in key order: neighbours in the tree are written together
+            sql.insert(history_spec, history_rows)
         for spec, changed in fold.state.take_dirty():
             sql.upsert(spec.table, [(*key, *row) for key, row in sorted(changed)])
         sql.run_many("INSERT INTO undo (block, images) VALUES (?, ?)", undo)
@@ -184,12 +185,9 @@ class Store:
                 "DELETE FROM ledger_entry WHERE account = ? AND block > ?",
                 [(account, ancestor.number) for account in sorted(accounts)],
             )
-            for name, column in (
-                ("settled_fill", "block"),
-                ("raw_log", "block"),
-                ("undo", "block"),
-                ("chain_block", "number"),
-            ):
+            for name in (spec.name for spec in HISTORY_SPECS if spec is not LEDGER_ENTRY):
+                sql.run(f"DELETE FROM {name} WHERE block > ?", ancestor.number)  # noqa: S608
+            for name, column in (("raw_log", "block"), ("undo", "block"), ("chain_block", "number")):
                 sql.run(f"DELETE FROM {name} WHERE {column} > ?", ancestor.number)  # noqa: S608
             assert self._outbox is not None
             self._outbox.revert_after(sql, ancestor.number)

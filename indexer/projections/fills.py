@@ -62,7 +62,11 @@ def settled(ledger: Ledger, event: Fill, at: Position) -> None:
             None,
         )
     )
-    terms = facts.SettledTerms(
+    ledger.fact(at, facts.FillSettled(symbol, event.sequence, _terms(event)))
+
+
+def _terms(event: Fill) -> facts.SettledTerms:
+    return facts.SettledTerms(
         event.maker_order,
         event.taker_order,
         event.maker,
@@ -75,7 +79,6 @@ def settled(ledger: Ledger, event: Fill, at: Position) -> None:
         event.maker_nonce,
         event.taker_nonce,
     )
-    ledger.fact(at, facts.FillSettled(symbol, event.sequence, terms))
 
 
 def skipped(ledger: Ledger, event: FillSkipped, at: Position) -> None:
@@ -138,4 +141,8 @@ def _fill_order(ledger: Ledger, symbol: str, digest: bytes, account: bytes, nonc
     lanes = ledger.state.lanes
     lane = lanes.get(key)
     before = lane.filled if lane is not None and lane.seq == seq else 0
-    lanes.put(key, LaneRow(seq, before + quantity))
+    announced = lane is not None and lane.is_cancel_announced
+    if announced:
+        cancel = ledger.state.lane_cancels.get(key)
+        announced = cancel is not None and seq < cancel.seq  # it is meant for this order, which lives a little longer
+    lanes.put(key, LaneRow(seq, before + quantity, announced))

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 from indexer import events
 from indexer.events import Event, Position
-from indexer.projections import fills, markets, positions, vault
-from indexer.projections.ledger import Ledger
+from indexer.projections import debt, fills, markets, operations, orders, vault, withdrawals
+from indexer.projections.ledger import History, Ledger
 from indexer.state import Image, State
 
 Projection = Callable[[Ledger, Any, Position], None]
@@ -23,32 +23,58 @@ PROJECTIONS: dict[type[Event], Projection] = {
     events.Fill: fills.settled,
     events.FillSkipped: fills.skipped,
     events.SequenceVoided: fills.voided,
-    events.NonceRaised: positions.nonce_raised,
-    events.EpochRaised: positions.epoch_raised,
-    events.FeesCollected: markets.fees_collected,
+    events.NonceRaised: orders.nonce_raised,
+    events.EpochRaised: orders.epoch_raised,
+    events.SessionSet: orders.session_set,
+    events.SessionRevoked: orders.session_revoked,
+    events.SessionUsed: orders.session_used,
+    events.Heartbeat: orders.heartbeat,
     events.Deposited: vault.deposited,
-    events.WithdrawRequested: vault.withdraw_requested,
-    events.WithdrawCancelled: vault.withdraw_cancelled,
-    events.WithdrawClaimed: vault.withdraw_claimed,
+    events.Withdrawn: vault.withdrawn,
+    events.CxptRedeemed: vault.cxpt_redeemed,
+    events.FeesCollected: vault.fees_collected,
+    events.FeesWithdrawn: vault.fees_withdrawn,
+    events.RebatePaid: vault.rebate_paid,
     events.CollateralLocked: vault.collateral_locked,
+    events.ProceedsLocked: vault.proceeds_locked,
     events.CollateralReleased: vault.collateral_released,
     events.SynthMinted: vault.synth_minted,
     events.SynthBurned: vault.synth_burned,
-    events.CxptRedeemed: vault.cxpt_redeemed,
+    events.SynthEscrowed: vault.synth_escrowed,
+    events.EscrowBurned: vault.escrow_burned,
+    events.EscrowReturned: vault.escrow_returned,
+    events.WithdrawRequested: withdrawals.withdraw_requested,
+    events.WithdrawRedirected: withdrawals.withdraw_redirected,
+    events.WithdrawCancelled: withdrawals.withdraw_cancelled,
+    events.WithdrawClaimed: withdrawals.withdraw_claimed,
     events.SynthRegistered: markets.synth_registered,
     events.SynthCreated: markets.synth_created,
     events.MarketListed: markets.market_listed,
     events.MarketStatusChanged: markets.market_status_changed,
-    events.DebtChanged: positions.debt_changed,
-    events.PriceReported: positions.price_reported,
+    events.DebtChanged: debt.debt_changed,
+    events.Liquidated: debt.liquidated,
+    events.RedemptionRequested: debt.redemption_requested,
+    events.RedemptionExecuted: debt.redemption_executed,
+    events.RedemptionCancelled: debt.redemption_cancelled,
+    events.AssetOpened: debt.asset_opened,
+    events.CapChanged: debt.cap_changed,
+    events.AssetWound: debt.asset_wound,
+    events.PositionProcessed: debt.position_processed,
+    events.RateFixed: debt.rate_fixed,
+    events.WoundClaimed: debt.wound_claimed,
+    events.PriceUpdated: debt.price_updated,
+    events.OperationScheduled: operations.operation_scheduled,
+    events.CallScheduled: operations.call_scheduled,
+    events.OperationCancelled: operations.operation_cancelled,
+    events.OperationExecuted: operations.operation_executed,
+    events.Notice: operations.notice,
 }
 
 
 class BlockRows(NamedTuple):
     """What one block's events became. Rows are in column order; facts are (block, position, fact)."""
 
-    fills: list[tuple[Any, ...]]
-    entries: list[tuple[Any, ...]]
+    history: History
     facts: list[tuple[int, int, Any]]
     images: list[Image]
 
@@ -64,4 +90,4 @@ class Fold:
         ledger.begin()
         for position, event in block_events:
             PROJECTIONS[type(event)](ledger, event, position)
-        return BlockRows(ledger.fills, ledger.entries, ledger.facts, self.state.close_block())
+        return BlockRows(ledger.history, ledger.facts, self.state.close_block())

@@ -1,22 +1,23 @@
-"""What can be traded: synths, markets and their status, and the fees a market has taken."""
+"""What can be traded: synths, markets and their status."""
 
 from __future__ import annotations
 
 from cxdex import facts
 from cxdex.market import MarketStatus
-from indexer.events import FeesCollected, MarketListed, MarketStatusChanged, Position, SynthCreated, SynthRegistered
+from indexer.events import MarketListed, MarketStatusChanged, Position, SynthCreated, SynthRegistered
 from indexer.halt import Halt
-from indexer.projections.ledger import CASH, Ledger
+from indexer.projections.ledger import Ledger
 from indexer.rows import MarketRow, SynthRow
 
 
 def synth_registered(ledger: Ledger, event: SynthRegistered, _at: Position) -> None:
     # The factory's event with the names follows in the same transaction.
-    ledger.state.synths.put((event.asset,), SynthRow(event.synth, "", ""))
+    ledger.state.synths.put((event.asset,), SynthRow(event.synth, "", "", 0, 0))
 
 
 def synth_created(ledger: Ledger, event: SynthCreated, _at: Position) -> None:
-    ledger.state.synths.put((event.asset,), SynthRow(event.synth, event.name, event.symbol))
+    row = ledger.state.synths.get((event.asset,)) or SynthRow(event.synth, "", "", 0, 0)
+    ledger.state.synths.put((event.asset,), row._replace(name=event.name, symbol=event.symbol))
 
 
 def market_listed(ledger: Ledger, event: MarketListed, at: Position) -> None:
@@ -65,15 +66,3 @@ def market_status_changed(ledger: Ledger, event: MarketStatusChanged, at: Positi
         )
     ledger.state.markets.put((symbol,), market._replace(status=event.status))
     ledger.fact(at, facts.MarketStatusChanged(symbol, event.status, event.previous))
-
-
-def fees_collected(ledger: Ledger, event: FeesCollected, at: Position) -> None:
-    symbol, market = ledger.market_by_hash(event.market, at)
-    if market.accrued_fees != event.amount:
-        raise Halt(
-            "FEES_MISMATCH",
-            f"block {at.block}, log {at.log_index}: {symbol} pays out {event.amount} of fees, "
-            f"its fills add up to {market.accrued_fees}",
-        )
-    ledger.state.markets.put((symbol,), market._replace(accrued_fees=0))
-    ledger.credit_checked(event.recipient, CASH, event.amount, "FEES_COLLECT", at, event.balance)

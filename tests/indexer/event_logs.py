@@ -13,6 +13,7 @@ from cxdex.eip712 import market_hash
 from cxdex.keccak import keccak
 from indexer import events
 from indexer.decode import SOURCES
+from indexer.event_list import EVENTS, PROXIES
 from indexer.events import Event, Log
 from indexer.node import Header
 from indexer.source import Block, Chunk
@@ -23,9 +24,9 @@ SECONDS_PER_BLOCK = 7
 
 
 def abi_events() -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every event of the contracts that the indexer reads."""
+    """Every event of the contracts that the indexer reads, with those of the proxies that they stand behind."""
     for contract in SOURCES:
-        for entry in load_abi(contract):
+        for entry in [*load_abi(contract), *(load_abi("Proxy") if contract in PROXIES else [])]:
             if entry["type"] == "event":
                 yield contract, entry
 
@@ -46,16 +47,20 @@ def abi_log(contract: str, entry: dict[str, Any], values: Sequence[Any], block: 
     return Log(block, log_index, DEPLOYMENT.contracts[contract], topics, data, keccak(b"%d/%d" % (block, log_index)))
 
 
-_ENTRIES = {entry["name"]: (contract, entry) for contract, entry in abi_events()}
+_ENTRIES = {(contract, entry["name"]): entry for contract, entry in abi_events()}
+_CONTRACT_OF = {kind: contract for contract, kind, _ in EVENTS}
 
 
 def event_log(event: Event, block: int, log_index: int) -> Log:
-    contract, entry = _ENTRIES[type(event).__name__]
-    return abi_log(contract, entry, abi_values(event), block, log_index)
+    name = event.name if isinstance(event, events.Notice) else type(event).__name__
+    contract = event.contract if isinstance(event, events.Notice) else _CONTRACT_OF[type(event)]
+    return abi_log(contract, _ENTRIES[contract, name], abi_values(event), block, log_index)
 
 
 def abi_values(event: Event) -> list[Any]:
     """The event's fields in ABI order; a fill's are packed into its two words."""
+    if isinstance(event, events.Notice):
+        return [value for _, value in event.values]
     if not isinstance(event, events.Fill | events.FillSkipped):
         return [getattr(event, field) for field in event.__struct_fields__]
     terms = (

@@ -43,7 +43,7 @@ class LocalNode:
     def __init__(self, port: int, *options: str) -> None:
         self.url = f"http://{HOST}:{port}"
         command = [str(anvil_binary()), "--host", HOST, "--port", str(port), "--silent", "--hardfork", "prague"]
-        command += ["--mnemonic", MNEMONIC, "--accounts", "12", *options]
+        command += ["--mnemonic", MNEMONIC, "--accounts", str(len(KEYS)), *options]
         self.process = subprocess.Popen(command)
         while not responds(self.url):
             assert self.process.poll() is None, "the node did not start"
@@ -75,7 +75,15 @@ class LiveExchange:
     # ------------------------------------------------------------------ trading
 
     def order(
-        self, who: str, side: Side, quantity: int, lane: int = 0, *, epoch: int = 0, expiry: int = FAR_FUTURE
+        self,
+        who: str,
+        side: Side,
+        quantity: int,
+        lane: int = 0,
+        *,
+        epoch: int = 0,
+        expiry: int = FAR_FUTURE,
+        max_collateral: int = 0,
     ) -> SignedOrder:
         key = bytes.fromhex(KEYS[who][2:])
         seq = self._seqs[who, lane] = self._seqs.get((who, lane), 0) + 1
@@ -90,6 +98,7 @@ class LiveExchange:
             max_fee_bps=30,
             expiry=expiry,
             nonce=pack_nonce(epoch, lane, seq),
+            max_collateral=max_collateral,
         )
         digest = order_digest(self.deployment.domain, order)
         return SignedOrder(order, sign_digest(key, digest), digest)
@@ -141,35 +150,3 @@ class LiveExchange:
     def reorg(self, depth: int, transactions: list[tuple[dict[str, str], int]] | None = None) -> None:
         """Replaces the last `depth` blocks by others, which hold these transactions (and no more)."""
         self.chain.rpc("anvil_reorg", depth, transactions or [])
-
-    def live_through_everything(self) -> None:
-        """Every event that the contracts have, at least once."""
-        btc = market_hash(BTC)
-        self.trade()
-        self.trade_back()
-        self.skip()
-        self.send("alice", "USDC", "approve", self.contracts["Vault"].address, 100 * USDC)
-        self.send("alice", "Vault", "deposit", 40 * USDC)
-        self.send("alice", "Vault", "requestWithdraw", 0, 10 * USDC, False)
-        self.send("alice", "Vault", "requestWithdraw", 0, 20 * USDC, True)
-        self.send("alice", "Vault", "requestWithdraw", 0, 5 * USDC, False)
-        self.send("alice", "Vault", "requestWithdraw", 0, 6 * USDC, False)
-        self.pass_time(10)
-        self.send("alice", "Vault", "cancelWithdraw", self._withdrawals() - 1)
-        self.send("bob", "Vault", "claimWithdraw", self._withdrawals() - 3)
-        self.send("alice", "Vault", "claimWithdraw", self._withdrawals() - 2)
-        self.send("alice", "Vault", "redeemCxpt", 7 * USDC)
-        self.send("alice", "SynthEngine", "burn", 2, 10**12)
-        self.send("alice", "SynthEngine", "withdrawCollateral", 2, USDC)
-        self.send("alice", "Settlement", "cancelOrders", [pack_nonce(0, 0, 9), pack_nonce(0, 7, 3)])
-        self.send("bob", "Settlement", "cancelAll")
-        self.send("core", "Settlement", "voidSequence", btc, 2)
-        self.send("admin", "Settlement", "collectFees", btc)
-        self.send("guardian", "MarketRegistry", "setStatus", btc, 1)
-        self.send("admin", "MarketRegistry", "setStatus", btc, 2)
-        self.send("admin", "Oracle", "setReporter", address_of(bytes.fromhex(KEYS["carol"][2:])), True)
-        self.trade(lane=2)
-
-    def _withdrawals(self) -> int:
-        value: int = self.contracts["Vault"].call("withdrawalCount")
-        return value

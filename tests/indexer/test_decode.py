@@ -10,14 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cxdex.batch import unpack_fill
-from indexer import events
-from indexer.decode import Decoder
+from indexer import event_list, events
+from indexer.decode import Decoder, parse, signature
 from indexer.halt import Halt
 from tests.indexer.event_logs import DEPLOYMENT, abi_events, abi_log, abi_values
 
 DECODER = Decoder(DEPLOYMENT)
 EVENTS = list(abi_events())
-IGNORED = {"ReporterSet"}
 
 VALUES: dict[str, st.SearchStrategy[Any]] = {
     "uint256": st.integers(0, 2**256 - 1),
@@ -25,6 +24,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "bytes32": st.binary(min_size=32, max_size=32),
     "bool": st.booleans(),
     "string": st.text(st.characters(codec="ascii"), max_size=64),
+    "bytes": st.binary(max_size=100),
 }
 
 
@@ -32,7 +32,9 @@ def snake(name: str) -> str:
     return re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", name).lower()
 
 
-@pytest.mark.parametrize(("contract", "entry"), EVENTS, ids=[entry["name"] for _, entry in EVENTS])
+@pytest.mark.parametrize(
+    ("contract", "entry"), EVENTS, ids=[f"{contract}.{entry['name']}" for contract, entry in EVENTS]
+)
 @settings(max_examples=25, deadline=None)
 @given(data=st.data())
 def test_every_event_of_the_abis_reads_back(contract: str, entry: dict[str, Any], data: st.DataObject) -> None:
@@ -40,14 +42,40 @@ def test_every_event_of_the_abis_reads_back(contract: str, entry: dict[str, Any]
 
     event = DECODER.decode(abi_log(contract, entry, values))
 
-    if entry["name"] in IGNORED:
-        assert event is None
+    names = [item["name"] for item in entry["inputs"]]
+    if isinstance(event, events.Notice):
+        assert (event.contract, event.name) == (contract, entry["name"])
+        assert event.values == tuple(zip(names, values, strict=True))
         return
     assert type(event).__name__ == entry["name"]
     if entry["name"] in ("Fill", "FillSkipped"):
         return  # packed words: the next test
     found = {field: getattr(event, field) for field in event.__struct_fields__}
-    assert found == {snake(item["name"]): value for item, value in zip(entry["inputs"], values, strict=True)}
+    assert found == {snake(name): value for name, value in zip(names, values, strict=True)}
+
+
+def test_no_event_is_listed_that_the_contracts_do_not_have() -> None:
+    there = {
+        (contract, f"{entry['name']}({','.join(item['type'] for item in entry['inputs'])})")
+        for contract, entry in EVENTS
+    }
+    listed = {(contract, signature(kind.__name__, parse(text))) for contract, kind, text in event_list.EVENTS}
+    listed |= {(contract, signature(name, parse(text))) for contract, name, text in event_list.NOTICES}
+    listed |= {
+        (contract, signature(name, parse(text)))
+        for contract in event_list.PROXIES
+        for name, text in event_list.PROXY_NOTICES
+    }
+    assert listed == there
+
+
+def test_a_text_that_ends_nowhere_is_refused() -> None:
+    contract, entry = next(pair for pair in EVENTS if pair[1]["name"] == "SynthCreated")
+    log = abi_log(contract, entry, [bytes(20), 2, "Synthetic Bitcoin", "sBTC"])
+    for at in (32, 96):  # the offset of the name, and its length
+        cut = log.data[:at] + (2**40).to_bytes(32, "big") + log.data[at + 32 :]
+        with pytest.raises(Halt, match="EVENT_MALFORMED"):
+            DECODER.decode(log._replace(data=cut))
 
 
 @settings(max_examples=100, deadline=None)

@@ -7,14 +7,19 @@ from pathlib import Path
 
 import pytest
 
+from cxdex.batch import SkipReason
+from cxdex.keccak import keccak
+from cxdex.nonce import pack_nonce
 from cxdex.order import Side
+from indexer.decode import parse, signature
+from indexer.event_list import EVENTS
 from indexer.events import Log
 from indexer.halt import Halt
 from indexer.node import Header, NodeRefused
-from tests.indexer.event_logs import abi_events
 from tests.indexer.indexing import Indexing
-from tests.indexer.live_exchange import LiveExchange, LocalNode, free_port
+from tests.indexer.live_exchange import FAR_FUTURE, LiveExchange, LocalNode, free_port
 from tests.indexer.test_store import standing
+from tests.indexer.whole_life import address, live_through_everything, take_fees
 
 Index = Callable[..., Indexing]
 
@@ -27,23 +32,45 @@ def require_equal_to_fresh(indexing: Indexing, fresh: Indexing) -> None:
 
 
 def test_every_event_is_folded_as_the_contracts_mean_it(exchange: LiveExchange, index: Index) -> None:
-    exchange.live_through_everything()
+    live_through_everything(exchange)
     indexing = index()
     indexing.catch_up()
 
     report = indexing.require_clean()
-    assert {"balances", "lanes (seq, filled lots)", "withdrawals", "debt positions", "order totals"} <= set(
+    assert {"balances", "announced amounts", "fee tiers", "lanes (seq, filled lots)", "cancels", "session keys"} <= set(
+        report.compared
+    )
+    assert {"withdrawals", "debt positions", "debt assets", "redemptions", "oracle prices", "proxies"} <= set(
         report.compared
     )
     with indexing.engine.connect() as connection:
-        seen = connection.exec_driver_sql("SELECT DISTINCT substr(topics, 1, 32) FROM raw_log").scalars().all()
+        seen = set(connection.exec_driver_sql("SELECT DISTINCT substr(topics, 1, 32) FROM raw_log").scalars())
         skipped = connection.exec_driver_sql("SELECT reason FROM settled_fill WHERE reason IS NOT NULL").scalars().all()
-    assert len(seen) == len(list(abi_events()))
-    assert sorted(skipped) == [4, 255, 255]
+    folded = {kind.__name__: keccak(signature(kind.__name__, parse(text)).encode()) for _, kind, text in EVENTS}
+    assert {name for name, topic in folded.items() if topic not in seen} == set()
+    assert sorted(skipped) == [SkipReason.TAKER_EXPIRED, SkipReason.VOIDED, SkipReason.VOIDED]
+
+
+def test_what_operators_announce_can_be_read(exchange: LiveExchange, index: Index) -> None:
+    live_through_everything(exchange)
+    indexing = index()
+    indexing.catch_up()
+    with indexing.engine.connect() as connection:
+        ask = connection.exec_driver_sql
+        statuses = ask("SELECT status FROM timelock_operation ORDER BY executable_at, status").scalars().all()
+        waiting = ask(
+            "SELECT target FROM timelock_call JOIN timelock_operation ON id = operation WHERE status = 'SCHEDULED'"
+        ).scalars()
+        told = ask("SELECT DISTINCT contract || '.' || name FROM operator_notice").scalars().all()
+        proxies = ask("SELECT name FROM proxy ORDER BY name").scalars().all()
+    assert sorted(statuses) == ["CANCELLED", "EXECUTED", "SCHEDULED"]
+    assert list(waiting) == [exchange.contracts["Oracle"].address]
+    assert {"Vault.Upgraded", "Vault.Paused", "Oracle.ReporterSet", "MarketRegistry.MarketPaused"} <= set(told)
+    assert {"Settlement", "Vault"} <= set(proxies)
 
 
 def test_the_audit_reaches_back_as_far_as_undo(exchange: LiveExchange, index: Index) -> None:
-    exchange.live_through_everything()
+    live_through_everything(exchange)
     indexing = index(finality_depth=30)
     indexing.catch_up()
     checkpoint = indexing.checkpoint
@@ -59,16 +86,35 @@ TAMPERING = [
     ("UPDATE market_listing SET next_sequence = next_sequence + 1", "sequenceOf of sBTC-USDC"),
     ("UPDATE market_listing SET status = 1", "marketWord of sBTC-USDC"),
     ("UPDATE withdrawal SET status = 'CLAIMED'", "withdrawal"),
+    ("UPDATE withdrawal SET recipient = x'00000000000000000000000000000000000000aa'", "withdrawal"),
+    ("UPDATE announced_balance SET amount = (SELECT max(amount) FROM account_balance)", "announced of"),
+    ("UPDATE announced_balance SET amount = (SELECT max(amount) FROM account_balance)", "announced total"),
+    ("UPDATE lane_cancel SET seq = seq + 1", "cancel of lane 3"),
+    ("UPDATE lane_cancel SET effective_at = 1", "lane 3 of"),
+    ("UPDATE account_state SET effective_at = 1", "epochEffectiveAt of"),
+    ("UPDATE session_key SET is_revoked = 1", "session 0x"),
+    ("UPDATE exchange_value SET value = x'00' WHERE name = 'FEE_POCKET'", "fee pocket"),
+    ("UPDATE exchange_value SET value = x'00' WHERE name = 'COLLATERAL'", "collateral"),
+    ("UPDATE exchange_value SET value = x'00' WHERE name = 'LAST_BEAT'", "last beat"),
+    ("UPDATE synth_asset SET supply = escrow", "supply of"),
+    ("UPDATE debt_asset SET cap = x'00'", "asset 2: cap"),
+    ("UPDATE proxy SET implementation = admin", "implementation of"),
+    ("UPDATE proxy SET admin = implementation", "admin of"),
     ("UPDATE debt_position SET debt = collateral", "debt of"),
     ("UPDATE order_fill SET filled = filled - 1", "order 0x"),
-    ("UPDATE oracle_price SET publish_time = 1", "report of"),
-    ("INSERT INTO account_state VALUES (x'00000000000000000000000000000000000000aa', 3)", "epoch of"),
+    ("UPDATE oracle_price SET publish_time = 1", "price of"),
+    ("UPDATE oracle_price SET updates = 9", "number of prices of"),
+    ("INSERT INTO account_state VALUES (x'00000000000000000000000000000000000000aa', 3, 0)", "epochOf of"),
 ]
 
 
 def test_the_audit_names_every_kind_of_difference(exchange: LiveExchange, index: Index) -> None:
     exchange.trade()
+    take_fees(exchange)
     exchange.send("alice", "Vault", "requestWithdraw", 0, 10, False)
+    exchange.send("alice", "Settlement", "cancelOrders", [pack_nonce(0, 3, 4)])
+    exchange.send("alice", "Settlement", "cancelAll")
+    exchange.send("alice", "Settlement", "setSession", address("bob"), bytes(32), 5, FAR_FUTURE)
     indexing = index()
     indexing.catch_up()
     indexing.require_clean()
@@ -84,7 +130,8 @@ def test_the_audit_names_every_kind_of_difference(exchange: LiveExchange, index:
 @pytest.mark.parametrize("depth", [1, 2, 7, 20, 64])
 def test_a_reorg_of_any_depth_ends_where_a_fresh_index_does(exchange: LiveExchange, index: Index, depth: int) -> None:
     indexing = index()
-    while exchange.chain.block_number() < depth + 42:  # the deployment stays
+    deployed = exchange.chain.block_number()  # it stays
+    while exchange.chain.block_number() <= deployed + depth:
         exchange.trade(lane=exchange.chain.block_number() % 3)
         exchange.mine(1 + depth // 8)
         indexing.catch_up()
@@ -96,6 +143,25 @@ def test_a_reorg_of_any_depth_ends_where_a_fresh_index_does(exchange: LiveExchan
     assert indexing.store.headers(lost.block, lost.block)[0].hash != lost.hash
     require_equal_to_fresh(indexing, index("fresh.db"))
     indexing.require_clean()
+
+
+def test_a_reorg_through_everything_ends_where_a_fresh_index_does(exchange: LiveExchange, index: Index) -> None:
+    """Withdrawals, cancels, keys, mints, redemptions, liquidations, upgrades and a wind-down, all taken back."""
+    indexing = index()
+    deployed = exchange.chain.block_number()
+    live_through_everything(exchange)
+    indexing.catch_up()
+    lived = exchange.chain.block_number() - deployed
+    exchange.reorg(lived // 2)
+    exchange.mine()
+    indexing.catch_up()
+    indexing.require_clean()
+    exchange.reorg(lived // 2 - 1)
+    exchange.trade(lane=3)
+    require_equal_to_fresh(indexing, index("fresh.db"))
+    indexing.require_clean()
+    with indexing.engine.connect() as connection:
+        assert connection.exec_driver_sql("SELECT count(*) FROM outbox WHERE reverted").scalar_one() > 0
 
 
 def test_reorgs_between_trades_leave_nothing_behind(exchange: LiveExchange, index: Index) -> None:
@@ -131,7 +197,7 @@ def test_a_reorg_deeper_than_the_window_halts_and_keeps_the_rows(exchange: LiveE
 
 
 def test_ranges_and_single_blocks_give_the_same_rows(exchange: LiveExchange, index: Index) -> None:
-    exchange.live_through_everything()
+    live_through_everything(exchange)
     exchange.mine(40)
     exchange.trade()
     by_range = index("range.db", finality_depth=1)
@@ -198,7 +264,7 @@ def test_logs_that_a_node_leaves_out_stop_the_indexer(exchange: LiveExchange, in
 
 
 def test_a_smaller_answer_is_asked_for_when_the_node_refuses(exchange: LiveExchange, index: Index) -> None:
-    exchange.live_through_everything()
+    live_through_everything(exchange)
     exchange.mine(20)
     indexing = index("range.db", finality_depth=1)
     honest = indexing.node.logs_of_range

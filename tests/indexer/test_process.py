@@ -16,6 +16,7 @@ import pytest
 from tests.indexer.indexing import Indexing
 from tests.indexer.live_exchange import LiveExchange
 from tests.indexer.test_store import standing
+from tests.indexer.whole_life import live_through_everything
 
 Start = Callable[..., subprocess.Popen[str]]
 Index = Callable[..., Indexing]
@@ -102,7 +103,7 @@ def test_a_second_indexer_is_refused(exchange: LiveExchange, tmp_path: Path, sta
 
 
 def test_rebuild_and_audit_report_and_exit(exchange: LiveExchange, index: Index, tmp_path: Path) -> None:
-    exchange.live_through_everything()
+    live_through_everything(exchange)
     index().catch_up()
     for words in (("rebuild",), ("rebuild", "--from-raw")):
         rebuilt = run(*command(exchange, tmp_path, *words))
@@ -126,7 +127,7 @@ def test_rebuild_and_audit_report_and_exit(exchange: LiveExchange, index: Index,
 def test_a_rebuild_that_is_killed_is_finished_by_run(
     exchange: LiveExchange, index: Index, tmp_path: Path, start: Start
 ) -> None:
-    exchange.live_through_everything()
+    live_through_everything(exchange)
     index().catch_up()
     expected = index().digest()
     said = standing(index().engine)
