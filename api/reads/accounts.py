@@ -9,6 +9,7 @@ from sqlalchemy import select
 from api.cursors import decode_cursor, next_cursor
 from api.database import Reader, table
 from api.markets import MarketDirectory, format_amount
+from cxdex.eip712 import to_checksum
 from indexer.tables import AccountBalance, SynthAsset, Withdrawal
 
 _balance = table(AccountBalance)
@@ -44,7 +45,10 @@ def list_withdrawals(
             "symbol": markets.asset_symbol(row.asset),
             "amount": format_amount(row.asset, row.amount),
             "asCxpt": row.as_cxpt,
+            "recipient": to_checksum(row.recipient),
             "status": row.status,
+            "paid": None if row.paid is None else format_amount(row.asset, row.paid),
+            "requestedAt": row.requested_at * 1_000,
             "claimableAt": row.claimable_at * 1_000,
             "requestedBlock": row.requested_block,
             "requestedTransaction": "0x" + row.requested_tx.hex(),

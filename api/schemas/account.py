@@ -71,14 +71,21 @@ class FillPage(IndexedPage[FillShape]):
 
 
 class WithdrawalShape(Shape):
-    """REQUESTED until `claimableAt` and a claim; then CLAIMED, or CANCELLED."""
+    """REQUESTED until `claimableAt` and a claim; then CLAIMED, or CANCELLED.
+
+    `paid` is less than `amount` when fills had used the balance by the claim. Naming another recipient begins the delay
+    anew: `requestedAt` is when it began last.
+    """
 
     id: str
     asset: int
     symbol: str
     amount: Decimal
     as_cxpt: bool
+    recipient: Address
     status: Literal["REQUESTED", "CANCELLED", "CLAIMED"]
+    paid: Decimal | None
+    requested_at: Millis
     claimable_at: Millis
     requested_block: int
     requested_transaction: Hash

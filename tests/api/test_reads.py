@@ -177,15 +177,20 @@ def test_candles_come_in_decimals_and_pages(exchange: Any, chain_rows: Any) -> N
 def test_withdrawals_show_their_stage(exchange: Any, chain_rows: Any) -> None:
     alice = exchange.person()
     common = {"account": alice.account, "as_cxpt": False, "claimable_at": 1_790_000_000, "requested_block": 4}
+    common |= {"recipient": b"\x0a" * 20, "requested_at": 1_789_990_000, "redirects": 1}
     chain_rows("withdrawal", **common, id=1, asset=0, amount=25_500_000, status="REQUESTED", requested_tx=TX)
-    closed = {"status": "CLAIMED", "closed_block": 9, "closed_tx": TX}
+    closed = {"status": "CLAIMED", "paid": 10**16, "closed_block": 9, "closed_tx": TX}
     chain_rows("withdrawal", **common, **closed, id=2, asset=2, amount=10**17, requested_tx=TX)
     chain_rows("checkpoint", **checkpoint_row(12, final=9))
     reply = exchange.get(f"/v1/accounts/{alice.address}/withdrawals").json()
     newest, oldest = reply["data"]
     assert (newest["id"], newest["symbol"], newest["amount"], newest["status"]) == ("2", "sBTC", "0.1", "CLAIMED")
     assert (oldest["symbol"], oldest["amount"], oldest["claimableAt"]) == ("USDC", "25.5", 1_790_000_000_000)
-    assert oldest["closedTransaction"] is None
+    assert (oldest["closedTransaction"], oldest["paid"], newest["paid"]) == (None, None, "0.01")
+    assert (newest["recipient"], newest["requestedAt"]) == (
+        "0x0A0A0a0a0a0a0a0A0a0a0A0a0A0A0A0a0a0a0a0a",
+        1_789_990_000_000,
+    )
     assert reply["asOf"] == {"block": 12, "blockHash": "0x" + "0b" * 32, "finalized": 9}
 
 
