@@ -2,8 +2,9 @@
 
     python -m scripts.reconcile --state .state
 
-For every account and asset: the engine's total must be the indexed balance plus what matched but unsettled trades
-move. The three are read one after the other while the exchange runs, so a difference counts only if it stays.
+For every account and asset: the engine's total, with what it has set aside for co-signed withdrawals, must be the
+indexed balance less what is announced to leave, plus what matched but unsettled trades move. The parts are read
+one after the other while the exchange runs, so a difference counts only if it stays.
 Exit code 0: equal; 1: a difference, named; 2: the engine or the database cannot be read.
 """
 
@@ -22,7 +23,7 @@ from sqlmodel import Session, col
 from cxdex.market import USDC_ASSET
 from cxdex.problem import Problem
 from cxdex.storage import open_database
-from indexer.tables import AccountBalance, MarketListing
+from indexer.tables import AccountBalance, AnnouncedBalance, MarketListing
 from relayer.client import EngineClient
 from relayer.tables import TradeRow
 from relayer.wire import SOCKET_NAME
@@ -73,11 +74,13 @@ async def reconcile(database: Engine, socket: Path, looks: int = LOOKS) -> tuple
 
 
 def expected_totals(database: Engine) -> Totals:
-    """Indexed balances, and on top what each trade that the chain has not decided yet will move."""
+    """Indexed balances less what is announced, and on top what each trade not decided on chain yet will move."""
     totals: Totals = defaultdict(int)
     with Session(database.execution_options(read_only=True)) as session:
         for row in session.exec(select(AccountBalance)).scalars():
             totals[row.account, row.asset] += row.amount
+        for row in session.exec(select(AnnouncedBalance)).scalars():
+            totals[row.account, row.asset] -= row.amount
         for market in session.exec(select(MarketListing)).scalars():
             waiting = select(TradeRow).where(
                 col(TradeRow.market) == market.symbol,
@@ -101,10 +104,13 @@ def add_trade(totals: Totals, market: MarketListing, trade: TradeRow) -> None:
 
 
 async def engine_totals(engine: EngineClient, accounts: set[bytes]) -> Totals:
-    totals: Totals = {}
+    totals: Totals = defaultdict(int)
     for account in sorted(accounts):
-        for balance in (await engine.account(account)).balances:
-            totals[account, balance.asset] = balance.total
+        reply = await engine.account(account)
+        for balance in reply.balances:
+            totals[account, balance.asset] += balance.total
+        for held in reply.set_asides:
+            totals[account, held.asset] += held.amount
     return totals
 
 
