@@ -15,11 +15,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Engine, event
-from sqlmodel import SQLModel
 
 from cxdex.deployment import Deployment
 from cxdex.facts import encode_fact
-from indexer import tables
+from indexer import schema, tables
 from indexer.decode import Decoder
 from indexer.events import Position
 from indexer.halt import Halt
@@ -86,7 +85,7 @@ class Store:
         self._complete: set[int] = set()
         self._pruned = -2  # the block before genesis is number -1
         _widen_cache(engine)
-        create_tables(engine)
+        schema.prepare(engine)
         self.checkpoint = self._read_checkpoint(any_version)
 
     # ------------------------------------------------------------------ forward
@@ -341,13 +340,6 @@ def _widen_cache(engine: Engine) -> None:
         event.listen(
             engine, "connect", lambda connection, _record: connection.execute(f"PRAGMA cache_size=-{CACHE_KB}")
         )
-
-
-def create_tables(engine: Engine) -> None:
-    """The indexer's tables, where they do not exist yet; no one else's."""
-    models = [value for value in vars(tables).values() if isinstance(value, type) and issubclass(value, SQLModel)]
-    mine = [model.__table__ for model in models if model is not SQLModel]  # type: ignore[attr-defined]
-    SQLModel.metadata.create_all(engine, tables=mine)
 
 
 def _moved(before: Checkpoint) -> Halt:
