@@ -9,6 +9,7 @@ Never:    sleeps or retries (see `indexer.run`), except that missing logs are re
 from __future__ import annotations
 
 import logging
+from datetime import UTC, datetime
 
 from prometheus_client import CollectorRegistry
 
@@ -41,6 +42,7 @@ class Follower:
         self._deployment = deployment
         self._depth = finality_depth
         self._behind = False
+        self._announced: set[bytes] = set()
 
     def step(self, target: int | None = None) -> bool:
         """Does the next thing; True when there may be more to do. Stops at `target` when given.
@@ -101,7 +103,19 @@ class Follower:
 
     def _append(self, chunk: Chunk, head: Header) -> None:
         # A chunk may have grown past the head that was asked for before it.
-        self.measures.events.inc(self.store.append(chunk, max(head.number, chunk.end.number)))
+        events = self.store.append(chunk, max(head.number, chunk.end.number))
+        self.measures.events.inc(events)
+        if events:
+            self._watch_operations()
+
+    def _watch_operations(self) -> None:
+        """Says when the Timelock announces something, so that nobody is surprised by an upgrade."""
+        announced = dict(self.store.announced_operations())
+        for operation in announced.keys() - self._announced:
+            from_time = datetime.fromtimestamp(announced[operation], UTC).isoformat()
+            log.warning("the Timelock has announced operation 0x%s, executable from %s", operation.hex(), from_time)
+        self._announced = set(announced)
+        self.measures.announced.set(len(announced))
 
     # ------------------------------------------------------------------ back
 

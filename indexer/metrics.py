@@ -19,6 +19,9 @@ class IndexerMetrics:
         )
         self.blocks = Counter("cxdex_indexer_blocks", "Blocks stored", registry=registry)
         self.events = Counter("cxdex_indexer_events", "Events of our contracts stored", registry=registry)
+        self.announced = Gauge(
+            "cxdex_indexer_announced_operations", "Operations that wait in the Timelock", registry=registry
+        )
         self.retries = Counter(
             "cxdex_indexer_retries", "Steps that failed because a part was away", ["part"], registry=registry
         )

@@ -232,6 +232,14 @@ class Store:
             )
             return [Header(number, bytes(hashed), bytes(parent), time) for number, hashed, parent, time in rows]
 
+    def announced_operations(self) -> list[tuple[bytes, int]]:
+        """What the Timelock has announced and nobody has done or taken back: (id, executable from)."""
+        with self.engine.connect().execution_options(read_only=True) as connection:
+            rows = Sql(connection).run(
+                "SELECT id, executable_at FROM timelock_operation WHERE status = 'SCHEDULED' ORDER BY executable_at"
+            )
+            return [(bytes(operation), executable_at) for operation, executable_at in rows]
+
     # ------------------------------------------------------------------ transaction
 
     @contextmanager

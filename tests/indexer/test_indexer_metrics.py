@@ -25,6 +25,11 @@ def test_blocks_events_lag_and_reorgs_are_counted(exchange: LiveExchange, tmp_pa
         assert 0 < seen["cxdex_indexer_blocks_total"] <= head
         assert seen["cxdex_indexer_events_total"] >= 2
         assert seen["cxdex_indexer_reorg_depth_blocks_count"] == 0
+        assert seen["cxdex_indexer_announced_operations"] == 0
+        oracle = exchange.contracts["Oracle"]
+        calls = [[oracle.address, 0, oracle.encode("setQuorum", 2)]]
+        exchange.send("admin", "Timelock", "schedule", calls, bytes(32))
+        scrape_until(port, lambda seen: seen["cxdex_indexer_announced_operations"] == 1)
         exchange.reorg(3)
         seen = scrape_until(port, lambda seen: seen["cxdex_indexer_reorg_depth_blocks_count"] == 1)
         assert seen["cxdex_indexer_reorg_depth_blocks_sum"] == 3
