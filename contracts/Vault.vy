@@ -551,10 +551,12 @@ def releaseCollateral(account: address, amount: uint256):
     """
     @notice Moves collateral into a trading balance. SynthEngine only.
     @param account Whose cash it becomes.
-    @param amount How much, in 1e-6 USDC.
+    @param amount How much, in 1e-6 USDC; at most all collateral.
     """
     self._only_engine()
-    total: uint256 = self.collateralTotal - amount
+    total: uint256 = self.collateralTotal
+    assert amount <= total, "V:FUNDS"
+    total -= amount
     self.collateralTotal = total
     balance: uint256 = self._credit(account, USDC_ASSET, amount)
     log CollateralReleased(account=account, amount=amount, balance=balance, total=total)

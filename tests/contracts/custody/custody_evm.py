@@ -49,6 +49,11 @@ class Evm:
         self.watch(logs)
         return logs
 
+    def answer(self, sender: bytes, to: bytes, data: bytes) -> bytes:
+        """What a call that may change something returns; it has changed nothing afterwards."""
+        with self.imagined(), self._as_wallet(sender):
+            return self._run(sender, to, data, is_static=False)
+
     def create(self, sender: bytes, code: bytes) -> bytes:
         try:
             created: str = self._evm.deploy(_text(sender), code)
