@@ -54,6 +54,22 @@ def test_a_fifth_of_the_cash_may_leave_within_an_hour(rich: World, refuses) -> N
     assert rich.vault.call("outflowWindow") == (rich.evm.now, limit, limit)
 
 
+@pytest.mark.parametrize("cash", [RICH + 5, 5 * (2**41 - 1), 2**104 - 1], ids=["odd", "all ones", "all there can be"])
+def test_what_is_counted_and_the_limit_do_not_touch(refuses, cash: int) -> None:
+    """Both are parts of one word."""
+    world = World()
+    world.deposit(ALICE, cash)
+    next_hour(world)
+    limit = cash // 5
+    world.leave(ALICE, USDC, limit // 2)
+    world.leave(ALICE, USDC, limit - limit // 2 - 1)
+    with refuses("V:BREAKER"):
+        world.leave(ALICE, USDC, 2)
+    assert world.vault.call("outflowWindow") == (world.evm.now, limit - 1, limit)
+    world.leave(ALICE, USDC, 1)
+    assert world.vault.call("outflowWindow") == (world.evm.now, limit, limit)
+
+
 def test_a_quarter_million_may_always_leave_within_an_hour(poor: World, refuses) -> None:
     with refuses("V:BREAKER"):
         poor.leave(ALICE, USDC, FREE + 1)
