@@ -86,9 +86,10 @@ def fund(exchange: LiveExchange) -> tuple[list[bytes], list[bytes]]:
         amount = 40_000_000 * USDC
         exchange.contracts["USDC"].send(KEYS["deployer"], "mint", account, amount)
         exchange.contracts["USDC"].send(hexed, "approve", exchange.contracts["Vault"].address, amount)
-        exchange.contracts["Vault"].send(hexed, "deposit", amount)
-        if private in makers:
-            exchange.contracts["SynthEngine"].send(hexed, "mint", 2, 200 * 10**18, 24_000_000 * USDC)
+        if private in makers:  # collateral comes from the wallet
+            exchange.contracts["SynthEngine"].send(hexed, "mint", 2, 10**18, 120_000 * USDC)
+        else:
+            exchange.contracts["Vault"].send(hexed, "deposit", amount)
     return makers, takers
 
 
