@@ -157,6 +157,24 @@ def test_undo_images_are_the_exact_inverse(seed: int, sizes: list[int]) -> None:
         assert rows_of(state) == rows
 
 
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 2**32))
+def test_each_single_event_can_be_taken_back(seed: int) -> None:
+    model, state = ExchangeModel(seed), State()
+    fold = Fold(state)
+    fold_block(fold, 0, model.opening())
+    for number, event in enumerate(model.operations(40), 1):
+        before = rows_of(state)  # rows are immutable
+        images = decode_images(encode_images(fold_block(fold, number, [event]).images))
+        after = rows_of(state)
+        state.restore(images)
+        assert rows_of(state) == before, event
+        for image in images:  # and on again
+            key = image.key
+            state.tables[image.table].rows[key] = after[image.table].get(key)
+        assert rows_of(state) == after
+
+
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 2**32))
 def test_the_statement_leads_to_the_balance(seed: int) -> None:
