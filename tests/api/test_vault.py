@@ -35,7 +35,9 @@ def say(exchange: Any, node_url: str) -> Any:
 def synth(exchange: Any) -> Any:
     rows = SQLModel.metadata.tables["synth_asset"]
     with exchange.database.begin() as connection:
-        connection.execute(insert(rows).values(asset=2, address=SYNTH, name="Synthetic Bitcoin", symbol="sBTC"))
+        connection.execute(
+            insert(rows).values(asset=2, address=SYNTH, name="Synthetic Bitcoin", symbol="sBTC", supply=0, escrow=0)
+        )
     yield SYNTH
     with exchange.database.begin() as connection:
         connection.execute(delete(rows))
