@@ -25,13 +25,14 @@ from scripts.artifacts import Artifact, load_artifacts
 from scripts.chain import Chain, Contract, address_of, constructor_arguments, create_address
 from scripts.demo_funds import fund, give_ether
 from scripts.keys import DEPLOY_ROLES, REPORTERS
-from scripts.markets import Listing, activate_market, create_synth, list_market
+from scripts.markets import Listing, activate_market, create_synth, list_market, open_asset
 from scripts.price_reporter import submit_prices
 from scripts.wiring import check_wiring, open_contracts
 
 DEVELOPMENT_CHAINS = (31337, 1337)
-PROXIED = ("Vault", "Settlement")  # behind a Proxy; everything else is as it is for ever
+PROXIED = ("Vault", "Settlement", "SynthEngine")  # behind a Proxy; everything else is as it is for ever
 DAY = 24 * 3600  # seconds
+WHOLE = 10**18  # units of a synth
 BLUEPRINT_PREAMBLE = bytes.fromhex("fe7100")  # ERC-5202
 
 Progress = Callable[[str], object]
@@ -39,17 +40,18 @@ Progress = Callable[[str], object]
 
 @dataclass(frozen=True)
 class Synth:
-    """A synth, its market, and the first price: 1e-6 USDC per whole synth."""
+    """A synth, its market, the first price (1e-6 USDC per whole synth), and the most that may be minted (1e-18)."""
 
     name: str
     symbol: str
     listing: Listing
     price: int
+    cap: int
 
 
 SYNTHS = (
-    Synth("Synthetic Bitcoin", "sBTC", Listing("sBTC-USDC", 14, 10), 60_000_000_000),
-    Synth("Synthetic Ether", "sETH", Listing("sETH-USDC", 15, 10), 3_000_000_000),
+    Synth("Synthetic Bitcoin", "sBTC", Listing("sBTC-USDC", 14, 10), 60_000_000_000, 1_000 * WHOLE),
+    Synth("Synthetic Ether", "sETH", Listing("sETH-USDC", 15, 10), 3_000_000_000, 20_000 * WHOLE),
 )
 
 
@@ -198,7 +200,14 @@ def constructors(
         "Settlement": (roles["core"], at["Vault"], at["MarketRegistry"], at["SynthEngine"]),
         "MarketRegistry": (at["Settlement"], at["Vault"], at["Timelock"], *four),
         "SynthFactory": (at["Vault"], at["Blueprint"], synth_hash, *four),
-        "SynthEngine": (at["Vault"], at["Oracle"]),
+        "SynthEngine": (
+            at["Vault"],
+            at["Oracle"],
+            at["Settlement"],
+            roles["gateway"],
+            roles["guardian"],
+            at["Timelock"],
+        ),
         "Oracle": (
             options.oracle_quorum,
             options.oracle_staleness,
@@ -229,6 +238,7 @@ def open_markets(
     for synth in options.synths:
         progress(f"market {synth.listing.symbol}")
         _, asset = create_synth(contracts, keys["gateway"], synth.name, synth.symbol)
+        open_asset(contracts, keys["gateway"], asset, synth.cap)
         market = list_market(contracts, keys["gateway"], asset, synth.listing)
         activate_market(contracts, keys["admin"], market)
         submit_prices(contracts, [keys[name] for name in REPORTERS], asset, synth.price, chain.timestamp())

@@ -1,7 +1,7 @@
 r"""Creates a synth and lists a market on it.
 
     python -m scripts.list_market --rpc URL --deployment FILE --keys FOLDER --symbol sSOL-USDC \
-        --synth "Synthetic Solana:sSOL" --lot-exponent 16 --quote-per-lot-tick 100 --activate
+        --synth "Synthetic Solana:sSOL" --cap 100000 --lot-exponent 16 --quote-per-lot-tick 100 --activate
 
 The terms are for ever. GATEWAY creates and lists; with --activate, ADMIN opens the market at once.
 `ape run list_market` takes the same options.
@@ -19,8 +19,10 @@ from cxdex.market import MarketStatus
 from cxdex.problem import Problem
 from scripts.chain import Chain
 from scripts.keys import load_keys
-from scripts.markets import Listing, activate_market, create_synth, list_market
+from scripts.markets import Listing, activate_market, create_synth, list_market, open_asset
 from scripts.wiring import open_contracts
+
+WHOLE = 10**18  # units of a synth
 
 
 @click.command(help="Creates a synth if it is new, and lists a market on it. The terms are for ever.")
@@ -29,6 +31,7 @@ from scripts.wiring import open_contracts
 @click.option("--keys", type=Path, required=True, help="Folder with gateway.key and admin.key.")
 @click.option("--symbol", required=True, help="What orders call the market, such as sSOL-USDC.")
 @click.option("--synth", required=True, metavar="NAME:SYMBOL", help="The base asset.")
+@click.option("--cap", type=int, required=True, help="Most whole synths that may be minted, if the synth is new.")
 @click.option("--lot-exponent", type=int, required=True, help="One lot is 10**N of the synth's 1e-18 units.")
 @click.option("--quote-per-lot-tick", type=int, required=True, help="1e-6 USDC per lot and tick.")
 @click.option("--min-lots", default=1, show_default=True, help="Smallest fill, in lots.")
@@ -41,6 +44,7 @@ def cli(
     keys: Path,
     symbol: str,
     synth: str,
+    cap: int,
     lot_exponent: int,
     quote_per_lot_tick: int,
     min_lots: int,
@@ -54,6 +58,7 @@ def cli(
         held = load_keys(keys, ("gateway", "admin") if activate else ("gateway",))
         contracts = open_contracts(Chain(rpc), load_deployment(deployment))
         address, asset = create_synth(contracts, held["gateway"], name, synth_symbol)
+        open_asset(contracts, held["gateway"], asset, cap * WHOLE)
         market = list_market(contracts, held["gateway"], asset, listing)
         if activate:
             activate_market(contracts, held["admin"], market)

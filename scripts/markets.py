@@ -40,6 +40,13 @@ def create_synth(contracts: Mapping[str, Contract], gateway_key: str, name: str,
     return synth, contracts["Vault"].call("assetOf", synth)
 
 
+def open_asset(contracts: Mapping[str, Contract], gateway_key: str, asset: int, cap: int) -> None:
+    """Lets a synth be minted, up to `cap` (1e-18). One that is open already is left as it is."""
+    opened, *_ = contracts["SynthEngine"].call("assets", asset)
+    if not opened:
+        contracts["SynthEngine"].send(gateway_key, "openAsset", asset, cap)
+
+
 def list_market(contracts: Mapping[str, Contract], gateway_key: str, asset: int, listing: Listing) -> bytes:
     """The market's key. A market that is listed already is left as it is."""
     registry, key = contracts["MarketRegistry"], market_hash(listing.symbol)

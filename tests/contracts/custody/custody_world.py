@@ -22,7 +22,7 @@ from scripts.artifacts import load_artifacts
 from scripts.chain import Contract, address_of
 from scripts.exchange import SYNTHS, Options, creation_code, creations, role_addresses
 from scripts.keys import REPORTERS
-from scripts.markets import activate_market, create_synth, list_market
+from scripts.markets import activate_market, create_synth, list_market, open_asset
 
 USDC, CXPT, SBTC, SETH = 0, 1, 2, 3
 ONE_USDC = 10**6
@@ -79,6 +79,7 @@ class World:
         """Both synths, both markets, first prices."""
         for synth in SYNTHS:
             address, asset = create_synth(self.contracts, GATEWAY, synth.name, synth.symbol)  # type: ignore[arg-type]
+            open_asset(self.contracts, GATEWAY, asset, synth.cap)  # type: ignore[arg-type]
             market = list_market(self.contracts, GATEWAY, asset, synth.listing)  # type: ignore[arg-type]
             activate_market(self.contracts, ADMIN, market)  # type: ignore[arg-type]
             self.synths[asset] = self.contract("Synth", address)

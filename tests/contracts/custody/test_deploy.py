@@ -197,7 +197,8 @@ def test_a_third_market_is_listed_from_the_command_line(node: str, deployment, p
     keys = write_keys(tmp_path)
     done = run_script(
         "scripts.list_market", "--rpc", node, "--deployment", str(path), "--keys", str(keys), "--symbol", "sSOL-USDC",
-        "--synth", "Synthetic Solana:sSOL", "--lot-exponent", "16", "--quote-per-lot-tick", "100", "--activate",
+        "--synth", "Synthetic Solana:sSOL", "--cap", "100000", "--lot-exponent", "16",
+        "--quote-per-lot-tick", "100", "--activate",
     )  # fmt: skip
     assert done.stdout.startswith("sSOL-USDC is ACTIVE; base asset 4 is sSOL at 0x"), done.stderr
 
