@@ -17,6 +17,7 @@ INTERFACES = {
     "IOracle": "Oracle",
     "ISettlement": "Settlement",
     "ISynth": "Synth",
+    "ISynthEngine": "SynthEngine",
     "ISynthFactory": "SynthFactory",
     "IVault": "Vault",
 }

@@ -26,6 +26,13 @@ PRIVILEGED = (
     ("Vault", "pause", (1,), "B:GUARDIAN", "guardian"),
     ("Vault", "resume", (), "B:RELEASER", "admin"),
     ("Vault", "allowPause", (), "B:RELEASER", "admin"),
+    ("SynthEngine", "openAsset", (SBTC, 1), "E:GATEWAY", "gateway"),
+    ("SynthEngine", "raiseCap", (SBTC, 1), "E:TIMELOCK", "Timelock"),
+    ("SynthEngine", "lowerCap", (SBTC, 1), "E:GUARDIAN", "guardian"),
+    ("SynthEngine", "mintForFill", (ALICE, SBTC, 1, 0, 0), "E:SETTLEMENT", "Settlement"),
+    ("SynthEngine", "pause", (1,), "B:GUARDIAN", "guardian"),
+    ("SynthEngine", "resume", (), "B:RELEASER", "Timelock"),
+    ("SynthEngine", "allowPause", (), "B:RELEASER", "Timelock"),
     ("Settlement", "credit", (ALICE, USDC, 1), "S:VAULT", "Vault"),
     ("Settlement", "debit", (ALICE, USDC, 1), "S:VAULT", "Vault"),
     ("Settlement", "openMarket", (bytes(32), 1), "S:REGISTRY", "MarketRegistry"),
@@ -91,7 +98,11 @@ def test_the_table_names_every_function_that_is_not_for_everybody(funded: World)
             "setStatus", "reopen", "allowMarketPause", "pause", "resume", "allowPause",
         },
         "SynthFactory": set(),
-        "SynthEngine": {"mint", "burn", "addCollateral", "withdrawCollateral"},
+        "SynthEngine": {
+            "mint", "burn", "addCollateral", "withdrawCollateral", "liquidate", "takeOver", "requestRedemption",
+            "executeRedemption", "cancelRedemption", "processPositions", "claimWound",
+            "windDown",  # test_synth_engine_wind_down
+        },
         "Oracle": {"submit", "poke"},
         "CXPT": {"approve", "transfer", "transferFrom"},  # test_cxpt
     }  # fmt: skip
@@ -130,8 +141,10 @@ def test_attack_65_two_roles_on_one_key_or_none_on_a_role_cannot_be_deployed(
         ("Vault", (ALICE, ALICE, ALICE, ALICE, bytes(20), ADMIN, GUARDIAN, COSIGNER, 0), "V:ZERO"),
         ("Vault", (bytes(20), ALICE, ALICE, ALICE, ALICE, ADMIN, GUARDIAN, COSIGNER, 0), "V:ZERO"),
         ("CXPT", (bytes(20),), "C:VAULT"),
-        ("SynthEngine", (bytes(20), ALICE), "E:ZERO"),
-        ("SynthEngine", (ALICE, bytes(20)), "E:ZERO"),
+        *[
+            ("SynthEngine", (*[ALICE] * zero, bytes(20), *[ALICE] * (5 - zero)), "B:ZERO" if zero == 4 else "E:ZERO")
+            for zero in range(6)
+        ],
         ("MarketRegistry", (bytes(20), ALICE, ALICE, ADMIN, GUARDIAN, CORE, GATEWAY), "M:ZERO"),
         ("MarketRegistry", (ALICE, ALICE, bytes(20), ADMIN, GUARDIAN, CORE, GATEWAY), "M:ZERO"),
         ("SynthFactory", (ALICE, bytes(20), bytes(32), ADMIN, GUARDIAN, CORE, GATEWAY), "F:ZERO"),

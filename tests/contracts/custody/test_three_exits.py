@@ -74,6 +74,14 @@ def exits(world: World, owner: bytes) -> Iterator[Call]:
     yield "SynthEngine", "mint", (SBTC, ONE_SYNTH // 2, CASH // 2)
     yield "SynthEngine", "addCollateral", (SBTC, 1)
     yield "SynthEngine", "burn", (SBTC, ONE_SYNTH)
+    yield "SynthEngine", "liquidate", (owner, SBTC, ONE_SYNTH)
+    yield "SynthEngine", "takeOver", (ALICE if owner == BOB else BOB, SBTC, ONE_SYNTH, 0)
+    yield "SynthEngine", "requestRedemption", (SBTC, ONE_SYNTH, 300)
+    yield "SynthEngine", "executeRedemption", (1, [BOB])
+    yield "SynthEngine", "cancelRedemption", (1,)
+    yield "SynthEngine", "windDown", (SBTC,)
+    yield "SynthEngine", "processPositions", (SBTC, [BOB])
+    yield "SynthEngine", "claimWound", (SBTC, ONE_SYNTH)
     yield "Vault", "burnSynth", (SBTC, owner, ONE_SYNTH)
     yield "Vault", "escrowSynth", (SBTC, owner, ONE_SYNTH)
 
@@ -149,7 +157,7 @@ def test_attack_74_every_door_was_tried(matched: World) -> None:
             # the same cancels, by signature
             "cancelOrdersBySignature", "cancelAllBySignature",
         },
-        "SynthEngine": set(),
+        "SynthEngine": {"openAsset", "raiseCap", "lowerCap", "mintForFill", "pause", "resume", "allowPause"},
     }  # fmt: skip
     for contract, others in roles.items():
         writing = {
