@@ -1,4 +1,4 @@
-"""`python -m relayer COMMAND`: engine, settler, journal or match. Each loads only what it needs."""
+"""`python -m relayer COMMAND`: engine, settler, journal, deadletter or match. Each loads only what it needs."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ COMMANDS = {
     "engine": ("relayer.service", "takes orders over a local socket, matches and journals them"),
     "settler": ("relayer.settler.main", "sends matched fills to the chain in batches"),
     "journal": ("relayer.journal.command", "verifies, prints and repairs the engine's journal"),
+    "deadletter": ("relayer.settler.deadletter_command", "lists fills that the contract refuses; retries or drops one"),
     "match": ("relayer.match", "plays a file of orders through a bare book, offline"),
 }
 
 
 def main(argv: list[str]) -> int:
     usage = "usage: python -m relayer COMMAND [OPTIONS]\n" + "".join(
-        f"  {name:9}{purpose}\n" for name, (_, purpose) in COMMANDS.items()
+        f"  {name:11}{purpose}\n" for name, (_, purpose) in COMMANDS.items()
     )
     if argv and argv[0] in ("-h", "--help"):
         print(usage, end="")

@@ -34,6 +34,8 @@ def _selector(signature: str) -> str:
 _CORE = _selector("CORE()")
 _DOMAIN_SEPARATOR = _selector("DOMAIN_SEPARATOR()")
 _MARKET_WORD = _selector("marketWord(bytes32)")
+_BEAT = _selector("beat()")
+_LAST_BEAT = _selector("lastBeat()")
 _VOID_SEQUENCE = _selector("voidSequence(bytes32,uint256)")
 
 
@@ -96,6 +98,11 @@ def encode_void_sequence(market: str, count: int) -> bytes:
     return bytes.fromhex(_VOID_SEQUENCE[2:]) + market_hash(market) + count.to_bytes(32, "big")
 
 
+def encode_beat() -> bytes:
+    """Calldata of CORE's sign of life."""
+    return bytes.fromhex(_BEAT[2:])
+
+
 class SettlementChain:
     """One Settlement contract, seen as the account `core`. gas_cap: most that one transaction may use."""
 
@@ -136,6 +143,12 @@ class SettlementChain:
             int(block.get("baseFeePerGas", "0x0"), 16),
             int(nonce, 16),
         )
+
+    def last_beat(self) -> tuple[int, int]:
+        """(unix time of CORE's last sign of life, 0 before the first; the newest block's time)"""
+        call = {"to": self._to, "data": _LAST_BEAT}
+        last, block = self._rpc.batch([("eth_call", [call, "latest"]), ("eth_getBlockByNumber", ["latest", False])])
+        return int(last, 16), int(block["timestamp"], 16)
 
     def balance(self) -> int:
         """CORE's wei."""

@@ -186,6 +186,9 @@ class Follower:
     def _report(self, batch: Batch, receipt: Receipt) -> None:
         matched_ms = self._store.matched_ms(batch.first_match_id)
         self._measures.mined(batch, receipt, matched_ms)
+        if batch.first_match_id == 0:
+            log.info("batch %d: CORE's sign of life, block %d", batch.id, receipt.block)
+            return
         if batch.fills == 0:
             log.info("batch %d: passed over match %d, block %d", batch.id, batch.first_match_id, receipt.block)
             return

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from threading import Event
 
@@ -20,47 +21,37 @@ from sqlalchemy.exc import SQLAlchemyError
 from cxdex.batch import MatchedFill, encode_settle_batch
 from cxdex.problem import Problem
 from cxdex.rpc import RpcError
-from relayer.settler.chain import (
-    OUT_OF_GAS,
-    Head,
-    MarketState,
-    Refusal,
-    SettlementChain,
-    encode_void_sequence,
-)
+from relayer.settler.chain import MarketState, SettlementChain
 from relayer.settler.follow import Follower, FollowOptions
+from relayer.settler.heartbeat import Heartbeat
 from relayer.settler.metrics import SettlerMetrics
-from relayer.settler.plan import (
-    TRANSACTION_GAS_CAP,
-    Limits,
-    Load,
-    Trade,
-    is_due,
-    longest_passing,
-    settleable,
-    spans,
-)
+from relayer.settler.plan import Limits, Load, Trade, is_due, longest_passing, settleable
+from relayer.settler.quarantine import HOLD_SECONDS, Quarantine
+from relayer.settler.report import PROMISE_SECONDS, Report
+from relayer.settler.sender import Sender
 from relayer.settler.sizing import Sizer, Unfit
-from relayer.settler.store import Batch, Draft, Quarantined, Store
-from relayer.settler.wallet import Envelope, TransactionSigner, first_fees
+from relayer.settler.store import Store
+from relayer.settler.wallet import TransactionSigner
 
 log = logging.getLogger("relayer.settler")
 
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 15.0
-GAS_MARGIN = 1.1  # the estimate is made on the pending block; the real one may cost a little more, within the cap
-
-# Words that the contract has for the state of the world, not for a fill: planning again is the answer.
-_NOT_THE_FILL = frozenset({OUT_OF_GAS, "S:CORE", "S:GAS", "S:LENGTH", "S:MARKET", "S:SEQ"})
+HELD_LOOK_MS = 5_000
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """poll_ms: how often the database and the chain are looked at."""
+    """poll_ms: how often the database and the chain are looked at. promise_ms: how old a fill may become.
+
+    hold_ms: how long a market waits for a fill that is refused for a reason that may pass.
+    """
 
     limits: Limits
     follow: FollowOptions
     poll_ms: int
+    promise_ms: int = PROMISE_SECONDS * 1000
+    hold_ms: int = HOLD_SECONDS * 1000
 
 
 class Settler:
@@ -76,11 +67,15 @@ class Settler:
         self._measures = measures or SettlerMetrics(CollectorRegistry(), now_ms)
         self._store = store
         self._chain = chain
-        self._signer = signer
         self._options = options
         self._now_ms = now_ms
         self._follower = Follower(store, chain, signer, options.follow, now_ms, self._measures)
+        self._sender = Sender(store, chain, signer, self._follower, options.follow, now_ms, self._measures)
+        self._quarantine = Quarantine(store, chain, self._sender, now_ms, self._measures, options.hold_ms)
+        self._heartbeat = Heartbeat(chain, now_ms, self._measures)
+        self._report = Report(store, self._measures, now_ms, options.promise_ms)
         self._sizer = Sizer(chain, options.limits)
+        self._held: set[str] = set()
         self._waiting_for: frozenset[str] = frozenset()
         self._plan_at_ms = 0
         self._plan_at_match = 0
@@ -103,6 +98,7 @@ class Settler:
                 if text != said:
                     log.error("%s; trying again", text)
                 said = text
+                self._tell(text)
                 stop.wait(pause)
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
                 continue
@@ -114,12 +110,21 @@ class Settler:
 
     def step(self) -> bool:
         """One look at the chain and the tables. True if it sent something, so that looking again is worth it."""
+        self._heartbeat.look()
+        self._report.last_beat = self._heartbeat.last
+        busy = self._step()
+        self._report.tell()
+        return busy
+
+    def _step(self) -> bool:
         if self._follower.follow():
             self._following = True
             return False
         if self._following:  # a batch has just been resolved, well or badly: plan anew
             self._following = False
             self._plan_at_ms = 0
+        if self._heartbeat.take_due():
+            return self._sent(self._sender.beat())
         newest = self._store.newest_match()
         if newest < self._plan_at_match and self._now_ms() < self._plan_at_ms:
             return False
@@ -129,7 +134,14 @@ class Settler:
         limits = self._options.limits
         states = self._chain.markets(self._store.markets())
         self._say_waiting(states)
-        next_sequence = {symbol: state.next_sequence for symbol, state in states.items() if state.active}
+        self._report.waiting = self._store.waiting({symbol: state.next_sequence for symbol, state in states.items()})
+        overdue = self._quarantine.overdue(states)
+        if overdue is not None:
+            return self._sent(self._quarantine.give_up(overdue))
+        self._held = self._quarantine.held(states, self._matched_at)
+        next_sequence = {
+            symbol: state.next_sequence for symbol, state in states.items() if state.active and symbol not in self._held
+        }
         trades = self._store.trades(next_sequence, limits.max_fills)
         chosen = settleable(trades, next_sequence, limits.max_fills)
         self._measures.oldest_ms = chosen[0].time_ms if chosen else None
@@ -159,6 +171,13 @@ class Settler:
         else:
             self._plan_at_ms = now + limits.interval_ms
             self._plan_at_match = newest + 1
+        if self._held:
+            self._plan_at_ms = min(self._plan_at_ms, now + HELD_LOOK_MS)
+
+    def _matched_at(self, market: str, sequence: int) -> MatchedFill | None:
+        """None when there is no such trade any more."""
+        found = [trade for trade in self._store.trades({market: sequence}, 1) if trade.sequence == sequence]
+        return self._matched(found)[0] if found and not found[0].voided else None
 
     def _matched(self, chosen: Sequence[Trade]) -> list[MatchedFill]:
         orders = self._store.signed_orders(
@@ -179,7 +198,7 @@ class Settler:
                 sized.count, lambda count: self._chain.simulate(encode_settle_batch(fills[:count])) is None
             )
             if good == 0:
-                return self._pass_over(chosen[0], fills[0])
+                return self._sent(self._quarantine.judge(chosen[0], fills[0]))
             log.warning(
                 "match %d does not simulate (%s): settling the %d before it", chosen[good].match_id, refusal, good
             )
@@ -188,68 +207,16 @@ class Settler:
             raise Problem("SIMULATION_FAILED", f"the batch stopped simulating ({sized.refusal})")
         fills = fills[: sized.count]
         matches = (chosen[0].match_id, chosen[len(fills) - 1].match_id)
-        return self._submit(encode_settle_batch(fills), sized.gas, matches, fills, None)
+        return self._sent(self._sender.settle(fills, sized.gas, matches))
 
-    def _pass_over(self, trade: Trade, fill: MatchedFill) -> bool:
-        """The first fill fails alone. If that is the fill's own fault, its number is used up and it stays behind."""
-        refusal = self._chain.simulate(encode_settle_batch([fill]))
-        if refusal is None:
-            return True  # the chain has moved under us: look again
-        if refusal.code in _NOT_THE_FILL:
-            raise Problem("SIMULATION_FAILED", f"the chain is not where the plan began ({refusal})")
-        log.error(
-            "match %d (%s, sequence %d) can never settle: %s; it is quarantined and its number used up",
-            trade.match_id, trade.market, trade.sequence, refusal,
-        )  # fmt: skip
-        data = encode_void_sequence(trade.market, 1)
-        gas = self._chain.estimate_gas(data)
-        if isinstance(gas, Refusal):
-            raise Problem("SIMULATION_FAILED", f"voidSequence does not simulate ({gas})")
-        quarantined = Quarantined(trade.match_id, trade.market, trade.sequence, str(refusal))
-        return self._submit(data, gas, (trade.match_id, trade.match_id), [], quarantined)
-
-    def _submit(
-        self,
-        data: bytes,
-        gas: int,
-        matches: tuple[int, int],
-        fills: Sequence[MatchedFill],
-        quarantined: Quarantined | None,
-    ) -> bool:
-        """Signs, commits, sends, in this order."""
-        head = self._chain.head()
-        if self._follower.reopen_final(head):  # so these fills are on their way already, in the bytes of before
-            self._following = True
-            return self._follower.follow()
-        follow = self._options.follow
-        fees = first_fees(head.base_fee, follow.tip, follow.fee_cap)
-        if fees is None:
-            raise Problem(
-                "FEE_CAP",
-                f"the base fee is {head.base_fee} wei a gas, the cap {follow.fee_cap}: waiting for it to fall",
-            )
-        gas = min(TRANSACTION_GAS_CAP, int(gas * GAS_MARGIN))
-        self._require_funds(gas * fees.max_fee)
-        nonce = max([head.nonce, *(batch.nonce + 1 for batch in self._store.unresolved())])
-        transaction = self._signer.sign(Envelope(nonce, gas, data), fees)
-        draft = Draft(matches[0], matches[1], len(fills), nonce, transaction, spans(fills), quarantined)
-        batch = self._store.prepare(draft, self._now_ms())
-        self._measures.batches.labels("PREPARED").inc()
-        self._measures.max_fee.set(fees.max_fee)
-        self._send(batch, head)
-        return True
-
-    def _send(self, batch: Batch, head: Head) -> None:
+    def _sent(self, busy: bool) -> bool:
         self._following = True
-        self._follower.submit(batch, head)
+        return busy
 
-    def _require_funds(self, needed: int) -> None:
-        balance = self._chain.balance()
-        self._measures.balance.set(balance)
-        if balance < needed:
-            raise Problem(
-                "GAS_FUNDS", f"{self._chain.core} has {balance} wei and the next batch may cost {needed}: fund it"
-            )
+    def _tell(self, error: str) -> None:
+        """Best effort: it may be the database that fails."""
+        with suppress(SQLAlchemyError):
+            self._report.tell(error)
 
     def _say_waiting(self, states: dict[str, MarketState]) -> None:
         waiting = frozenset(symbol for symbol, state in states.items() if not state.active)

@@ -24,6 +24,8 @@ from relayer.settler.follow import FollowOptions
 from relayer.settler.loop import Options, Settler
 from relayer.settler.metrics import SettlerMetrics
 from relayer.settler.plan import GAS_LIMIT, MOST_FILLS, Limits
+from relayer.settler.quarantine import HOLD_SECONDS
+from relayer.settler.report import PROMISE_SECONDS
 from relayer.settler.store import Store
 from relayer.settler.wallet import GWEI, TransactionSigner
 
@@ -65,6 +67,8 @@ def _settler(arguments: argparse.Namespace, stop: Event) -> Settler:
             int(arguments.tip_gwei * GWEI),
         ),
         int(arguments.poll * 1000),
+        int(arguments.promise * 1000),
+        int(arguments.hold * 1000),
     )
     store, registry = Store(open_database(arguments.database)), metrics.new_registry()
     measures = SettlerMetrics(registry, _now_ms)
@@ -87,6 +91,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--interval", type=_positive, default=30.0, help="seconds from a batch's first fill to its end")
     parser.add_argument("--max-fills", type=_count, default=MOST_FILLS, help="fills in a batch, if fewer than fit")
     parser.add_argument("--gas-limit", type=_gas, default=GAS_LIMIT, help="gas that a batch may use")
+    parser.add_argument("--promise", type=_positive, default=PROMISE_SECONDS, help="seconds that a fill may wait")
+    parser.add_argument("--hold", type=_positive, default=HOLD_SECONDS, help="seconds a market waits for a bad fill")
     parser.add_argument("--confirmations", type=_count, default=12, help="blocks after which a batch is final")
     parser.add_argument("--replace-after", type=_positive, default=45.0, help="seconds until a stuck one pays more")
     parser.add_argument("--fee-cap-gwei", type=_positive, default=100.0, help="most to pay for a unit of gas")

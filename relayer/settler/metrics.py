@@ -17,10 +17,14 @@ _LAG_BUCKETS = (1, 2, 5, 10, 20, 30, 45, 60, 120, 300, 900, 3_600)
 
 
 class SettlerMetrics:
-    """`oldest_ms`: when the oldest fill that waits for settlement was matched; None when none is known to wait."""
+    """`oldest_ms`: when the oldest fill that waits for settlement was matched; None when none is known to wait.
+
+    `last_beat`: unix time of CORE's last sign of life on chain; 0 when it is not known.
+    """
 
     def __init__(self, registry: CollectorRegistry, now_ms: Callable[[], int]) -> None:
         self.oldest_ms: int | None = None
+        self.last_beat = 0
         self._now_ms = now_ms
         self.batches = Counter("cxdex_settler_batches", "Batches that reached a status", ["status"], registry=registry)
         self.fills = Counter("cxdex_settler_fills", "Fills in batches mined, and final", ["status"], registry=registry)
@@ -45,6 +49,16 @@ class SettlerMetrics:
             "cxdex_settler_oldest_fill_seconds", "Age of the oldest fill not settled; 0 if none", registry=registry
         )
         waiting.set_function(self._age)
+        self.promises_broken = Counter(
+            "cxdex_settler_promises_broken", "Times that a fill became older than the promise", registry=registry
+        )
+        self.dead_letters = Gauge(
+            "cxdex_settler_dead_letters", "Fills that the contract refuses, held or given up", registry=registry
+        )
+        beat = Gauge(
+            "cxdex_settler_beat_age_seconds", "Since CORE's last sign of life on chain; 0 if none", registry=registry
+        )
+        beat.set_function(self._beat_age)
 
     def mined(self, batch: Batch, receipt: Receipt, matched_ms: int | None) -> None:
         self.batches.labels("MINED").inc()
@@ -62,3 +76,6 @@ class SettlerMetrics:
     def _age(self) -> float:
         oldest = self.oldest_ms
         return 0.0 if oldest is None else max(0, self._now_ms() - oldest) / 1000
+
+    def _beat_age(self) -> float:
+        return max(0.0, self._now_ms() / 1000 - self.last_beat) if self.last_beat else 0.0

@@ -18,7 +18,10 @@ from sqlmodel import SQLModel
 from cxdex.order import SignatureKind, SignedOrder
 from cxdex.problem import Problem
 from relayer.order_table import order_from_row
+from relayer.settler.dead_letters import DeadLetters, put_voided, take_settling
 from relayer.settler.plan import Span, Trade
+from relayer.settler.state import SettlerState, write_state
+from relayer.settler.tables import DeadLetterRow, SettlerStateRow
 from relayer.settler.wallet import SignedTransaction
 from relayer.tables import BatchAttempt, BatchRow, BatchSpan, OrderRow, ProjectorCursor, QuarantineRow, TradeRow
 
@@ -77,14 +80,18 @@ class Batch:
 
 
 class Store:
+    """`letters`: the fills that the contract refuses."""
+
     def __init__(self, database: Engine) -> None:
         self._database = database
+        self.letters = DeadLetters(database)
 
     def open(self) -> None:
         """Creates the relayer's tables that are missing, so that it does not matter which process starts first."""
-        models = (OrderRow, TradeRow, ProjectorCursor, BatchRow, BatchAttempt, BatchSpan, QuarantineRow)
+        relayers = (OrderRow, TradeRow, ProjectorCursor, BatchRow, BatchAttempt, BatchSpan, QuarantineRow)
+        tables = [_table(model) for model in (*relayers, SettlerStateRow, DeadLetterRow)]
         with self._database.begin() as connection:
-            SQLModel.metadata.create_all(connection, tables=[_table(model) for model in models])
+            SQLModel.metadata.create_all(connection, tables=tables)
 
     # ------------------------------------------------------------------ orders and trades
 
@@ -103,6 +110,19 @@ class Store:
                 if symbol is None:
                     return found
                 found.append(symbol)
+
+    def waiting(self, next_sequence: Mapping[str, int]) -> int:
+        """Fills that the chain has not passed."""
+        total = 0
+        with self._reading() as connection:
+            for market, sequence in next_sequence.items():
+                newest = connection.scalar(select(func.max(TRADES.c.sequence)).where(TRADES.c.market == market))
+                total += max(0, newest + 1 - sequence) if newest is not None else 0
+        return total
+
+    def write_state(self, state: SettlerState) -> None:
+        with self._database.begin() as connection:
+            write_state(connection, state)
 
     def trades(self, next_sequence: Mapping[str, int], limit: int) -> list[Trade]:
         """Of each market the first `limit` trades that the chain has not passed."""
@@ -169,6 +189,7 @@ class Store:
             _insert_attempt(connection, batch_id, draft.nonce, transaction, now_ms)
             for span in draft.spans:
                 connection.execute(insert(SPANS).values(batch_id=batch_id, **_span_values(span)))
+            take_settling(connection, draft.spans, now_ms)
             if draft.quarantined is not None:
                 _insert_quarantine(connection, draft.quarantined, now_ms)
             row = connection.execute(select(BATCHES).where(BATCHES.c.id == batch_id)).one()
@@ -259,6 +280,7 @@ def _insert_quarantine(connection: Connection, fill: Quarantined, now_ms: int) -
             match_id=fill.match_id, market=fill.market, sequence=fill.sequence, reason=fill.reason, created_ms=now_ms
         )
     )
+    put_voided(connection, fill.match_id, fill.market, fill.sequence, fill.reason, now_ms)
 
 
 def _attempts(connection: Connection, batch_id: int) -> dict[bytes, bytes]:

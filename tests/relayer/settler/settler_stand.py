@@ -138,6 +138,7 @@ class Exchange:
         behind = encode(["address", "address", "bytes"], [implementation, implementation, b""])
         self.address = self._deploy(deployer, "Proxy", behind)
         self.core = core
+        self.call_as(core, "beat()")
         contracts = dict.fromkeys(CONTRACTS, bytes(20)) | {"Settlement": bytes.fromhex(self.address[2:])}
         self.deployment = Deployment(CHAIN_ID, 0, contracts)
         for index, (symbol, asset) in enumerate(BASE_ASSET.items(), start=1):
@@ -225,6 +226,10 @@ class Desk:
             for asset in BASE_ASSET.values():
                 self.exchange.credit(trader.account, asset, lots * 10**LOT_EXPONENT)
         return trader
+
+    def trader_without_money(self, number: int) -> Trader:
+        """Its fills are skipped. It can be had while the node mines nothing."""
+        return self.trader(number, cash=0, lots=0)
 
     def order(self, trader: Trader, market: str, side: Side, quantity: int, price: int, lane: int = 0) -> SignedOrder:
         trader.seq[lane] += 1
