@@ -29,7 +29,8 @@ from api.node import Node
 from api.openapi import install_openapi
 from api.order_entry import ROUTES as ORDER_ENTRY
 from api.problems import problem_response, validation_problem
-from api.routes import accounts, auth, health, markets, orders, pages, settlements, status, vault
+from api.routes import accounts, auth, health, markets, orders, pages, settlements, status, vault, withdrawals
+from api.signers import Signers
 from api.streams import beat, serve_socket
 from cxdex.problem import Problem
 from relayer.client import EngineClient
@@ -72,7 +73,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(pages.router)
     if measures is not None:
         app.router.routes.append(measures.route())
-    for module in (status, health, markets, orders, accounts, settlements, vault, auth):
+    for module in (status, health, markets, orders, accounts, settlements, vault, withdrawals, auth):
         app.include_router(module.router, prefix="/v1")
     app.add_exception_handler(Problem, _on_problem)
     app.add_exception_handler(RequestValidationError, _on_invalid)
@@ -83,15 +84,17 @@ def create_app(settings: Settings) -> FastAPI:
 
 def _make_context(settings: Settings) -> Context:
     deployment = settings.deployment
+    engine, node = EngineClient(settings.state / SOCKET_NAME), Node(settings.rpc_url)
     return Context(
         deployment=deployment,
         domain=deployment.domain,
         authenticator=Authenticator(load_secret(settings.state), deployment.domain),
-        engine=EngineClient(settings.state / SOCKET_NAME),
+        engine=engine,
         hub=FeedHub(),
         markets=MarketDirectory(),
         database=Database(settings.database_url),
-        node=Node(settings.rpc_url),
+        node=node,
+        signers=Signers(deployment.domain, engine, node),
         max_lag_blocks=settings.max_lag_blocks,
     )
 

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import jwt
 
+from api.signers import recover_key
 from cxdex.eip712 import Domain, login_digest, to_checksum
 from cxdex.problem import Problem
-from cxdex.signature import recover
 
 SECRET_NAME = "api.secret"  # noqa: S105 - the file's name, not the secret
 SECRET_BYTES = 32
@@ -36,8 +36,17 @@ class Authenticator:
         self._audience = f"{domain.chain_id}:{to_checksum(domain.verifying_contract)}"
 
     def login(self, account: bytes, expires_at: int, signature: bytes) -> str:
-        """A token that lives until `expires_at` (unix seconds). Raises AUTH_INVALID or SIGNATURE_*."""
-        check_login(self._domain, account, expires_at, signature)
+        """A token for a login that the account's own key signed. Raises AUTH_INVALID or SIGNATURE_*."""
+        require_login_time(expires_at)
+        found = recover_key(login_digest(self._domain, account, expires_at), signature)
+        if found.problem is not None:
+            raise found.problem
+        if found.key != account:
+            raise Problem("AUTH_INVALID", "the login was not signed by the account", field="signature")
+        return self.token(account, expires_at)
+
+    def token(self, account: bytes, expires_at: int) -> str:
+        """A token that lives until `expires_at` (unix seconds), for an account that has signed."""
         claims = {"sub": "0x" + account.hex(), "exp": expires_at, "iat": int(time.time()), "aud": self._audience}
         return jwt.encode(claims, self._secret, _ALGORITHM)
 
@@ -71,8 +80,8 @@ class Authenticator:
         return self.session_of(token.strip())[0]
 
 
-def check_login(domain: Domain, account: bytes, expires_at: int, signature: bytes) -> None:
-    """Raises AUTH_INVALID when the time is wrong or another key signed, SIGNATURE_MALFORMED when none can have."""
+def require_login_time(expires_at: int) -> None:
+    """Raises AUTH_INVALID."""
     now = int(time.time())
     if not now < expires_at <= now + MAX_LOGIN_SECONDS + CLOCK_SKEW_SECONDS:
         raise Problem(
@@ -82,8 +91,6 @@ def check_login(domain: Domain, account: bytes, expires_at: int, signature: byte
             given=str(expires_at),
             allowed=f"after {now}, at most {now + MAX_LOGIN_SECONDS}",
         )
-    if recover(login_digest(domain, account, expires_at), signature) != account:
-        raise Problem("AUTH_INVALID", "the login was not signed by the account", field="signature")
 
 
 def load_secret(state: Path) -> bytes:

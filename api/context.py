@@ -14,6 +14,7 @@ from api.database import Database
 from api.feed import FeedHub
 from api.markets import MarketDirectory
 from api.node import Node
+from api.signers import Signers
 from cxdex.deployment import Deployment
 from cxdex.eip712 import Domain
 from relayer.client import EngineClient
@@ -51,6 +52,7 @@ class Context:
     markets: MarketDirectory
     database: Database
     node: Node
+    signers: Signers
     max_lag_blocks: int = MAX_LAG_BLOCKS
     connections: set[Connection] = field(default_factory=set)
 

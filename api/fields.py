@@ -14,11 +14,12 @@ from typing import Any
 import msgspec
 
 from cxdex.problem import Problem
+from cxdex.signature import MAX_CONTRACT_SIGNATURE_BYTES
 from cxdex.units import parse_decimal
 
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}", re.ASCII)
 _DIGEST = re.compile(r"0x[0-9a-fA-F]{64}", re.ASCII)
-_SIGNATURE = re.compile(r"0x[0-9a-fA-F]{130}", re.ASCII)
+_SIGNATURE = re.compile(rf"0x(?:[0-9a-fA-F]{{2}}){{1,{MAX_CONTRACT_SIGNATURE_BYTES}}}", re.ASCII)
 
 
 def decode_json(body: bytes) -> Any:
@@ -78,17 +79,16 @@ def read_digest(value: str, field: str = "id") -> bytes:
 
 
 def read_signature(value: Any) -> bytes:
-    """65 bytes r, s, v. Signers that write v as 0 or 1 mean 27 or 28. Raises SIGNATURE_MALFORMED."""
+    """The bytes of a signature: 65 (r, s, v) by a key, up to 1024 by a contract wallet. Raises SIGNATURE_MALFORMED."""
     if not isinstance(value, str) or not _SIGNATURE.fullmatch(value):
         raise Problem(
             "SIGNATURE_MALFORMED",
-            "a signature is 65 bytes: r, s, v",
+            "a signature is 65 bytes: r, s, v; a contract wallet's may be longer",
             field="signature",
             given=value[:140] if isinstance(value, str) else type_name(value),
-            allowed="0x and 130 hexadecimal digits",
+            allowed=f"0x and 130 hexadecimal digits; for a contract wallet up to {2 * MAX_CONTRACT_SIGNATURE_BYTES}",
         )
-    raw = bytes.fromhex(value[2:])
-    return raw if raw[64] > 1 else raw[:64] + bytes((raw[64] + 27,))
+    return bytes.fromhex(value[2:])
 
 
 def read_integer(value: Any, field: str, *, most: int, least: int = 0) -> int:

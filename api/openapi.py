@@ -32,6 +32,11 @@ Amounts and prices are decimal strings, times unix milliseconds. An order's id i
 knows it before sending, and sending twice returns the same order. Errors are `application/problem+json` with a stable
 `code`: see [/docs/errors](/docs/errors).
 
+A signature is by the account's own key, by a session key that the account has set on chain (`Settlement.setSession`:
+one market or all, a notional and an expiry), or a contract wallet's (ERC-1271). An order that is cancelled on chain
+leaves the book at once; fills that it has matched still settle for 300 seconds, so that nobody can undo a trade by
+cancelling.
+
 ## WebSocket `/v1/ws`
 
 Send `{"op":"subscribe","ch":"book","key":"sBTC-USDC"}`. Channels: `book`, `trades`, `markets` (key: the market), and
@@ -104,7 +109,9 @@ _ORDER_ENTRY: dict[str, tuple[str, str, str, type[BaseModel], Any, type[BaseMode
     "/v1/orders/cancel": (
         "cancel_by_signature",
         "Cancel orders by signature",
-        "A signed EIP-712 CancelOrders(account, nonces, deadline); no sign-in is needed.",
+        "A signed EIP-712 CancelOrders(account, nonces, deadline), by the account or a session key; no sign-in is "
+        "needed. It ends the orders here at once; what they have matched settles. Settlement.cancelOrders does the "
+        "same without us.",
         CancelRequest,
         _EXAMPLE_CANCEL,
         CancelReply,

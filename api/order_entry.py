@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -33,7 +33,6 @@ from api.fields import (
 from api.order_json import (
     ORDER_FIELDS,
     check_order,
-    domain_to_json,
     order_to_json,
     read_chain_id,
     read_client_order_id,
@@ -41,6 +40,7 @@ from api.order_json import (
     with_defaults,
 )
 from api.problems import DetailedProblem, problem_document
+from api.signers import Recovered, recover_key
 from cxdex.eip712 import (
     cancel_orders_digest,
     order_digest,
@@ -52,7 +52,6 @@ from cxdex.fees import fee_cap
 from cxdex.market import MarketTerms
 from cxdex.order import NONCE_BITS, Order
 from cxdex.problem import Problem
-from cxdex.signature import recover
 from cxdex.units import format_price, format_quantity, format_usdc
 from relayer.public_order import order_state_json
 from relayer.wire import CancelResult, PlaceResult, WireFill, WireOrder
@@ -71,7 +70,7 @@ async def place_order(request: Request) -> Response:
     """POST /v1/orders"""
     context: Context = request.app.state.context
     signed = read_signed_order(context, decode_json(await request.body()))
-    check_signature(context, signed)
+    signed = await check_signature(context, signed, recover_key(signed.digest, signed.signature))
     (result,) = await context.engine.place([signed])
     return _reply(place_result_json(context, result))
 
@@ -111,7 +110,7 @@ async def validate_order(request: Request) -> Response:
     signed = WireOrder(order, b"", order_digest(context.domain, order))
     if "signature" in body:
         signed = msgspec.structs.replace(signed, signature=read_signature(body["signature"]))
-        check_signature(context, signed)
+        await check_signature(context, signed, recover_key(signed.digest, signed.signature))
     return _reply(_validation_json(context, signed, terms))
 
 
@@ -126,7 +125,13 @@ async def cancel_by_signature(request: Request) -> Response:
     deadline = read_small_integer(body["deadline"], "deadline")
     signature = read_signature(body["signature"])
     digest = cancel_orders_digest(context.domain, account, nonces, deadline)
-    _require_signer(context, account, digest, signature, lambda: _cancel_message(account, nonces, deadline))
+    await context.signers.judge(
+        account,
+        digest,
+        signature,
+        recover_key(digest, signature),
+        lambda: _cancel_message(account, nonces, deadline),
+    )
     if deadline <= time.time():
         raise Problem("FIELD_INVALID", "the deadline has passed", field="deadline", given=str(deadline))
     open_now = {state.order.nonce: state.digest for state in await context.engine.open_orders(account, None)}
@@ -156,9 +161,13 @@ def read_signed_order(context: Context, value: Any) -> WireOrder:
     )
 
 
-def check_signature(context: Context, signed: WireOrder) -> None:
-    """Raises SIGNATURE_MISMATCH unless the order's account signed exactly this order."""
-    _require_signer(context, signed.order.account, signed.digest, signed.signature, lambda: order_message(signed.order))
+async def check_signature(context: Context, signed: WireOrder, found: Recovered) -> WireOrder:
+    """The order with its kind of signature. Raises SIGNATURE_MISMATCH when nobody who may sign for the account did."""
+    account = signed.order.account
+    signer = await context.signers.judge(
+        account, signed.digest, signed.signature, found, lambda: order_message(signed.order)
+    )
+    return msgspec.structs.replace(signed, signature=signer.signature, kind=signer.kind, signer=signer.session)
 
 
 def place_result_json(context: Context, result: PlaceResult) -> dict[str, Any]:
@@ -218,37 +227,22 @@ async def _check_signatures(context: Context, outcomes: list[WireOrder | Problem
     """Recovers in threads: the curve arithmetic runs without the interpreter's lock."""
     loop = asyncio.get_running_loop()
     chunks = [outcomes[start : start + RECOVERY_CHUNK] for start in range(0, len(outcomes), RECOVERY_CHUNK)]
-    checked = await asyncio.gather(*(loop.run_in_executor(_recovery, _check_chunk, context, c) for c in chunks))
-    return [outcome for chunk in checked for outcome in chunk]
+    recovered = await asyncio.gather(*(loop.run_in_executor(_recovery, _recover_chunk, chunk) for chunk in chunks))
+    found = [one for chunk in recovered for one in chunk]
+    return await asyncio.gather(*(_checked(context, *pair) for pair in zip(outcomes, found, strict=True)))
 
 
-def _check_chunk(context: Context, chunk: list[WireOrder | Problem]) -> list[WireOrder | Problem]:
-    checked: list[WireOrder | Problem] = []
-    for outcome in chunk:
-        try:
-            if isinstance(outcome, WireOrder):
-                check_signature(context, outcome)
-            checked.append(outcome)
-        except Problem as problem:
-            checked.append(problem)
-    return checked
+def _recover_chunk(chunk: list[WireOrder | Problem]) -> list[Recovered | None]:
+    return [recover_key(o.digest, o.signature) if isinstance(o, WireOrder) else None for o in chunk]
 
 
-def _require_signer(
-    context: Context, account: bytes, digest: bytes, signature: bytes, message: Callable[[], dict[str, Any]]
-) -> None:
-    """The reply to a mismatch carries our digest, domain and message: comparing them with one's own finds the cause."""
-    signer = recover(digest, signature)
-    if signer == account:
-        return
-    raise DetailedProblem(
-        "SIGNATURE_MISMATCH",
-        "the account did not sign this: another key signed, or other bytes were signed",
-        {"digest": "0x" + digest.hex(), "domain": domain_to_json(context.domain), "message": message()},
-        field="signature",
-        given=f"signature of {to_checksum(signer)} over our digest",
-        allowed=f"signature of {to_checksum(account)}",
-    )
+async def _checked(context: Context, outcome: WireOrder | Problem, found: Recovered | None) -> WireOrder | Problem:
+    if isinstance(outcome, Problem) or found is None:
+        return outcome
+    try:
+        return await check_signature(context, outcome, found)
+    except Problem as problem:
+        return problem
 
 
 def _cancel_message(account: bytes, nonces: list[int], deadline: int) -> dict[str, Any]:

@@ -137,13 +137,13 @@ def check_order(order: Order, status: MarketStatus, now: int) -> None:
             given=str(order.max_collateral),
             allowed="0",
         )
-    if order.reduce_only:
+    if order.reduce_only and order.side is Side.BUY:
         raise Problem(
             "ORDER_REDUCE_ONLY_UNSUPPORTED",
-            "a spot market has no position to reduce",
+            "a buyer on a spot market has no position to reduce",
             field="reduceOnly",
             given="true",
-            allowed="false",
+            allowed="false, or true on a SELL",
         )
 
 

@@ -49,11 +49,22 @@ CODES: Mapping[str, CodeEntry] = {
     "RATE_LIMITED": _entry(429, "Too many requests", "Slow down and try again.", retryable=True),
     "AUTH_REQUIRED": _entry(401, "Sign-in required", "Send a bearer token from POST /v1/auth/login."),
     "AUTH_INVALID": _entry(401, "Sign-in not valid", "The token or login is wrong, expired, or another account's."),
-    "SIGNATURE_MALFORMED": _entry(400, "Malformed signature", "A signature is 0x and 130 hex digits: r, s (low), v."),
+    "SIGNATURE_MALFORMED": _entry(
+        400,
+        "Malformed signature",
+        "A signature is 0x and 130 hex digits: r, s (low), v. Only a contract wallet's may be of another length.",
+    ),
     "SIGNATURE_MISMATCH": _entry(
         422,
         "Signature of another key or message",
-        "The signature was not made by the account over these bytes. Compare digest, domain and message with yours.",
+        "Neither the account, nor a session key of it, nor the contract at its address has signed these bytes. Compare "
+        "digest, domain and message with yours.",
+    ),
+    "SESSION_NOT_LIVE": _entry(422, "No such session", "The key's session has ended, was revoked, or never was."),
+    "SESSION_MARKET_REFUSED": _entry(422, "Session for another market", "The session may not trade in this market."),
+    "SESSION_TOO_SHORT": _entry(422, "Session ends first", "The order's expiry is after that of its session."),
+    "SESSION_LIMIT_EXCEEDED": _entry(
+        422, "Session limit", "What is left of the session's notional, less its open orders, does not cover the order."
     ),
     "ORDER_WRONG_CHAIN": _entry(422, "Wrong chain", "The order was signed for another chain than this exchange's."),
     "ORDER_FIELD_INVALID": _entry(400, "Invalid order field", "A field of the order is outside what it can hold."),
@@ -73,13 +84,25 @@ CODES: Mapping[str, CodeEntry] = {
     "ORDER_EPOCH_STALE": _entry(409, "Nonce epoch stale", "The account cancelled all its older orders on chain."),
     "ORDER_POST_ONLY_WOULD_TRADE": _entry(422, "Would trade", "A POST_ONLY order would have met a resting order."),
     "ORDER_FOK_UNFILLABLE": _entry(422, "Cannot be filled whole", "A FOK order finds too little in the book now."),
-    "ORDER_REDUCE_ONLY_UNSUPPORTED": _entry(422, "Reduce-only not supported", "Spot markets have no positions."),
+    "ORDER_REDUCE_ONLY_UNSUPPORTED": _entry(422, "Reduce-only not supported", "A spot buyer has nothing to reduce."),
     "ORDER_MINT_UNSUPPORTED": _entry(422, "Minting not supported", "maxCollateral has to be 0 for now."),
     "ORDER_UNKNOWN": _entry(404, "Unknown order", "No order with this id (or nonce) was accepted."),
     "ORDER_NOT_OPEN": _entry(409, "Order not open", "The order is already filled, cancelled or expired."),
     "MARKET_UNKNOWN": _entry(404, "Unknown market", "No market with this symbol is listed."),
     "MARKET_NOT_ACTIVE": _entry(422, "Market not active", "The market is paused or delisted.", retryable=True),
-    "BALANCE_INSUFFICIENT": _entry(422, "Balance insufficient", "The order needs more than is available."),
+    "BALANCE_INSUFFICIENT": _entry(
+        422, "Balance insufficient", "The order or withdrawal needs more than is available."
+    ),
+    "WITHDRAWAL_UNSETTLED": _entry(
+        409, "Fills come first", "A matched fill of the account has not settled yet; ask again then.", retryable=True
+    ),
+    "WITHDRAWAL_NONCE_USED": _entry(409, "Nonce used", "The nonce is that of another withdrawal, or of a paid one."),
+    "WITHDRAWAL_TOO_MANY": _entry(
+        409, "Too many at once", "Co-signed withdrawals that were not sent have to run out first.", retryable=True
+    ),
+    "WITHDRAWAL_INSTANT_OFF": _entry(
+        422, "No instant withdrawals", "This exchange co-signs none; Vault.requestWithdraw needs nobody's leave."
+    ),
     "ENGINE_UNAVAILABLE": _entry(503, "Engine unavailable", "The matching engine is restarting.", retryable=True),
     "NODE_UNAVAILABLE": _entry(503, "Node unavailable", "The Ethereum node does not answer.", retryable=True),
     "INTERNAL": _entry(500, "Internal error", "A fault of ours; quote the traceId when you report it.", retryable=True),

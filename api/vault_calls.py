@@ -9,8 +9,9 @@ from typing import Any
 
 from eth_abi.abi import encode
 
-from cxdex.eip712 import to_checksum
+from cxdex.eip712 import InstantWithdrawal, to_checksum
 from cxdex.keccak import keccak
+from cxdex.signature import to_compact
 
 
 def call_data(signature: str, *values: Any) -> bytes:
@@ -35,12 +36,29 @@ def deposit_asset(vault: bytes, asset: int, amount: int, chain_id: int) -> dict[
 
 def request_withdraw(vault: bytes, asset: int, amount: int, as_cxpt: bool, chain_id: int) -> dict[str, Any]:
     data = call_data("requestWithdraw(uint256,uint256,bool)", asset, amount, as_cxpt)
-    return _transaction(vault, data, chain_id, "ask for the withdrawal; claim it after the delay")
+    return _transaction(vault, data, chain_id, "announce the withdrawal; claim it after the delay")
+
+
+def withdraw_instantly(vault: bytes, withdrawal: InstantWithdrawal, signature: bytes, chain_id: int) -> dict[str, Any]:
+    """`signature`: COSIGNER's, 65 bytes."""
+    r, vs = to_compact(signature)
+    data = call_data(
+        "withdraw(uint256,uint256,bool,address,uint256,uint256,bytes32,bytes32)",
+        withdrawal.asset,
+        withdrawal.amount,
+        withdrawal.as_cxpt,
+        to_checksum(withdrawal.recipient),
+        withdrawal.nonce,
+        withdrawal.deadline,
+        r.to_bytes(32, "big"),
+        vs.to_bytes(32, "big"),
+    )
+    return _transaction(vault, data, chain_id, "withdraw at once, as the exchange has co-signed")
 
 
 def claim_withdraw(vault: bytes, withdrawal: int, chain_id: int) -> dict[str, Any]:
     data = call_data("claimWithdraw(uint256)", withdrawal)
-    return _transaction(vault, data, chain_id, "pay the withdrawal out to its owner")
+    return _transaction(vault, data, chain_id, "pay the withdrawal out to its recipient")
 
 
 def _transaction(to: bytes, data: bytes, chain_id: int, purpose: str) -> dict[str, Any]:

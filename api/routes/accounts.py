@@ -1,8 +1,9 @@
-"""Balances, fills, withdrawals and nonces of an account."""
+"""Fee tier, session keys, balances, fills, withdrawals and nonces of an account."""
 
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
@@ -13,10 +14,38 @@ from api.reads.accounts import list_withdrawals, settled_balances
 from api.reads.chain import as_of
 from api.reads.trades import list_fills
 from api.routes.inputs import LIMIT_DEFAULT, Account, Cursor, Limit, OwnAccount, Shared
-from api.schemas.account import BalanceList, FillPage, NonceList, WithdrawalPage
+from api.schemas.account import AccountShape, BalanceList, FillPage, NonceList, SessionList, WithdrawalPage
+from cxdex.eip712 import to_checksum
+from cxdex.fees import DISCOUNT_PERCENT_A_TIER, TIER_THRESHOLDS
+from cxdex.market import CXPT_ASSET
+from cxdex.units import format_usdc
+from relayer.wire import SessionState
 
 router = APIRouter(prefix="/accounts/{account}", tags=["accounts"])
 MAX_NONCES = 50
+
+
+@router.get("", response_model=AccountShape)
+async def get_account(context: Shared, account: Account) -> dict[str, Any]:
+    """Epoch and fee tier. The tier follows from the CXPT that the account holds inside the exchange."""
+    reply = await context.engine.account(account)
+    cxpt = next((balance.total for balance in reply.balances if balance.asset == CXPT_ASSET), 0)
+    missing = TIER_THRESHOLDS[reply.tier] - max(cxpt, 0) if reply.tier < len(TIER_THRESHOLDS) else None
+    return {
+        "account": to_checksum(account),
+        "epoch": reply.epoch,
+        "feeTier": reply.tier,
+        "feeDiscountPercent": reply.tier * DISCOUNT_PERCENT_A_TIER,
+        "cxptToNextTier": None if missing is None else format_usdc(missing),
+    }
+
+
+@router.get("/sessions", response_model=SessionList)
+async def get_sessions(context: Shared, account: OwnAccount) -> dict[str, Any]:
+    """Keys that may sign orders for the account, as the chain has them. Settlement.setSession makes one, and
+    Settlement.revokeSession ends it at once, with its open orders."""
+    reply = await context.engine.account(account)
+    return {"data": [_session_json(session) for session in reply.sessions if session.expiry > time.time()]}
 
 
 @router.get("/balances", response_model=BalanceList)
@@ -24,7 +53,8 @@ async def get_balances(context: Shared, account: OwnAccount) -> dict[str, Any]:
     """The engine's count beside the contract's. They differ by the fills that have not settled yet."""
     reply = await context.engine.account(account)
     settled, stamp = await asyncio.to_thread(_settled, context, account)
-    return {"data": balances_to_json(context.markets, reply.balances, settled), "asOf": stamp}
+    shown = balances_to_json(context.markets, reply.balances, settled, reply.set_asides)
+    return {"data": shown, "asOf": stamp}
 
 
 @router.get("/fills", response_model=FillPage)
@@ -51,6 +81,16 @@ async def get_nonces(
 ) -> dict[str, Any]:
     """Free nonces, cheapest lanes first. Two devices that ask at once get different ones."""
     return {"nonces": [str(nonce) for nonce in await context.engine.next_nonces(account, count)]}
+
+
+def _session_json(session: SessionState) -> dict[str, Any]:
+    return {
+        "key": to_checksum(session.key),
+        "market": session.market,
+        "notionalLeft": format_usdc(session.left),
+        "notionalAvailable": format_usdc(max(session.available, 0)),
+        "expiry": str(session.expiry),
+    }
 
 
 def _settled(context: Context, account: bytes) -> tuple[dict[int, int], dict[str, Any] | None]:

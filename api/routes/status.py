@@ -15,6 +15,7 @@ from api.reads.chain import ChainPosition, chain_position
 from api.routes.inputs import Shared
 from api.schemas.status import ErrorCodes, Status, Time
 from cxdex.eip712 import DOMAIN_VERSION, to_checksum
+from cxdex.nonce import CANCEL_DELAY_SECONDS
 from cxdex.problem import Problem
 from relayer.wire import StatusReply
 
@@ -50,6 +51,7 @@ async def get_status(context: Shared) -> dict[str, Any]:
         "node": {"up": node_block is not None, "block": node_block},
         "domain": domain_to_json(context.domain),
         "contracts": {name: to_checksum(address) for name, address in context.deployment.contracts.items()},
+        "cancelDelaySeconds": CANCEL_DELAY_SECONDS,
         "versions": {"api": API_VERSION, "cxdex": _client_version(), "order": DOMAIN_VERSION},
         "time": now_ms(),
     }

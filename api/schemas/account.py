@@ -10,8 +10,35 @@ from api.schemas.base import Address, AsOf, Decimal, Hash, IndexedPage, Integer,
 from api.schemas.market import TradeShape
 
 
+class AccountShape(Shape):
+    """feeTier 0 to 4; each takes 10 % off the market's fees. cxptToNextTier: null at the highest."""
+
+    account: Address
+    epoch: Annotated[int, Field(description="orders of another epoch are cancelled; Settlement.cancelAll raises it")]
+    fee_tier: int
+    fee_discount_percent: int
+    cxpt_to_next_tier: Decimal | None
+
+
+class SessionShape(Shape):
+    """notionalLeft: the chain's figure, in USDC. notionalAvailable: less what its orders hold and have matched."""
+
+    key: Address
+    market: Annotated[str | None, Field(description="null: every market")]
+    notional_left: Decimal
+    notional_available: Decimal
+    expiry: Annotated[str, Field(description="unix seconds")]
+
+
+class SessionList(Shape):
+    data: list[SessionShape]
+
+
 class BalanceShape(Shape):
-    """total counts matched but unsettled fills; available = total - reserved; settled is the contract's figure."""
+    """total counts matched but unsettled fills; available = total - reserved; settled is the contract's figure.
+
+    leaving: co-signed for withdrawal and not paid yet; it is not in total any more.
+    """
 
     asset: int
     symbol: str
@@ -19,6 +46,7 @@ class BalanceShape(Shape):
     reserved: Decimal
     available: Decimal
     settled: Decimal
+    leaving: Decimal
 
 
 class BalanceList(Shape):

@@ -10,7 +10,12 @@ from api.schemas.account import OrderShape, OrderStateWithFills
 from api.schemas.base import Address, Decimal, Hash, Shape
 
 Signature = Annotated[
-    str, Field(description="65 bytes r, s, v: 0x and 130 hexadecimal digits", pattern="^0x[0-9a-fA-F]{130}$")
+    str,
+    Field(
+        description="65 bytes r, s, v by the account or a session key of it: 0x and 130 hexadecimal digits; a contract "
+        "wallet's (ERC-1271) up to 1024 bytes",
+        pattern="^0x([0-9a-fA-F]{2}){1,1024}$",
+    ),
 ]
 ChainId = Annotated[int | str, Field(examples=[31337])]
 
@@ -28,7 +33,7 @@ class OrderFields(Shape):
     max_fee_bps: str
     max_collateral: Decimal
     self_trade: Literal["CANCEL_TAKER", "CANCEL_MAKER", "CANCEL_BOTH", "DECREMENT"]
-    reduce_only: bool
+    reduce_only: Annotated[bool, Field(description="on a SELL: only what the account has; refused on a BUY")]
     expiry: str
     nonce: str
 

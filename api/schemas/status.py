@@ -49,6 +49,12 @@ class Status(Shape):
     node: NodeStatus
     domain: DomainShape
     contracts: dict[str, Address]
+    cancel_delay_seconds: Annotated[
+        int,
+        Field(
+            description="after a cancel on chain: the order leaves the book at once, its matched fills settle this long"
+        ),
+    ]
     versions: dict[str, str]
     time: Millis
 

@@ -29,6 +29,17 @@ class WithdrawRequest(Shape):
     as_cxpt: bool = False
 
 
+class InstantWithdrawalRequest(Shape):
+    """recipient: the account when it is left out. nonce: names the withdrawal, so that asking twice is asking once."""
+
+    account: Address
+    amount: Decimal
+    asset: AssetName | None = None
+    as_cxpt: bool = False
+    recipient: Address | None = None
+    nonce: Annotated[str | None, Field(examples=["7"], description="any number below 2**64 not used before")] = None
+
+
 class ClaimRequest(Shape):
     id: Annotated[str | int, Field(examples=["7"], description="the withdrawal's number")]
 
@@ -47,3 +58,12 @@ class UnsignedTransactions(Shape):
     """In the order in which they have to be sent."""
 
     transactions: list[UnsignedTransaction]
+
+
+class InstantWithdrawalReply(UnsignedTransactions):
+    """`deadline` in unix seconds; `signature` of the exchange's co-signer, 65 bytes, as the transaction carries it."""
+
+    nonce: Annotated[str, Field(examples=["7"])]
+    deadline: Annotated[str, Field(examples=["1790000120"])]
+    recipient: Address
+    signature: Annotated[str, Field(examples=["0x" + "11" * 64 + "1b"])]

@@ -144,8 +144,9 @@ class Exchange:
         self.api: subprocess.Popen[str] | None = None
         self._keys = itertools.count(1)
 
-    def start_engine(self) -> None:
-        self.engine = spawn("relayer", "engine", "--state", str(self.state), "--database", self.database_url)
+    def start_engine(self, *options: str) -> None:
+        place = ("--state", str(self.state), "--database", self.database_url)
+        self.engine = spawn("relayer", "engine", *place, *options)
 
     def start_api(self) -> None:
         self.api = spawn("api", "--port", str(self.port), "--state", str(self.state), "--rpc", self.rpc_url)

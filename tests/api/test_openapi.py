@@ -43,7 +43,9 @@ def test_every_route_is_described(document: dict[str, Any]) -> None:
         ("get", "/v1/orders/{order_id}"),
         ("delete", "/v1/orders"),
         ("delete", "/v1/orders/{order_id}"),
+        ("get", "/v1/accounts/{account}"),
         ("get", "/v1/accounts/{account}/balances"),
+        ("get", "/v1/accounts/{account}/sessions"),
         ("get", "/v1/accounts/{account}/fills"),
         ("get", "/v1/accounts/{account}/withdrawals"),
         ("get", "/v1/accounts/{account}/nonce"),
@@ -52,6 +54,7 @@ def test_every_route_is_described(document: dict[str, Any]) -> None:
         ("post", "/v1/vault/deposit"),
         ("post", "/v1/vault/withdraw"),
         ("post", "/v1/vault/claim"),
+        ("post", "/v1/withdrawals/instant"),
         ("post", "/v1/auth/login"),
     }
     assert described == expected
@@ -88,6 +91,8 @@ def test_private_routes_say_that_they_need_a_token(document: dict[str, Any]) -> 
         ("delete", "/v1/orders"),
         ("delete", "/v1/orders/{order_id}"),
         ("get", "/v1/accounts/{account}/balances"),
+        ("get", "/v1/accounts/{account}/sessions"),
+        ("post", "/v1/withdrawals/instant"),
     }
 
 

@@ -207,6 +207,7 @@ def test_balances_put_the_engine_beside_the_chain(exchange: Any, chain_rows: Any
         "reserved": "10.05",
         "available": "99989.95",
         "settled": "100000.000001",
+        "leaving": "0",
     }
     assert (cxpt["symbol"], cxpt["total"], cxpt["settled"]) == ("CXPT", "0", "0.000007")
     assert (coin["symbol"], coin["available"], coin["settled"]) == ("sBTC", "10", "0")
