@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from cxdex.client import ApiProblem, AsyncExchange, Exchange, Feed, OutcomeUnknown, Ticket, Unreachable
     from cxdex.problem import OrderProblem, Problem
-    from cxdex.wallet import LocalWallet
+    from cxdex.wallet import LocalWallet, SessionWallet
 
 __all__ = [
     "ApiProblem",
@@ -24,11 +24,17 @@ __all__ = [
     "OrderProblem",
     "OutcomeUnknown",
     "Problem",
+    "SessionWallet",
     "Ticket",
     "Unreachable",
 ]
 
-_HOMES = {"LocalWallet": "cxdex.wallet", "OrderProblem": "cxdex.problem", "Problem": "cxdex.problem"}
+_HOMES = {
+    "LocalWallet": "cxdex.wallet",
+    "OrderProblem": "cxdex.problem",
+    "Problem": "cxdex.problem",
+    "SessionWallet": "cxdex.wallet",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -24,7 +24,7 @@ from cxdex.eip712 import (
     order_digest,
     to_checksum,
 )
-from cxdex.order import Order, SignedOrder
+from cxdex.order import Order, SignatureKind, SignedOrder
 from cxdex.price_report import PriceReport, SignedReport, sign_report
 from cxdex.problem import Problem
 from cxdex.signature import CURVE_ORDER, address_of, sign_digest
@@ -80,6 +80,10 @@ class LocalWallet:
         """EIP-55 checksummed."""
         return to_checksum(self.account)
 
+    def as_session_of(self, owner: str | bytes) -> SessionWallet:
+        """This key as a session key of another account."""
+        return SessionWallet(self._key, owner)
+
     def sign_order(self, domain: Domain, order: Order) -> SignedOrder:
         """The signed order; its digest is its id, known before anything is sent."""
         if order.account != self.account:
@@ -112,6 +116,57 @@ class LocalWallet:
 
     def __repr__(self) -> str:
         return f"LocalWallet({self.address})"
+
+
+class SessionWallet:
+    """A session key: signs orders and cancels for the account `owner`, which has set it on chain, and nothing else.
+
+    ``SessionWallet("0x…64 hex digits…", "0x…the owner's address…")``. Orders must end before the session does: say
+    ``expires_in`` when placing.
+    """
+
+    __slots__ = ("_key", "account", "key_account")
+
+    def __init__(self, private_key: str | bytes, owner: str | bytes) -> None:
+        """Raises Problem KEY_INVALID or FIELD_INVALID."""
+        self._key = _read_key(private_key)
+        self.account = owner if isinstance(owner, bytes) else _read_owner(owner)
+        self.key_account = address_of(self._key)
+
+    @property
+    def address(self) -> str:
+        """Of the session key, EIP-55 checksummed: what `Exchange.set_session` names."""
+        return to_checksum(self.key_account)
+
+    def sign_order(self, domain: Domain, order: Order) -> SignedOrder:
+        digest = order_digest(domain, order)
+        return SignedOrder(order, sign_digest(self._key, digest), digest, SignatureKind.SESSION)
+
+    def sign_cancel(self, domain: Domain, nonces: list[int], deadline: int) -> bytes:
+        return sign_digest(self._key, cancel_orders_digest(domain, self.account, nonces, deadline))
+
+    def sign_login(self, _domain: Domain, _expires_at: int) -> bytes:
+        raise _beyond_session("sign in")
+
+    def sign_transaction(self, _transaction: dict[str, Any]) -> bytes:
+        raise _beyond_session("send transactions")
+
+    def __repr__(self) -> str:
+        return f"SessionWallet({self.address} for {to_checksum(self.account)})"
+
+
+def _beyond_session(what: str) -> Problem:
+    return Problem("SESSION_CANNOT", f"a session key cannot {what}", allowed="the account's own key")
+
+
+def _read_owner(text: str) -> bytes:
+    with suppress(ValueError):
+        owner = bytes.fromhex(text.removeprefix("0x"))
+        if len(owner) == 20:
+            return owner
+    raise Problem(
+        "FIELD_INVALID", "the owner is not an address", field="owner", given=text[:80], allowed="0x…40 digits"
+    )
 
 
 def _read_key(private_key: str | bytes) -> bytes:

@@ -12,18 +12,20 @@ from typing import Any, Self, Unpack
 
 import httpx
 
-from cxdex.client import custody, endpoints, trading, transport
+from cxdex.client import custody, endpoints, session_keys, trading, transport
 from cxdex.client.amounts import Amount
 from cxdex.client.chain import Transaction
 from cxdex.client.custody import WithdrawalRequest
 from cxdex.client.driver import AsyncDriver
 from cxdex.client.replies import (
+    AccountInfo,
     Balance,
     Book,
     Fill,
     Market,
     Order,
     Outcome,
+    SessionKey,
     Status,
     Trade,
     Withdrawal,
@@ -132,7 +134,7 @@ class AsyncExchange:
 
     async def cancel(self, order: str | Order) -> Order:
         order_id = order.id if isinstance(order, Order) else order
-        return await self._driver.run(self._session.request(endpoints.cancel(order_id), Order))
+        return await self._driver.run(trading.cancel(self._session, order_id))
 
     async def cancel_all(self, market: str | None = None) -> int:
         """Cancels every open order, of one market or of all. Returns how many."""
@@ -174,6 +176,10 @@ class AsyncExchange:
 
     # Money ------------------------------------------------------------------------------------------------
 
+    async def account(self) -> AccountInfo:
+        """Epoch and fee tier."""
+        return await self._driver.run(self._session.request(endpoints.account(self._session.account), AccountInfo))
+
     async def balances(self) -> list[Balance]:
         return await self._driver.run(trading.balances(self._session))
 
@@ -181,8 +187,24 @@ class AsyncExchange:
         """Approves (exactly this) and deposits. Needs `rpc_url`."""
         return await self._driver.run(custody.deposit(self._session, amount, asset))
 
+    async def withdraw_instantly(
+        self,
+        amount: Amount,
+        asset: str = "USDC",
+        *,
+        as_cxpt: bool = False,
+        recipient: str | None = None,
+        within: float = 60.0,
+    ) -> Transaction:
+        """Pays out in one transaction that the exchange co-signs. Needs `rpc_url`.
+
+        Waits up to `within` seconds for matched fills to settle: they come first.
+        """
+        flow = custody.withdraw_instantly(self._session, amount, asset, as_cxpt, recipient, within)
+        return await self._driver.run(flow)
+
     async def withdraw(self, amount: Amount, asset: str = "USDC", *, as_cxpt: bool = False) -> WithdrawalRequest:
-        """Requests a withdrawal on chain; `claim` it after the delay. Needs `rpc_url`, not the exchange."""
+        """Announces a withdrawal on chain; `claim` it after the delay. Needs `rpc_url`, not the exchange."""
         return await self._driver.run(custody.withdraw(self._session, amount, asset, as_cxpt))
 
     async def claim(self, withdrawal: int | str | WithdrawalRequest) -> Transaction:
@@ -191,3 +213,21 @@ class AsyncExchange:
     async def withdrawals(self, count: int | None = None) -> list[Withdrawal]:
         call = endpoints.withdrawals(self._session.account, MAX_PAGE, None)
         return await self._driver.run(self._session.pages(call, Withdrawal, count))
+
+    # Session keys -----------------------------------------------------------------------------------------
+
+    async def set_session(
+        self, key: str, notional: Amount, *, market: str | None = None, expires_in: int = 86_400
+    ) -> Transaction:
+        """Lets the key with this address sign orders for this account, for `notional` USDC in all. Needs `rpc_url`.
+
+        Trade with it as `Exchange(url, SessionWallet(key, account))`; it can sign orders and cancels, nothing else.
+        """
+        return await self._driver.run(session_keys.set_key(self._session, key, market, notional, expires_in))
+
+    async def revoke_session(self, key: str) -> Transaction:
+        """Ends a session key at once. Needs `rpc_url`, not the exchange."""
+        return await self._driver.run(session_keys.revoke_key(self._session, key))
+
+    async def sessions(self) -> list[SessionKey]:
+        return await self._driver.run(session_keys.keys(self._session))

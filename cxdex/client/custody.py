@@ -1,21 +1,31 @@
-"""Money in and out: deposit, withdraw, claim. What each means in transactions.
+"""Money in and out: deposit, withdraw at once or with the delay, claim. What each means in transactions.
 
-Promises: approves exactly what is deposited, never more; a withdrawal's id comes from the chain's own event.
+Promises: approves exactly what is deposited, never more; a withdrawal's id comes from the chain's own event; of an
+          exchange's answer to an instant withdrawal only the signature and its deadline are used.
 """
 
 from __future__ import annotations
 
+import secrets
+import time
 from dataclasses import dataclass
+from typing import Any
 
-from cxdex.client import chain
+from cxdex.client import chain, endpoints
 from cxdex.client.amounts import Amount, to_decimal_text
 from cxdex.client.chain import Transaction
+from cxdex.client.errors import ApiProblem
+from cxdex.client.replies import Cosigned
 from cxdex.client.session import Session
-from cxdex.client.steps import Flow
+from cxdex.client.steps import Flow, Pause
 from cxdex.eip712 import to_checksum
 from cxdex.market import ASSET_DECIMALS, CXPT_ASSET, USDC_ASSET, USDC_DECIMALS
 from cxdex.problem import Problem
+from cxdex.signature import to_compact
 from cxdex.units import format_decimal, parse_decimal
+
+NONCE_BITS = 63
+SETTLE_PAUSE_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +68,7 @@ def deposit(session: Session, amount: Amount, asset: str) -> Flow[Transaction]:
 
 
 def withdraw(session: Session, amount: Amount, asset: str, as_cxpt: bool) -> Flow[WithdrawalRequest]:
-    """Takes the amount out of the trading balance at once; it can be claimed after the delay."""
+    """Announces it on chain; it can be claimed after the delay. Fills that were matched before come first."""
     status = yield from session.status()
     vault = status.contracts["Vault"]
     number, decimals = yield from _asset(session, asset)
@@ -68,8 +78,53 @@ def withdraw(session: Session, amount: Amount, asset: str, as_cxpt: bool) -> Flo
     return WithdrawalRequest(event["id"], event["claimableAt"], transaction)
 
 
+def withdraw_instantly(
+    session: Session, amount: Amount, asset: str, as_cxpt: bool, recipient: str | None, within: float
+) -> Flow[Transaction]:
+    """One transaction, co-signed by the exchange. Waits up to `within` seconds for matched fills to settle first."""
+    status = yield from session.status()
+    number, decimals = yield from _asset(session, asset)
+    units = _positive(amount, decimals)
+    paid = to_checksum(session.account) if recipient is None else recipient
+    body = {
+        "account": to_checksum(session.account),
+        "asset": str(number),
+        "amount": format_decimal(units, decimals),
+        "asCxpt": as_cxpt,
+        "recipient": paid,
+        "nonce": str(secrets.randbits(NONCE_BITS)),
+    }
+    cosigned = yield from _cosigned(session, body, within)
+    r, vs = to_compact(bytes.fromhex(cosigned.signature[2:]))
+    data = chain.encode_call(
+        "Vault",
+        "withdraw",
+        number,
+        units,
+        as_cxpt,
+        paid,
+        int(cosigned.nonce),
+        int(cosigned.deadline),
+        r.to_bytes(32, "big"),
+        vs.to_bytes(32, "big"),
+    )
+    return (yield from chain.send(session.wallet, status.chain_id, status.contracts["Vault"], data))
+
+
+def _cosigned(session: Session, body: dict[str, Any], within: float) -> Flow[Cosigned]:
+    """Asks until the account's fills have settled. The nonce stays the same, so asking again is harmless."""
+    deadline = time.monotonic() + within
+    while True:
+        try:
+            return (yield from session.request(endpoints.withdraw_instantly(body), Cosigned))
+        except ApiProblem as problem:
+            if problem.code != "WITHDRAWAL_UNSETTLED" or time.monotonic() >= deadline:
+                raise
+        yield Pause(SETTLE_PAUSE_SECONDS)
+
+
 def claim(session: Session, withdrawal: int | str | WithdrawalRequest) -> Flow[Transaction]:
-    """Pays out a withdrawal whose delay is over. Anyone may send it; only the owner is paid."""
+    """Pays out a withdrawal whose delay is over. Anyone may send it; only its recipient is paid."""
     number = withdrawal.id if isinstance(withdrawal, WithdrawalRequest) else int(withdrawal)
     status = yield from session.status()
     data = chain.encode_call("Vault", "claimWithdraw", number)

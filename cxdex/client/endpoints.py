@@ -101,6 +101,19 @@ def balances(account: bytes) -> Call:
     return Call("GET", f"/accounts/{to_checksum(account)}/balances", needs_login=True)
 
 
+def sessions(account: bytes) -> Call:
+    return Call("GET", f"/accounts/{to_checksum(account)}/sessions", needs_login=True)
+
+
+def account(account: bytes) -> Call:
+    return Call("GET", f"/accounts/{to_checksum(account)}")
+
+
+def withdraw_instantly(withdrawal: dict[str, Any]) -> Call:
+    """`withdrawal`: the body of POST /withdrawals/instant. Its nonce makes it safe to send again."""
+    return Call("POST", "/withdrawals/instant", body=_json.encode(withdrawal), needs_login=True)
+
+
 def fills(account: bytes, limit: int, cursor: str | None) -> Call:
     path = f"/accounts/{to_checksum(account)}/fills"
     return Call("GET", path, _query(limit=limit, cursor=cursor))

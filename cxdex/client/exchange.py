@@ -12,18 +12,20 @@ from typing import Any, Self, Unpack
 
 import httpx
 
-from cxdex.client import custody, endpoints, trading, transport
+from cxdex.client import custody, endpoints, session_keys, trading, transport
 from cxdex.client.amounts import Amount
 from cxdex.client.chain import Transaction
 from cxdex.client.custody import WithdrawalRequest
 from cxdex.client.driver import Driver
 from cxdex.client.replies import (
+    AccountInfo,
     Balance,
     Book,
     Fill,
     Market,
     Order,
     Outcome,
+    SessionKey,
     Status,
     Trade,
     Withdrawal,
@@ -128,7 +130,7 @@ class Exchange:
 
     def cancel(self, order: str | Order) -> Order:
         order_id = order.id if isinstance(order, Order) else order
-        return self._driver.run(self._session.request(endpoints.cancel(order_id), Order))
+        return self._driver.run(trading.cancel(self._session, order_id))
 
     def cancel_all(self, market: str | None = None) -> int:
         """Cancels every open order, of one market or of all. Returns how many."""
@@ -168,6 +170,10 @@ class Exchange:
 
     # Money ------------------------------------------------------------------------------------------------
 
+    def account(self) -> AccountInfo:
+        """Epoch and fee tier."""
+        return self._driver.run(self._session.request(endpoints.account(self._session.account), AccountInfo))
+
     def balances(self) -> list[Balance]:
         return self._driver.run(trading.balances(self._session))
 
@@ -175,8 +181,24 @@ class Exchange:
         """Approves (exactly this) and deposits. Needs `rpc_url`."""
         return self._driver.run(custody.deposit(self._session, amount, asset))
 
+    def withdraw_instantly(
+        self,
+        amount: Amount,
+        asset: str = "USDC",
+        *,
+        as_cxpt: bool = False,
+        recipient: str | None = None,
+        within: float = 60.0,
+    ) -> Transaction:
+        """Pays out in one transaction that the exchange co-signs. Needs `rpc_url`.
+
+        Waits up to `within` seconds for matched fills to settle: they come first.
+        """
+        flow = custody.withdraw_instantly(self._session, amount, asset, as_cxpt, recipient, within)
+        return self._driver.run(flow)
+
     def withdraw(self, amount: Amount, asset: str = "USDC", *, as_cxpt: bool = False) -> WithdrawalRequest:
-        """Requests a withdrawal on chain; `claim` it after the delay. Needs `rpc_url`, not the exchange."""
+        """Announces a withdrawal on chain; `claim` it after the delay. Needs `rpc_url`, not the exchange."""
         return self._driver.run(custody.withdraw(self._session, amount, asset, as_cxpt))
 
     def claim(self, withdrawal: int | str | WithdrawalRequest) -> Transaction:
@@ -185,3 +207,21 @@ class Exchange:
     def withdrawals(self, count: int | None = None) -> list[Withdrawal]:
         call = endpoints.withdrawals(self._session.account, MAX_PAGE, None)
         return self._driver.run(self._session.pages(call, Withdrawal, count))
+
+    # Session keys -----------------------------------------------------------------------------------------
+
+    def set_session(
+        self, key: str, notional: Amount, *, market: str | None = None, expires_in: int = 86_400
+    ) -> Transaction:
+        """Lets the key with this address sign orders for this account, for `notional` USDC in all. Needs `rpc_url`.
+
+        Trade with it as `Exchange(url, SessionWallet(key, account))`; it can sign orders and cancels, nothing else.
+        """
+        return self._driver.run(session_keys.set_key(self._session, key, market, notional, expires_in))
+
+    def revoke_session(self, key: str) -> Transaction:
+        """Ends a session key at once. Needs `rpc_url`, not the exchange."""
+        return self._driver.run(session_keys.revoke_key(self._session, key))
+
+    def sessions(self) -> list[SessionKey]:
+        return self._driver.run(session_keys.keys(self._session))

@@ -172,7 +172,10 @@ class Trade(Reply, frozen=True):
 
 
 class Balance(Reply, frozen=True):
-    """total counts matched but unsettled fills; available = total - reserved; settled is what the contract holds."""
+    """total counts matched but unsettled fills; available = total - reserved; settled is what the contract holds.
+
+    leaving: co-signed for withdrawal and not paid yet; it is not in total any more.
+    """
 
     asset: int
     symbol: str
@@ -180,10 +183,43 @@ class Balance(Reply, frozen=True):
     reserved: str
     available: str
     settled: str | None = None
+    leaving: str = "0"
+
+
+class AccountInfo(Reply, frozen=True):
+    """fee_tier 0 to 4 follows from the CXPT inside the exchange; each takes 10 % off the fees."""
+
+    account: str
+    epoch: int
+    fee_tier: int
+    fee_discount_percent: int
+    cxpt_to_next_tier: str | None = None
+
+
+class SessionKey(Reply, frozen=True):
+    """A key that may sign orders for the account. market: None is every market. expiry: unix seconds."""
+
+    key: str
+    market: str | None
+    notional_left: str
+    notional_available: str
+    expiry: str
+
+
+class Cosigned(Reply, frozen=True):
+    """A withdrawal that the exchange has co-signed. deadline: unix seconds."""
+
+    nonce: str
+    deadline: str
+    recipient: str
+    signature: str
 
 
 class Withdrawal(Reply, frozen=True):
-    """A withdrawal as the chain has it. claimable_at: unix milliseconds."""
+    """A withdrawal as the chain has it. claimable_at: unix milliseconds.
+
+    paid: less than the amount when fills that were matched before had used the balance.
+    """
 
     id: str
     symbol: str
@@ -191,6 +227,8 @@ class Withdrawal(Reply, frozen=True):
     as_cxpt: bool
     status: str
     claimable_at: int
+    recipient: str | None = None
+    paid: str | None = None
 
 
 class Page(Reply, frozen=True):

@@ -24,6 +24,7 @@ from cxdex.client.ticket import Ticket
 from cxdex.market import MarketTerms
 from cxdex.order import SignedOrder
 from cxdex.problem import Problem
+from cxdex.wallet import SessionWallet
 
 NONCE_REFUSALS = ("ORDER_NONCE_USED", "ORDER_NONCE_LANE_BUSY", "ORDER_EPOCH_STALE")
 PLACE_ATTEMPTS = 5
@@ -159,17 +160,33 @@ def _outcome(order_id: str, result: BatchEntry | None) -> Outcome:
     return Outcome("unknown" if open_still else "rejected", order_id, problem=problem)
 
 
+def cancel(session: Session, order_id: str) -> Flow[Order]:
+    """By the token of a sign-in; a session key, which cannot sign in, signs the cancel instead."""
+    if not isinstance(session.wallet, SessionWallet):
+        return (yield from session.request(endpoints.cancel(order_id), Order))
+    order: Order = yield from session.request(endpoints.order(order_id), Order)
+    (entry,) = yield from _cancel_signed(session, [int(order.nonce)])
+    if entry.order is None:
+        raise ApiProblem(int((entry.problem or {}).get("status", 409)), entry.problem or {})
+    return entry.order
+
+
+def _cancel_signed(session: Session, nonces: list[int]) -> Flow[list[BatchEntry]]:
+    domain = yield from session.domain()
+    deadline = int(time.time()) + CANCEL_SECONDS
+    signature = session.wallet.sign_cancel(domain, nonces, deadline)
+    call = endpoints.cancel_signed(session.account, nonces, deadline, signature)
+    reply: BatchReply = yield from session.request(call, BatchReply)
+    return reply.results
+
+
 def cancel_many(session: Session, orders: Sequence[Order]) -> Flow[int]:
     """Cancels by one signature a batch, without signing in. Returns how many were open and are cancelled now."""
-    domain = yield from session.domain()
     cancelled = 0
     for start in range(0, len(orders), MAX_BATCH):
         nonces = [int(order.nonce) for order in orders[start : start + MAX_BATCH]]
-        deadline = int(time.time()) + CANCEL_SECONDS
-        signature = session.wallet.sign_cancel(domain, nonces, deadline)
-        call = endpoints.cancel_signed(session.account, nonces, deadline, signature)
-        reply: BatchReply = yield from session.request(call, BatchReply)
-        cancelled += sum(entry.order is not None for entry in reply.results)
+        results = yield from _cancel_signed(session, nonces)
+        cancelled += sum(entry.order is not None for entry in results)
     return cancelled
 
 

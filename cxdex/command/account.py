@@ -32,8 +32,8 @@ def balance(context: typer.Context) -> None:
         return
     view.show_rows(
         "",
-        ("asset", "total", "reserved", "available", "settled"),
-        [(b.symbol, b.total, b.reserved, b.available, b.settled) for b in found],
+        ("asset", "total", "reserved", "available", "settled", "leaving"),
+        [(b.symbol, b.total, b.reserved, b.available, b.settled, b.leaving) for b in found],
         "nothing here yet: cxdex deposit 100",
     )
 
@@ -62,9 +62,19 @@ def withdraw(
     amount: Amount,
     asset: Asset = "USDC",
     as_cxpt: Annotated[bool, typer.Option("--as-cxpt", help="pay USDC out as CXPT, one to one")] = False,
+    instant: Annotated[bool, typer.Option("--instant", help="at once, co-signed by the exchange")] = False,
 ) -> None:
-    """Start a withdrawal on chain; claim it after the delay. Works without the exchange's consent."""
+    """Take money out: with --instant at once; else announce it on chain and claim it after the delay, which needs
+    nobody's consent."""
     settings: Settings = context.obj
+    if instant:
+        with settings.exchange() as exchange:
+            transaction = exchange.withdraw_instantly(amount, asset, as_cxpt=as_cxpt)
+        if settings.as_json:
+            view.show_json({"transaction": transaction.hash, "block": transaction.block})
+            return
+        view.console.print(f"withdrew {amount} {asset} in block {transaction.block}: {transaction.hash}")
+        return
     with settings.exchange() as exchange:
         request = exchange.withdraw(amount, asset, as_cxpt=as_cxpt)
     if settings.as_json:
@@ -75,7 +85,7 @@ def withdraw(
 
 
 def claim(context: typer.Context, withdrawal: Annotated[int, typer.Argument(min=0, help="its number")]) -> None:
-    """Pay a withdrawal out to its owner, once its delay is over."""
+    """Pay a withdrawal out to its recipient, once its delay is over."""
     settings: Settings = context.obj
     with settings.exchange() as exchange:
         transaction = exchange.claim(withdrawal)
@@ -95,9 +105,12 @@ def withdrawals(context: typer.Context) -> None:
         return
     view.show_rows(
         "",
-        ("id", "amount", "asset", "status", "claimable"),
+        ("id", "amount", "asset", "status", "claimable", "paid", "recipient"),
         [
-            (w.id, w.amount, f"{w.symbol} as CXPT" if w.as_cxpt else w.symbol, w.status, view.moment(w.claimable_at))
+            (
+                *(w.id, w.amount, f"{w.symbol} as CXPT" if w.as_cxpt else w.symbol, w.status),
+                *(view.moment(w.claimable_at), w.paid, w.recipient),
+            )
             for w in found
         ],
         "no withdrawals",

@@ -17,7 +17,7 @@ from pathlib import Path
 from cxdex.client import Exchange
 from cxdex.deployment import load_deployment
 from cxdex.problem import Problem
-from cxdex.wallet import LocalWallet
+from cxdex.wallet import LocalWallet, SessionWallet, Wallet
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,7 @@ class Settings:
     key_file: Path | None
     as_json: bool
     deployment: Path | None = None
+    session_of: str | None = None
 
     @contextmanager
     def exchange(self, *, signed: bool = True) -> Iterator[Exchange]:
@@ -38,12 +39,13 @@ class Settings:
         with Exchange(self.api, wallet, rpc_url=self.rpc_url, deployment=deployment) as exchange:
             yield exchange
 
-    def wallet(self) -> LocalWallet:
+    def wallet(self) -> Wallet:
         if self.key_file is not None:
-            return LocalWallet.from_file(self.key_file, _password(self.key_file))
+            wallet = LocalWallet.from_file(self.key_file, _password(self.key_file))
+            return wallet if self.session_of is None else wallet.as_session_of(self.session_of)
         key = os.environ.get("CXDEX_PRIVATE_KEY")
         if key:
-            return LocalWallet(key)
+            return LocalWallet(key) if self.session_of is None else SessionWallet(key, self.session_of)
         raise Problem(
             "KEY_MISSING",
             "this needs a private key",

@@ -14,7 +14,7 @@ import typer
 
 from cxdex.client.errors import OutcomeUnknown
 from cxdex.client.transport import DEFAULT_API
-from cxdex.command import account, market, trade
+from cxdex.command import account, market, session, trade
 from cxdex.command.context import Settings
 from cxdex.command.view import show_problem
 from cxdex.problem import Problem
@@ -43,12 +43,16 @@ def settings(
         Path | None,
         typer.Option(envvar="CXDEX_DEPLOYMENT", help="The contracts, from a file instead of from the exchange"),
     ] = None,
+    session_of: Annotated[
+        str | None,
+        typer.Option(envvar="CXDEX_SESSION_OF", help="The key is a session key of this account: trade for it"),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs")] = False,
 ) -> None:
-    context.obj = Settings(api, rpc, key_file, as_json, deployment)
+    context.obj = Settings(api, rpc, key_file, as_json, deployment, session_of)
 
 
-for register in (trade.register, account.register, market.register):
+for register in (trade.register, account.register, session.register, market.register):
     register(app)
 
 

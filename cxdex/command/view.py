@@ -16,7 +16,22 @@ from cxdex.client.replies import Book, Fill, Order
 from cxdex.problem import Problem
 
 NUMBER_COLUMNS = frozenset(
-    ["price", "quantity", "filled", "fee", "total", "available", "reserved", "settled", "amount", "tick", "lot"]
+    [
+        "price",
+        "quantity",
+        "filled",
+        "fee",
+        "total",
+        "available",
+        "reserved",
+        "settled",
+        "leaving",
+        "amount",
+        "paid",
+        "tick",
+        "lot",
+        "left",
+    ]
 )
 
 FOLDED_COLUMNS = ("id", "transaction")
