@@ -113,13 +113,13 @@ def test_a_deposit_that_cannot_be_is_refused_before_it_is_signed(session: Sessio
 
 def test_a_withdrawal_gets_its_number_from_the_chain(session: Session) -> None:
     node = Node()
-    topic = keccak(b"WithdrawRequested(uint256,address,uint256,uint256,bool,uint256,uint256)").hex()
+    topic = keccak(b"WithdrawRequested(uint256,address,uint256,uint256,bool,uint256)").hex()
     words = [
         "0x" + topic,
         *("0x" + encode(["uint256"], [number]).hex() for number in (41, int.from_bytes(ACCOUNT, "big"), 0)),
     ]
-    data = encode(["uint256", "bool", "uint256", "uint256"], [25_000_000, True, 1_900_000_000, 7])
-    stranger = {"address": USDC, "topics": words, "data": "0x" + bytes(128).hex()}
+    data = encode(["uint256", "bool", "uint256"], [25_000_000, True, 1_900_000_000])
+    stranger = {"address": USDC, "topics": words, "data": "0x" + bytes(96).hex()}
     node.logs = [stranger, {"address": VAULT, "topics": words, "data": "0x" + data.hex()}]
     request = script_with(node).run(custody.withdraw(session, "25", "USDC", True))
     assert (request.id, request.claimable_at) == (41, 1_900_000_000)
