@@ -19,7 +19,7 @@ from scripts.artifacts import ROOT, load_artifacts
 from scripts.fuzz_coverage import Coverage
 
 CUSTODY = ROOT / "tests" / "contracts" / "custody"
-SETTLEMENT_QUIET = ("sign", "a_minute_passes")  # they call nothing: orders are signed off chain
+SETTLEMENT_QUIET = ("time_passes",)  # it calls nothing
 
 Function = tuple[str, bool]  # name, whether it only reads
 
@@ -31,15 +31,15 @@ def machines(coverage: Coverage) -> list[type[RuleBasedStateMachine]]:
     from test_hostile_machine import HostileCustody
 
     from tests.contracts.settlement_desk import Desk, RevertedError
-    from tests.contracts.test_settlement_reference import RandomTrading
+    from tests.contracts.test_settlement_reference import trading_machine
 
     functions = functions_by_selector()
     count_calls(Evm, "send", Refused, lambda values: values[2], functions, coverage)
     count_calls(Evm, "call", Refused, lambda values: values[1], functions, coverage)
     count_calls(Desk, "send", RevertedError, lambda values: values[1], functions, coverage)
 
-    desk = Desk(load_artifacts()["Settlement"].init_code)
-    trading = type("RandomTrading", (RandomTrading,), {"desk": desk})
+    artifacts = load_artifacts()
+    trading = trading_machine(lambda name: artifacts[name].init_code)
     coverage.quiet.update(f"RandomTrading.{name}" for name in SETTLEMENT_QUIET)
     return [HostileCustody, trading]
 
@@ -76,11 +76,11 @@ def count_calls(
     original = getattr(owner, method)
 
     @functools.wraps(original)
-    def counted(self: Any, *values: Any) -> Any:
+    def counted(self: Any, *values: Any, **named: Any) -> Any:
         name, reads = functions.get(calldata(values)[:4], ("no function", False))
         (coverage.views if reads else coverage.calls)[name] += 1
         try:
-            return original(self, *values)
+            return original(self, *values, **named)
         except refusal as error:
             coverage.reverts[f"{name} {getattr(error, 'code', '') or '(no code)'}"] += 1
             raise

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.contracts.settlement_desk import CASH, NOW, SBTC, SETH, USDC, Desk, Trader
+from cxdex.order import SignedOrder
+from tests.contracts.raw_entries import Reverts
+from tests.contracts.settlement_desk import BTC, CASH, ETH, NOW, SBTC, SETH, USDC, Desk, RevertedError, Trader
 
 
 @pytest.fixture(scope="session")
@@ -63,3 +65,33 @@ def desk(bare_desk: Desk, alice: Trader, bob: Trader, carol: Trader) -> Desk:
         bare_desk.fund(trader, SBTC, 100 * 10**18)
         bare_desk.fund(trader, SETH, 1_000 * 10**18)
     return bare_desk
+
+
+@pytest.fixture
+def reverts(desk: Desk, alice: Trader, bob: Trader, carol: Trader) -> Reverts:
+    """Asserts that a call reverts with this code and leaves every number as it was."""
+
+    def state() -> list[Any]:
+        traders = (alice, bob, carol)
+        balances = [desk.balance(trader, asset) for trader in traders for asset in (CASH, SBTC)]
+        lanes = [desk.lane(trader, lane) for trader in traders for lane in range(4)]
+        return [*balances, *lanes, desk.sequence(BTC), desk.sequence(ETH), desk.fees(BTC), desk.fees(ETH)]
+
+    def check(code: str, call: Callable[..., Any], *values: Any) -> None:
+        before = state()
+        with pytest.raises(RevertedError) as reverted:
+            call(*values)
+        assert reverted.value.code == code
+        assert state() == before
+
+    return check
+
+
+@pytest.fixture
+def ask(desk: Desk, alice: Trader) -> SignedOrder:
+    return desk.sell(alice, 10, 500)
+
+
+@pytest.fixture
+def bid(desk: Desk, bob: Trader) -> SignedOrder:
+    return desk.buy(bob, 10, 500)

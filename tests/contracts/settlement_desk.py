@@ -8,8 +8,9 @@ Never:    measures gas: the in-process EVM keeps slots warm (see test_gas.py).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from eth_abi import decode, encode
@@ -22,6 +23,7 @@ from cxdex.market import MarketStatus
 from cxdex.nonce import CANCEL_DELAY_SECONDS, pack_nonce
 from cxdex.order import Order, OrderType, SelfTrade, Side, SignatureKind, SignedOrder, TimeInForce
 from cxdex.signature import address_of, sign_digest
+from tests.contracts.settlement_events import FILL_EVENTS, Event, decode_event
 
 CHAIN_ID = 31337
 NOW = 1_800_000_000
@@ -109,49 +111,26 @@ class Trader:
         return cls(keccak(b"trader " + name.encode()))
 
 
-@dataclass(frozen=True)
-class Event:
-    name: str
-    fields: dict[str, Any]
-
-
-EVENT_TYPES: dict[bytes, tuple[str, list[tuple[str, str, bool]]]] = {}
-
-
-def _event(signature: str, names: str) -> None:
-    name, _, body = signature.rstrip(")").partition("(")
-    kinds = [kind.split(" ") for kind in body.split(",")]
-    plain = f"{name}({','.join(kind[0] for kind in kinds)})"
-    fields = [(word, kind[0], len(kind) > 1) for word, kind in zip(names.split(), kinds, strict=True)]
-    EVENT_TYPES[keccak(plain.encode())] = (name, fields)
-
-
-_event("Fill(bytes32,bytes32,address,address,uint256,uint256)", "makerOrder takerOrder maker taker terms charges")
-_event("FillSkipped(bytes32,bytes32,address,address,uint256,uint256)", "makerOrder takerOrder maker taker terms reason")
-_event("SequenceVoided(bytes32 indexed,uint256,uint256)", "market firstSequence count")
-_event("NonceRaised(address indexed,uint256,uint256,uint256)", "account lane seq effectiveAt")
-_event("EpochRaised(address indexed,uint256,uint256)", "account epoch effectiveAt")
-_event("SessionSet(address indexed,address indexed,bytes32,uint256,uint256)", "account key market notional expiry")
-_event("SessionRevoked(address indexed,address indexed)", "account key")
-_event("SessionUsed(address indexed,address indexed,uint256)", "account key notionalLeft")
-_event("Heartbeat(uint256)", "time")
-_event("ProceedsLocked(address indexed,uint256,uint256,uint256)", "account amount balance total")
-FILL_EVENTS = ("Fill", "FillSkipped")
-
-
-def decode_event(topics: Sequence[bytes], data: bytes) -> Event:
-    name, fields = EVENT_TYPES[bytes(topics[0])]
-    indexed = [f for f in fields if f[2]]
-    plain = [f for f in fields if not f[2]]
-    values = {word: decode([kind], bytes(topic))[0] for (word, kind, _), topic in zip(indexed, topics[1:], strict=True)}
-    values |= dict(zip((f[0] for f in plain), decode([f[1] for f in plain], data), strict=True))
-    return Event(name, values)
-
-
 def calldata(signature: str, *values: Any) -> bytes:
-    name_end = signature.index("(")
-    body = signature[name_end + 1 : -1]
-    return keccak(signature.encode())[:4] + encode(body.split(",") if body else [], values)
+    selector, kinds = _signature(signature)
+    if WORDS.issuperset(kinds):  # the general encoder takes most of the time of a long run
+        return selector + b"".join(map(_word, values))
+    return selector + encode(kinds, values)
+
+
+WORDS = frozenset(("uint256", "address", "bytes32", "bool"))
+
+
+@cache
+def _signature(signature: str) -> tuple[bytes, tuple[str, ...]]:
+    body = signature[signature.index("(") + 1 : -1]
+    return keccak(signature.encode())[:4], tuple(body.split(",")) if body else ()
+
+
+def _word(value: Any) -> bytes:
+    if isinstance(value, int):
+        return value.to_bytes(32, "big")
+    return value if isinstance(value, bytes) else bytes.fromhex(value[2:]).rjust(32, b"\0")
 
 
 class Signer:
@@ -264,7 +243,13 @@ class Desk(Signer):
         return self.events()
 
     def read(self, signature: str, *values: Any, returns: str = "uint256") -> Any:
-        decoded = decode(returns.split(","), self.send(STRANGER, calldata(signature, *values)))
+        output = self.send(STRANGER, calldata(signature, *values))
+        kinds = returns.split(",")
+        if set(kinds) == {"uint256"}:
+            assert len(output) == 32 * len(kinds)
+            decoded = tuple(int.from_bytes(output[i : i + 32], "big") for i in range(0, len(output), 32))
+        else:
+            decoded = decode(kinds, output)
         return decoded[0] if len(decoded) == 1 else decoded
 
     def read_as(self, caller: str, signature: str, *values: Any) -> int:
@@ -316,8 +301,7 @@ class Desk(Signer):
     # ---- state
 
     def fund(self, trader: Trader | str, asset: int, amount: int) -> None:
-        address = trader if isinstance(trader, str) else trader.address
-        self.tell_vault(CREDIT, address, asset, amount)
+        self.tell_vault(CREDIT, address_of_holder(trader), asset, amount)
 
     def tell_vault(self, signature: str, *values: Any) -> bytes:
         """A call of the Vault: by the account that plays it, or through the contract that does."""
@@ -350,17 +334,16 @@ class Desk(Signer):
         return index, left, expiry
 
     def balance(self, account: Trader | str, asset: int) -> int:
-        address = account if isinstance(account, str) else account.address
-        value: int = self.read("balanceOf(address,uint256)", address, asset)
+        value: int = self.read("balanceOf(address,uint256)", address_of_holder(account), asset)
         return value
 
-    def lane(self, trader: Trader, lane: int) -> tuple[int, int]:
+    def lane(self, trader: Trader | str, lane: int) -> tuple[int, int]:
         """(seq, filled lots)"""
-        seq, filled = self.read("laneOf(address,uint256)", trader.address, lane, returns="uint256,uint256")
+        seq, filled = self.read("laneOf(address,uint256)", address_of_holder(trader), lane, returns="uint256,uint256")
         return seq, filled
 
-    def tier(self, trader: Trader) -> int:
-        value: int = self.read("tierOf(address)", trader.address)
+    def tier(self, trader: Trader | str) -> int:
+        value: int = self.read("tierOf(address)", address_of_holder(trader))
         return value
 
     def epoch(self, trader: Trader) -> int:
@@ -388,6 +371,10 @@ class Desk(Signer):
 
     def wait(self, seconds: int) -> None:
         self.set_time(self.now + seconds)
+
+
+def address_of_holder(holder: Trader | str) -> str:
+    return holder if isinstance(holder, str) else holder.address
 
 
 def batch(*entries: bytes) -> bytes:

@@ -25,10 +25,10 @@ from tests.contracts.settlement_desk import (
     NOW,
     STRANGER,
     Desk,
-    Event,
     RevertedError,
     Trader,
 )
+from tests.contracts.settlement_events import Event
 from tests.contracts.storage_slots import account_slot
 
 DELAY = CANCEL_DELAY_SECONDS

@@ -25,11 +25,11 @@ from tests.contracts.settlement_desk import (
     STRANGER,
     USDC,
     Desk,
-    Event,
     RevertedError,
     Trader,
     calldata,
 )
+from tests.contracts.settlement_events import Event
 
 HONEST, REFUSES, BURNS, SILENT, GREEDY = range(5)
 LOT = 10**14

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cxdex.batch import MatchedFill, Role, encode_settle_batch, pack_market_entry, pack_order_entry
-from cxdex.eip712 import ORDER_TYPEHASH, Domain, market_hash, order_digest
+from cxdex.batch import MatchedFill, Role, encode_settle_batch, pack_market_entry
+from cxdex.eip712 import ORDER_TYPEHASH, Domain, market_hash
 from cxdex.keccak import keccak
 from cxdex.market import MarketStatus
 from cxdex.order import Order, OrderType, Side, SignedOrder, TimeInForce
 from cxdex.signature import CURVE_ORDER, sign_digest
+from tests.contracts.raw_entries import Reverts, entry
 from tests.contracts.settlement_desk import (
     BTC,
-    CASH,
     CHAIN_ID,
     CORE,
     ENGINE,
     ETH,
-    SBTC,
     STRANGER,
     VAULT,
     Desk,
@@ -33,44 +30,6 @@ from tests.contracts.settlement_desk import (
 )
 
 MAX_ENTRIES = 4096
-Reverts = Callable[..., Any]
-
-
-@pytest.fixture
-def reverts(desk: Desk, alice: Trader, bob: Trader, carol: Trader) -> Reverts:
-    """Asserts that a call reverts with this code and leaves every number as it was."""
-
-    def state() -> list[Any]:
-        traders = (alice, bob, carol)
-        balances = [desk.balance(trader, asset) for trader in traders for asset in (CASH, SBTC)]
-        lanes = [desk.lane(trader, lane) for trader in traders for lane in range(4)]
-        return [*balances, *lanes, desk.sequence(BTC), desk.sequence(ETH), desk.fees(BTC), desk.fees(ETH)]
-
-    def check(code: str, call: Callable[..., Any], *values: Any) -> None:
-        before = state()
-        with pytest.raises(RevertedError) as reverted:
-            call(*values)
-        assert reverted.value.code == code
-        assert state() == before
-
-    return check
-
-
-@pytest.fixture
-def ask(desk: Desk, alice: Trader) -> SignedOrder:
-    return desk.sell(alice, 10, 500)
-
-
-@pytest.fixture
-def bid(desk: Desk, bob: Trader) -> SignedOrder:
-    return desk.buy(bob, 10, 500)
-
-
-def entry(signed: SignedOrder, role: Role, fill: int = 0, who_bits: int = 0, terms_bits: int = 0) -> bytes:
-    """An order's entry with these bits flipped in its first and second word."""
-    packed = pack_order_entry(signed, role, fill)
-    who, terms = (int.from_bytes(packed[i : i + 32], "big") for i in (0, 32))
-    return (who ^ who_bits).to_bytes(32, "big") + (terms ^ terms_bits).to_bytes(32, "big") + packed[64:]
 
 
 # ---------------------------------------------------------------- who and how much
@@ -180,92 +139,6 @@ def test_cursors_are_empty_after_a_market_entry(
     start = pack_market_entry(BTC, 0)
     reverts("S:OVERFILL", desk.settle_bytes, batch(start, entry(ask, Role.MAKER), start, entry(bid, Role.TAKER, 4)))
     reverts("S:SIDE", desk.settle_bytes, batch(start, entry(bid, Role.TAKER), start, entry(ask, Role.MAKER, 4)))
-
-
-# ---------------------------------------------------------------- the shape of entries
-
-
-@pytest.mark.parametrize("bits", [3 << 240, 3 << 248, 255 << 248, 1 << 243, 1 << 248 | 2 << 240, 2 << 248 | 2 << 240])
-def test_unknown_roles_and_signature_kinds_are_refused(
-    desk: Desk, reverts: Reverts, ask: SignedOrder, bits: int
-) -> None:
-    reverts("S:ENTRY", desk.settle_bytes, batch(pack_market_entry(BTC, 0), entry(ask, Role.MAKER, who_bits=bits)))
-
-
-def test_a_market_entry_has_no_stray_bits(desk: Desk, reverts: Reverts) -> None:
-    plain = pack_market_entry(BTC, 0)
-    for index in (31, 12, 3, 127):
-        stray = bytearray(plain)
-        stray[index] ^= 1
-        reverts("S:ENTRY", desk.settle_bytes, batch(bytes(stray)))
-
-
-def test_a_buy_that_would_reduce_is_refused(desk: Desk, reverts: Reverts, ask: SignedOrder, bob: Trader) -> None:
-    """On spot a buyer has nothing to reduce."""
-    bid = desk.buy(bob, 10, 500, reduce_only=True)
-    reverts("S:FLAGS", desk.fill, ask, bid, 4)
-    reverts("S:FLAGS", desk.fill, bid, ask, 4)
-
-
-def test_a_quantity_that_a_lane_cannot_count_is_refused(desk: Desk, reverts: Reverts, ask: SignedOrder) -> None:
-    """A lane counts lots in 39 bits: an order for more has no entry that its signature fits."""
-    order = replace(ask.order)
-    object.__setattr__(order, "quantity", 2**39)
-    digest = order_digest(desk.domain, order)
-    signed = SignedOrder(order, sign_digest(Trader.named("alice").key, digest), digest)
-    reverts("S:SIG", desk.settle_bytes, batch(pack_market_entry(BTC, 0), entry(signed, Role.MAKER)))
-
-
-# ---------------------------------------------------------------- signatures of contracts
-
-
-def wallet_entry(ask: SignedOrder, r: int, vs: int) -> bytes:
-    """The head of an entry whose signature a contract made."""
-    return entry(ask, Role.MAKER, who_bits=2 << 248)[:64] + r.to_bytes(32, "big") + vs.to_bytes(32, "big")
-
-
-@pytest.mark.parametrize(("r", "vs"), [(1025, 0), (2**256 - 1, 0), (2**255, 0), (65, 1), (0, 2**255)])
-def test_a_contracts_signature_has_a_length_and_nothing_else(
-    desk: Desk, reverts: Reverts, ask: SignedOrder, r: int, vs: int
-) -> None:
-    packed = wallet_entry(ask, r, vs)
-    reverts("S:ENTRY", desk.settle_bytes, batch(pack_market_entry(BTC, 0), packed + bytes(128)))
-
-
-@pytest.mark.parametrize(("length", "blocks"), [(1, 0), (128, 0), (129, 1), (1024, 7)])
-def test_a_contracts_signature_is_not_cut_short(
-    desk: Desk, reverts: Reverts, ask: SignedOrder, length: int, blocks: int
-) -> None:
-    packed = wallet_entry(ask, length, 0)
-    reverts("S:LENGTH", desk.settle_bytes, batch(pack_market_entry(BTC, 0), packed + bytes(128 * blocks)))
-
-
-@pytest.mark.parametrize(
-    "padded", [pytest.param(0, marks=pytest.mark.xfail(strict=True, reason="reverts without a code")), 31, 62]
-)
-def test_a_contracts_signature_fills_whole_blocks(desk: Desk, reverts: Reverts, ask: SignedOrder, padded: int) -> None:
-    packed = wallet_entry(ask, 65, 0)
-    reverts("S:LENGTH", desk.settle_bytes, batch(pack_market_entry(BTC, 0), packed + bytes(65 + padded)))
-
-
-def test_the_blocks_of_a_signature_are_no_entries(desk: Desk, reverts: Reverts, ask: SignedOrder) -> None:
-    """They are not counted, and never read as an order or a market."""
-    block = pack_market_entry(BTC, 0)
-    data = batch(block, wallet_entry(ask, 128, 0) + block)
-    assert desk.settle_bytes(data) == []
-    reverts("S:SIG", desk.settle_bytes, data[:4] + (3).to_bytes(32, "big") + data[36:] + bytes(128))
-    reverts("S:LENGTH", desk.settle_bytes, data[:4] + (1).to_bytes(32, "big") + data[36:])
-
-
-@pytest.mark.parametrize("tif", [4, 5, 6, 7])
-def test_an_unknown_time_in_force_is_refused(desk: Desk, reverts: Reverts, ask: SignedOrder, tif: int) -> None:
-    packed = entry(ask, Role.MAKER, terms_bits=tif << 186)
-    reverts("S:FLAGS", desk.settle_bytes, batch(pack_market_entry(BTC, 0), packed))
-
-
-def test_a_market_order_that_would_rest_is_refused(desk: Desk, reverts: Reverts, bid: SignedOrder) -> None:
-    packed = entry(bid, Role.TAKER, terms_bits=1 << 185)
-    reverts("S:FLAGS", desk.settle_bytes, batch(pack_market_entry(BTC, 0), packed))
 
 
 # ---------------------------------------------------------------- signatures

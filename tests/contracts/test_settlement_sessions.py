@@ -22,11 +22,11 @@ from tests.contracts.settlement_desk import (
     STRANGER,
     USDC,
     Desk,
-    Event,
     RevertedError,
     Trader,
     batch,
 )
+from tests.contracts.settlement_events import Event
 
 RICH = 1_000_000 * USDC
 MAX_NOTIONAL = 2**96 - 1

@@ -20,10 +20,10 @@ from tests.contracts.settlement_desk import (
     USDC,
     VAULT,
     Desk,
-    Event,
     Trader,
     fill_numbers,
 )
+from tests.contracts.settlement_events import Event
 
 
 def state(desk: Desk, *traders: Trader) -> list[Any]:

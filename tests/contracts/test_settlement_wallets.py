@@ -27,11 +27,11 @@ from tests.contracts.settlement_desk import (
     STRANGER,
     USDC,
     Desk,
-    Event,
     RevertedError,
     Trader,
     calldata,
 )
+from tests.contracts.settlement_events import Event
 
 RICH = 1_000_000 * USDC
 WALLET_GAS = 120_000  # what Settlement gives a wallet
