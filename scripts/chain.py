@@ -52,6 +52,9 @@ class Chain:
     def code(self, address: bytes) -> bytes:
         return bytes.fromhex(self.rpc("eth_getCode", _hex(address), "latest")[2:])
 
+    def storage(self, address: bytes, slot: int) -> bytes:
+        return bytes.fromhex(self.rpc("eth_getStorageAt", _hex(address), hex(slot), "latest")[2:].rjust(64, "0"))
+
     def balance(self, address: bytes) -> int:
         """In wei."""
         return int(self.rpc("eth_getBalance", _hex(address), "latest"), 16)

@@ -18,7 +18,7 @@ from pathlib import Path
 from cxdex.deployment import Deployment
 from cxdex.problem import Problem
 from scripts.artifacts import ROOT
-from scripts.exchange import DEVELOPMENT_CHAINS, Options, deploy
+from scripts.exchange import DAY, DEVELOPMENT_CHAINS, Options, deploy
 from scripts.keys import load_keys
 
 __all__ = ["Options", "deploy"]
@@ -70,10 +70,13 @@ def command() -> int:
     parser.add_argument("--keys", type=Path, required=True, help="folder with one key file a role")
     parser.add_argument("--out", type=Path, required=True, help="where to write deployment.json")
     parser.add_argument("--usdc", help="address of USDC; without it a mock is deployed (development chains only)")
+    parser.add_argument("--upgrade-delay", type=int, default=DAY, help="seconds that an upgrade waits, at least 86400")
     parser.add_argument("--withdrawal-delay", type=int, default=3600, help="seconds, at most 21600")
     given = parser.parse_args()
     options = Options(
-        withdrawal_delay=given.withdrawal_delay, usdc=bytes.fromhex(given.usdc[2:]) if given.usdc else None
+        upgrade_delay=given.upgrade_delay,
+        withdrawal_delay=given.withdrawal_delay,
+        usdc=bytes.fromhex(given.usdc[2:]) if given.usdc else None,
     )
     try:
         keys = load_keys(given.keys)

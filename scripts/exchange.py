@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +27,12 @@ from scripts.demo_funds import fund, give_ether
 from scripts.keys import DEPLOY_ROLES, REPORTERS
 from scripts.markets import Listing, activate_market, create_synth, list_market, open_asset
 from scripts.price_reporter import submit_prices
-from scripts.wiring import check_wiring, open_contracts
+from scripts.self_check import BLUEPRINT_PREAMBLE, Subject, self_check
+from scripts.wiring import PROXIED, Settings, open_contracts
 
 DEVELOPMENT_CHAINS = (31337, 1337)
-PROXIED = ("Vault", "Settlement", "SynthEngine")  # behind a Proxy; everything else is as it is for ever
 DAY = 24 * 3600  # seconds
 WHOLE = 10**18  # units of a synth
-BLUEPRINT_PREAMBLE = bytes.fromhex("fe7100")  # ERC-5202
 
 Progress = Callable[[str], object]
 
@@ -67,6 +66,16 @@ class Options:
     demo: bool = False  # ether, USDC and synths for the demo accounts
     synths: tuple[Synth, ...] = field(default=SYNTHS)
 
+    @property
+    def settings(self) -> Settings:
+        return Settings(
+            self.upgrade_delay,
+            self.withdrawal_delay,
+            self.oracle_quorum,
+            self.oracle_staleness,
+            {synth.symbol: synth.cap for synth in self.synths},
+        )
+
 
 def deploy(
     rpc_url: str,
@@ -89,8 +98,8 @@ def deploy(
 
     roles = role_addresses(keys)
     first_block = chain.block_number() + 1
-    addresses = create_contracts(chain, keys["deployer"], roles, options, progress)
-    deployment = Deployment(chain.chain_id, first_block, addresses)
+    created = create_contracts(chain, keys["deployer"], roles, options, progress)
+    deployment = Deployment(chain.chain_id, first_block, {name: created[name] for name in CONTRACTS})
     contracts = open_contracts(chain, deployment)
     if options.demo:
         give_ether(chain, keys)
@@ -100,8 +109,10 @@ def deploy(
         progress("money for the demo accounts")
         fund(contracts, keys, prices)
 
-    checked = check_wiring(contracts, roles, asdict(options))
-    progress(f"{checked} addresses, roles and settings read back from the chain")
+    implementations = {name: created[implementation_of(name)] for name in PROXIED}
+    deployer = address_of(keys["deployer"])
+    for line in self_check(Subject(contracts, roles, deployer, options.settings, implementations)):
+        progress(line)
     write(out_path, deployment, roles)
     return deployment
 
@@ -124,7 +135,9 @@ def role_addresses(keys: Mapping[str, str]) -> dict[str, bytes]:
 def create_contracts(
     chain: Chain, deployer_key: str, roles: Mapping[str, bytes], options: Options, progress: Progress
 ) -> dict[str, bytes]:
-    """Name to address. Raises Problem ADDRESS_WRONG when one landed elsewhere (the deployer key was used meanwhile)."""
+    """Name to address, implementations too. Raises Problem ADDRESS_WRONG when one landed elsewhere (the deployer key
+    was used meanwhile).
+    """
     deployer = address_of(deployer_key)
     plan = creations(load_artifacts(), deployer, chain.nonce(deployer), roles, options)
     for creation in plan:
@@ -137,7 +150,7 @@ def create_contracts(
     at = {creation.name: creation.address for creation in plan}
     if options.usdc is not None:
         at["USDC"] = options.usdc
-    return {name: at[name] for name in CONTRACTS}
+    return at
 
 
 @dataclass(frozen=True)

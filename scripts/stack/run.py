@@ -115,7 +115,13 @@ def service_processes(layout: Layout) -> Iterator[tuple[str, Child]]:
     chain = ["--rpc", layout.rpc_url, "--deployment", str(layout.deployment)]
     state = ["--state", str(layout.state)]
     yield "indexer", _service(layout, "indexer", "indexer", "run", *database, *chain)
-    yield "matching engine", _service(layout, "engine", "relayer", "engine", *state, *database)
+    yield (
+        "matching engine",
+        _service(
+            layout, "engine", "relayer", "engine", *state, *database,
+            "--cosigner-key-file", str(layout.key_file("cosigner")),
+        ),
+    )  # fmt: skip
     yield (
         "settler",
         _service(

@@ -64,6 +64,17 @@ class Evm:
     def code(self, address: bytes) -> bytes:
         return bytes(self._evm.get_code(_text(address)) or b"").rstrip(b"\0")
 
+    def storage(self, address: bytes, slot: int) -> bytes:
+        value: int = self._evm.storage(_text(address), slot)
+        return value.to_bytes(32, "big")
+
+    def set_storage(self, address: bytes, slot: int, value: int) -> None:
+        self._evm.insert_account_storage(_text(address), slot, value)
+
+    def set_code(self, address: bytes, code: bytes) -> None:
+        before = self._evm.basic(_text(address))
+        self._evm.insert_account_info(_text(address), pyrevm.AccountInfo(nonce=before.nonce, code=code))
+
     def nonce(self, address: bytes) -> int:
         nonce: int = self._evm.basic(_text(address)).nonce
         return nonce

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import subprocess
 import sys
@@ -25,7 +24,7 @@ from scripts.demo_funds import DEPOSITS, WALLET
 from scripts.exchange import SYNTHS, Options, deploy, role_addresses
 from scripts.stack.layout import demo_keys, free_port
 from scripts.stack.node import anvil_binary
-from scripts.wiring import check_wiring, open_contracts
+from scripts.wiring import open_contracts
 
 ONE_USDC = 10**6
 OPTIONS = Options(withdrawal_delay=30, demo=True)
@@ -128,27 +127,6 @@ def test_the_demo_accounts_can_buy_and_the_makers_can_sell(contracts: dict[str, 
         for asset in (2, 3):
             assert vault.call("balanceOf", address_of(KEYS[name]), asset) > 0
     assert vault.call("collateralTotal") > 0
-
-
-def test_a_wrong_role_or_setting_is_found(contracts: dict[str, Contract]) -> None:
-    settings = dataclasses.asdict(OPTIONS)
-    assert check_wiring(contracts, ROLES, settings) > 25
-    for role in ("admin", "guardian", "core", "gateway", "cosigner"):
-        with pytest.raises(Problem, match="WIRING_WRONG"):
-            check_wiring(contracts, {**ROLES, role: bytes(20)}, settings)
-    for setting in ("upgrade_delay", "withdrawal_delay", "oracle_quorum", "oracle_staleness"):
-        with pytest.raises(Problem, match="WIRING_WRONG"):
-            check_wiring(contracts, ROLES, {**settings, setting: 7})
-    strayed = dataclasses.replace(contracts["Oracle"], address=bytes(19) + b"\x99")
-    with pytest.raises(Problem, match="there is no Oracle"):
-        check_wiring({**contracts, "Oracle": strayed}, ROLES, settings)
-
-
-def test_a_usdc_with_other_decimals_is_found(contracts: dict[str, Contract]) -> None:
-    """Every number of cash in the contracts is 1e-6; --usdc can name any token."""
-    token = dataclasses.replace(contracts["USDC"], address=contracts["SynthFactory"].call("synthOf", "sBTC"))
-    with pytest.raises(Problem, match=r"USDC.decimals\(\) is 18"):
-        check_wiring({**contracts, "USDC": token}, ROLES, dataclasses.asdict(OPTIONS))
 
 
 def test_a_refusal_carries_the_contracts_own_code(contracts: dict[str, Contract]) -> None:

@@ -9,7 +9,7 @@ from custody_world import World
 from cxdex.contract_errors import SENTENCES, explain
 from scripts.check_contracts import MAX_RUNTIME_BYTES
 from scripts.contract_facts import FILE, deployed_bytes, differences, facts, source_codes
-from scripts.exchange import PROXIED
+from scripts.wiring import PROXIED
 
 
 def test_sizes_and_error_codes_are_those_of_the_file() -> None:

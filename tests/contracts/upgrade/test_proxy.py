@@ -9,7 +9,7 @@ from ape.exceptions import ContractLogicError
 
 from cxdex.keccak import keccak
 from scripts.artifacts import load_artifacts
-from scripts.exchange import PROXIED
+from scripts.wiring import PROXIED
 
 IMPLEMENTATION_SLOT = int.from_bytes(keccak(b"eip1967.proxy.implementation"), "big") - 1
 ADMIN_SLOT = int.from_bytes(keccak(b"eip1967.proxy.admin"), "big") - 1
@@ -31,6 +31,18 @@ def selectors(name: str) -> set[bytes]:
 def functions(name: str, *mutability: str) -> set[str]:
     entries = [entry for entry in load_artifacts()[name].abi if entry["type"] == "function"]
     return {entry["name"] for entry in entries if entry["stateMutability"] in mutability}
+
+
+def words(outputs: list[dict]) -> int:
+    """Size of an answer, in words. Only of types with a fixed size: another one has no largest answer."""
+    total = 0
+    for output in outputs:
+        if output["type"] == "tuple":
+            total += words(output["components"])
+        else:
+            assert output["type"] in ("uint256", "address", "bool", "bytes32", "uint8"), output
+            total += 1
+    return total
 
 
 @pytest.fixture
@@ -112,6 +124,12 @@ def test_it_says_what_it_runs(proxy: Any, first: Any, second: Any, played_timelo
 def test_the_proxy_hides_no_function_of_the_contracts_behind_it(name: str) -> None:
     assert selectors("Proxy") & selectors(name) == set()
     assert len(selectors("Proxy")) == 2
+
+
+@pytest.mark.parametrize("name", PROXIED)
+def test_every_answer_of_the_contracts_behind_it_fits(name: str) -> None:
+    entries = [entry for entry in load_artifacts()[name].abi if entry["type"] == "function"]
+    assert 0 < max(32 * words(entry["outputs"]) for entry in entries) <= MAX_OUTPUT
 
 
 def test_an_implementation_without_code_is_refused(

@@ -1,8 +1,4 @@
-"""What the Proxy adds to a call: the same batches settled by the same Settlement, bare and behind a Proxy.
-
-Settlement has no initialiser yet, so the Proxy is made with another implementation and Settlement is put on its
-ERC-1967 slot by the node. Its immutables belong to the implementation's code and work as they are.
-"""
+"""What the Proxy adds to a call: the same batches settled by the same Settlement, bare and behind a Proxy."""
 
 from __future__ import annotations
 
@@ -13,18 +9,17 @@ import pytest
 from eth_abi import encode
 
 from tests.contracts.gas_scenarios import SHAPES, GasNode, running_anvil
-from tests.contracts.settlement_desk import DEPLOYER, calldata
+from tests.contracts.settlement_desk import DEPLOYER
 
-IMPLEMENTATION_SLOT = "0x360894a13ba1a3210667c828492db98dca3e2076cc3735a920a3ca505d382bbc"
 # Gas of the whole transaction: a cold implementation and its slot, and the calldata copied and kept in memory.
 MOST = {"A: 1 taker x 1 maker": 5_500, "C: 50 matches, 100 accounts": 9_000}
 
 
 class ProxyNode(GasNode):
-    """Like GasNode, with the Settlement that it deploys behind a Proxy."""
+    """Like GasNode, with the Settlement that it deploys behind a Proxy. Who the admin is makes no difference here."""
 
-    def __init__(self, url: str, bytecode: bytes, proxy_code: bytes, placeholder_code: bytes) -> None:
-        self.proxy_code, self.placeholder_code = proxy_code, placeholder_code
+    def __init__(self, url: str, bytecode: bytes, proxy_code: bytes) -> None:
+        self.proxy_code = proxy_code
         super().__init__(url, bytecode)
 
     def send(self, sender: str, data: bytes, to: str | None = "contract") -> Any:
@@ -32,13 +27,8 @@ class ProxyNode(GasNode):
         if to is not None:
             return receipt
         settlement = receipt["contractAddress"]
-        placeholder = super().send(DEPLOYER, self.placeholder_code, to=None)["contractAddress"]
-        initialiser = calldata("initialize(address)", settlement)
-        arguments = encode(["address", "address", "bytes"], [placeholder, settlement, initialiser])
-        proxy = super().send(DEPLOYER, self.proxy_code + arguments, to=None)
-        word = "0x" + bytes.fromhex(settlement[2:]).rjust(32, b"\0").hex()
-        self.rpc("anvil_setStorageAt", proxy["contractAddress"], IMPLEMENTATION_SLOT, word)
-        return proxy
+        arguments = encode(["address", "address", "bytes"], [settlement, settlement, b""])
+        return super().send(DEPLOYER, self.proxy_code + arguments, to=None)
 
 
 def code(project: Any, name: str) -> bytes:
@@ -54,7 +44,7 @@ def bare(settlement_bytecode: bytes) -> Iterator[GasNode]:
 @pytest.fixture(scope="module")
 def proxied(project: Any, settlement_bytecode: bytes) -> Iterator[GasNode]:
     with running_anvil() as url:
-        yield ProxyNode(url, settlement_bytecode, code(project, "Proxy"), code(project, "SavingsOne"))
+        yield ProxyNode(url, settlement_bytecode, code(project, "Proxy"))
 
 
 def gas(node: GasNode, name: str) -> int:

@@ -231,35 +231,3 @@ def test_attack_62_early_changed_shortened_or_by_the_guardian(
     writes = {entry.name for entry in timelock.contract_type.mutable_methods}
     assert writes == {"schedule", "cancel", "execute"}
     timelock.execute(calls, SALT, sender=stranger)
-
-
-def test_attack_67_users_leave_before_a_malicious_upgrade(
-    project: Any, accounts: Any, timelock: Any, bank: Any, admin: Any, upgrade: Any, wait: Any, refuses: Any
-) -> None:
-    """A thief's upgrade is announced; everybody has left half a day later; it gets nothing when it comes."""
-    victims, amount = accounts[4:7], 10**18
-    for victim in victims:
-        bank.save(value=amount, sender=victim)
-    thief = accounts[7]
-    trap = project.SavingsThief.deploy(sender=thief)
-    calls = upgrade(trap)
-    operation = scheduled(timelock.schedule(calls, SALT, sender=admin), timelock)
-    wait(12 * 3600)  # how long a forced exit may take
-    for victim in victims:
-        bank.requestExit(sender=victim)
-    with refuses("L:EARLY"):
-        timelock.execute(calls, SALT, sender=thief)
-    wait(6 * 3600)  # how long a withdrawal may take
-    for victim in victims:
-        before = victim.balance
-        receipt = bank.claimExit(sender=victim)
-        assert victim.balance == before + amount - receipt.total_fees_paid
-    assert bank.balance == 0
-    assert timelock.executableAt(operation) - bank.provider.get_block("latest").timestamp >= 2 * 3600
-
-    wait(DELAY)
-    timelock.execute(calls, SALT, sender=thief)
-    robbed = project.SavingsThief.at(bank.address, fetch_from_explorer=False, detect_proxy=False)
-    before = thief.balance
-    receipt = robbed.plunder(sender=thief)
-    assert thief.balance == before - receipt.total_fees_paid
