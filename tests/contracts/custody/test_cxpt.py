@@ -34,6 +34,12 @@ def test_cash_that_leaves_as_cxpt_moves_into_the_reserve_at_claim(funded: World)
     assert funded.usdc.call("balanceOf", funded.vault.address) == 200_000 * ONE_USDC
 
 
+def test_it_counts_like_usdc(world: World) -> None:
+    names = [world.cxpt.call(getter) for getter in ("name", "symbol", "decimals")]
+    assert names == ["Cxmpute Token", "CXPT", 6]
+    assert world.usdc.call("decimals") == 6
+
+
 def test_redeeming_gives_the_cash_back_one_to_one(holding: World) -> None:
     name, fields = holding.events(holding.vault.send(ALICE, "redeemCxpt", AMOUNT))[-1]
     assert (name, fields["amount"], fields["balance"]) == ("CxptRedeemed", AMOUNT, 100_000 * ONE_USDC)
