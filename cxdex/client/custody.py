@@ -14,7 +14,7 @@ from typing import Any
 from cxdex.client import chain, endpoints
 from cxdex.client.amounts import Amount, to_decimal_text
 from cxdex.client.chain import Transaction
-from cxdex.client.errors import ApiProblem
+from cxdex.client.errors import ApiProblem, Unreachable
 from cxdex.client.replies import Cosigned
 from cxdex.client.session import Session
 from cxdex.client.steps import Flow, Pause
@@ -112,11 +112,14 @@ def withdraw_instantly(
 
 
 def _cosigned(session: Session, body: dict[str, Any], within: float) -> Flow[Cosigned]:
-    """Asks until the account's fills have settled. The nonce stays the same, so asking again is harmless."""
+    """Asks until there is an answer and the account's fills have settled. The nonce makes asking again harmless."""
     deadline = time.monotonic() + within
     while True:
         try:
             return (yield from session.request(endpoints.withdraw_instantly(body), Cosigned))
+        except Unreachable:
+            if time.monotonic() >= deadline:
+                raise
         except ApiProblem as problem:
             if problem.code != "WITHDRAWAL_UNSETTLED" or time.monotonic() >= deadline:
                 raise

@@ -18,7 +18,7 @@ from cxdex.eip712 import to_checksum
 from cxdex.keccak import keccak
 from cxdex.problem import Problem
 from cxdex.wallet import LocalWallet
-from tests.cxdex.client.exchange_script import STATUS, Script
+from tests.cxdex.client.exchange_script import STATUS, Script, ok, refusal, silence
 from tests.cxdex.order_strategies import ACCOUNT, DOMAIN, KEY
 
 VAULT, USDC = STATUS["contracts"]["Vault"], STATUS["contracts"]["USDC"]  # type: ignore[index]
@@ -128,6 +128,56 @@ def test_a_withdrawal_gets_its_number_from_the_chain(session: Session) -> None:
         + encode(["uint256", "uint256", "bool"], [0, 25_000_000, True]).hex()
     )
     assert node.sent == [(VAULT, expected)]
+
+
+COSIGNED = {
+    "nonce": "7",
+    "deadline": "1900000000",
+    "recipient": "0x" + "99" * 20,  # not the one that was asked for: only the signature is believed
+    "signature": "0x" + "11" * 32 + "22" * 32 + "1c",
+}
+WITHDRAW = "withdraw(uint256,uint256,bool,address,uint256,uint256,bytes32,bytes32)"
+
+
+def test_an_instant_withdrawal_is_built_from_what_was_asked_and_the_cosigners_word(session: Session) -> None:
+    node = Node()
+    script = script_with(node)
+    script.routes["POST /withdrawals/instant"] = ok(COSIGNED)
+    script.run(custody.withdraw_instantly(session, "25", "USDC", True, None, 0.0))
+    (asked,) = script.sent("/withdrawals/instant")
+    mine = to_checksum(ACCOUNT)
+    assert {**asked, "nonce": None} == {
+        "account": mine, "asset": "0", "amount": "25", "asCxpt": True, "recipient": mine, "nonce": None,
+    }  # fmt: skip
+    kinds = WITHDRAW[WITHDRAW.index("(") + 1 : -1].split(",")
+    vs = (0x22 << 248 | int.from_bytes(b"\x22" * 31, "big") | 1 << 255).to_bytes(32, "big")
+    values = [0, 25_000_000, True, mine, 7, 1_900_000_000, b"\x11" * 32, vs]
+    assert node.sent == [(VAULT, selector(WITHDRAW) + encode(kinds, values).hex())]
+
+
+def test_an_instant_withdrawal_waits_for_matched_fills_under_one_nonce(session: Session) -> None:
+    node, answers = Node(), [refusal(409, "WITHDRAWAL_UNSETTLED"), silence, ok(COSIGNED)]
+    script = script_with(node)
+
+    def answer(call: Any) -> Any:
+        said = answers.pop(0)
+        return said(call) if callable(said) else said
+
+    script.routes["POST /withdrawals/instant"] = answer
+    script.run(custody.withdraw_instantly(session, "25", "USDC", False, "0x" + "55" * 20, 60.0))
+    asked = script.sent("/withdrawals/instant")
+    assert (len(asked), len({body["nonce"] for body in asked})) == (3, 1)
+    assert len(node.sent) == 1
+
+
+@pytest.mark.parametrize("code", ["WITHDRAWAL_UNSETTLED", "BALANCE_INSUFFICIENT", "WITHDRAWAL_INSTANT_OFF"])
+def test_a_refused_instant_withdrawal_sends_nothing(session: Session, code: str) -> None:
+    node = Node()
+    script = script_with(node)
+    script.routes["POST /withdrawals/instant"] = refusal(409, code)
+    with pytest.raises(Problem, match=code):
+        script.run(custody.withdraw_instantly(session, "25", "USDC", False, None, 0.0))
+    assert node.sent == []
 
 
 def test_the_contracts_reason_is_told_and_nothing_is_signed(session: Session) -> None:
