@@ -2,9 +2,9 @@
 
 python -m scripts.fuzz --seconds 600 --seed 1        (or `make fuzz SECONDS=600 SEED=1`)
 
-Two machines take turns: the whole exchange among thieves against a model of its rules, and random batches against
-a second ledger. Each round has a seed of its own, the next after the one before; after a violation that seed alone
-repeats the round.
+Three machines take turns: the whole exchange among thieves against a model of its rules, synth debt against a reference
+in fractions, and random batches against a second ledger. Each round has a seed of its own, the next after the one
+before; after a violation that seed alone repeats the round.
 
 Promises: a rule that never did anything is named. Exit code 0 without a violation, 1 with one.
 Never:    needs a node or the network. Takes one core at low priority.

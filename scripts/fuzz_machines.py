@@ -19,15 +19,16 @@ from scripts.artifacts import ROOT, load_artifacts
 from scripts.fuzz_coverage import Coverage
 
 CUSTODY = ROOT / "tests" / "contracts" / "custody"
-SETTLEMENT_QUIET = ("time_passes",)  # it calls nothing
+QUIET = ("Debt.time_passes", "RandomTrading.time_passes")  # they call nothing
 
 Function = tuple[str, bool]  # name, whether it only reads
 
 
 def machines(coverage: Coverage) -> list[type[RuleBasedStateMachine]]:
-    """The exchange among thieves, and random trading against the second ledger."""
+    """The exchange among thieves, synth debt against its reference, and random trading against the second ledger."""
     open_tests_folder()
     from custody_evm import Evm, Refused
+    from test_debt_machine import Debt
     from test_hostile_machine import HostileCustody
 
     from tests.contracts.settlement_desk import Desk, RevertedError
@@ -40,8 +41,8 @@ def machines(coverage: Coverage) -> list[type[RuleBasedStateMachine]]:
 
     artifacts = load_artifacts()
     trading = trading_machine(lambda name: artifacts[name].init_code)
-    coverage.quiet.update(f"RandomTrading.{name}" for name in SETTLEMENT_QUIET)
-    return [HostileCustody, trading]
+    coverage.quiet.update(QUIET)
+    return [HostileCustody, Debt, trading]
 
 
 def open_tests_folder() -> None:
