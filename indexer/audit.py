@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from sqlalchemy import Engine
 
@@ -19,6 +20,7 @@ from indexer.audit_questions import USDC, Question, Totals, all_questions, call,
 from indexer.halt import Halt
 from indexer.node import Node, NodeRefused
 from indexer.projections.ledger import COLLATERAL, CXPT_RESERVE, FEE_POCKET
+from indexer.projections.operations import SCHEDULED
 from indexer.snapshot import Snapshot, read_snapshot
 
 CHUNK_QUESTIONS = 200
@@ -32,12 +34,16 @@ class Report:
     compared: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     differences: list[str] = field(default_factory=list)
     solvency: list[tuple[str, int]] = field(default_factory=list)
+    announced: list[tuple[bytes, int]] = field(default_factory=list)  # operations of the Timelock, executable from
 
     def text(self) -> str:
         """A page for people."""
         lines = [f"audit at block {self.block} (0x{self.hash.hex()[:16]}…)", ""]
         lines += [f"  {group:28}{count:>9} compared" for group, count in self.compared.items()]
         lines += [""] + [f"  {name:28}{format_usdc(amount):>20} USDC" for name, amount in self.solvency] + [""]
+        for operation, executable_at in self.announced:
+            from_time = datetime.fromtimestamp(executable_at, UTC).isoformat()
+            lines.append(f"  ANNOUNCED  operation 0x{operation.hex()} of the Timelock, executable from {from_time}")
         lines += [f"  DIFFERENT  {line}" for line in self.differences[:SHOWN_DIFFERENCES]]
         hidden = len(self.differences) - SHOWN_DIFFERENCES
         if hidden > 0:
@@ -59,6 +65,11 @@ def audit(engine: Engine, node: Node, deployment: Deployment, block: int | None 
     _compare_fill_totals(snapshot, report)
     _compare_announced(snapshot, report)
     _solvency(snapshot, node, deployment, report)
+    report.announced = [
+        (operation, row.executable_at)
+        for (operation,), row in snapshot.tables["timelock_operation"].items()
+        if row.status == SCHEDULED
+    ]
     _require_block(node, snapshot)
     return report
 

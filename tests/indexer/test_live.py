@@ -65,6 +65,7 @@ def test_what_operators_announce_can_be_read(exchange: LiveExchange, index: Inde
         proxies = ask("SELECT name FROM proxy ORDER BY name").scalars().all()
     assert sorted(statuses) == ["CANCELLED", "EXECUTED", "SCHEDULED"]
     assert list(waiting) == [exchange.contracts["Oracle"].address]
+    assert indexing.audit().text().count("ANNOUNCED") == 1
     assert {"Vault.Upgraded", "Vault.Paused", "Oracle.ReporterSet", "MarketRegistry.MarketPaused"} <= set(told)
     assert {"Settlement", "Vault"} <= set(proxies)
 
