@@ -19,7 +19,8 @@ from cxdex.eip712 import market_hash, to_checksum
 from cxdex.keccak import keccak
 from cxdex.market import MarketStatus
 from cxdex.problem import Problem
-from cxdex.rpc import JsonRpc, RpcError
+from cxdex.rpc import RpcError
+from relayer.settler.endpoints import Endpoints
 from relayer.settler.plan import TRANSACTION_GAS_CAP
 
 _ERROR_SELECTOR = "0x08c379a0"  # Error(string)
@@ -106,12 +107,21 @@ def encode_beat() -> bytes:
 class SettlementChain:
     """One Settlement contract, seen as the account `core`. gas_cap: most that one transaction may use."""
 
-    def __init__(self, rpc: JsonRpc, deployment: Deployment, core: bytes, gas_cap: int = TRANSACTION_GAS_CAP) -> None:
+    def __init__(self, rpc: Endpoints, deployment: Deployment, core: bytes, gas_cap: int = TRANSACTION_GAS_CAP) -> None:
         self._gas = hex(gas_cap)
         self._rpc = rpc
         self._deployment = deployment
         self._to = to_checksum(deployment.contracts["Settlement"])
         self.core = to_checksum(core)
+
+    @property
+    def node(self) -> str:
+        """Name of the node that is asked now."""
+        return self._rpc.name
+
+    def choose_node(self) -> bool:
+        """To be called before each look. True when another node is asked from now on. Raises Problem."""
+        return self._rpc.choose()
 
     def require_ours(self) -> None:
         """Raises Problem when this node, this contract or this key is not what the settler was told."""

@@ -75,6 +75,11 @@ class Follower:
             self._measures.oldest_ms = self._store.matched_ms(waiting[0].first_match_id)
         return bool(waiting)
 
+    def node_changed(self) -> None:
+        """What one node said about a nonce is no second opinion on what another says."""
+        self._overtaken.clear()
+        self._sent_ms.clear()  # the new node may not have seen the transaction: the same bytes are sent to it
+
     def _follow_one(self, batch: Batch, head: Head, receipts: dict[bytes, Receipt]) -> bool:
         receipt = next((receipts[one] for one in batch.attempts if one in receipts), None)
         if receipt is not None:

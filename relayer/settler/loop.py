@@ -86,6 +86,7 @@ class Settler:
         pause, said, ready = FIRST_PAUSE_SECONDS, "", False
         while not stop.is_set():
             try:
+                self._choose_node()
                 if not ready:
                     self._store.open()
                     self._chain.require_ours()
@@ -110,11 +111,18 @@ class Settler:
 
     def step(self) -> bool:
         """One look at the chain and the tables. True if it sent something, so that looking again is worth it."""
+        self._choose_node()
         self._heartbeat.look()
         self._report.last_beat = self._heartbeat.last
         busy = self._step()
         self._report.tell()
         return busy
+
+    def _choose_node(self) -> None:
+        if self._chain.choose_node():
+            self._follower.node_changed()
+            self._measures.node_switches.inc()
+        self._report.node = self._chain.node
 
     def _step(self) -> bool:
         if self._follower.follow():

@@ -16,10 +16,11 @@ from sqlalchemy.exc import SQLAlchemyError
 from cxdex import metrics
 from cxdex.deployment import load_deployment
 from cxdex.problem import Problem
-from cxdex.rpc import JsonRpc
+from cxdex.rpc import ATTEMPTS, JsonRpc
 from cxdex.storage import open_database
 from cxdex.wallet import LocalWallet
 from relayer.settler.chain import SettlementChain
+from relayer.settler.endpoints import Endpoints
 from relayer.settler.follow import FollowOptions
 from relayer.settler.loop import Options, Settler
 from relayer.settler.metrics import SettlerMetrics
@@ -28,6 +29,8 @@ from relayer.settler.quarantine import HOLD_SECONDS
 from relayer.settler.report import PROMISE_SECONDS
 from relayer.settler.store import Store
 from relayer.settler.wallet import GWEI, TransactionSigner
+
+ATTEMPTS_OF_SEVERAL = 2  # then another node is asked
 
 
 def main(argv: list[str]) -> int:
@@ -55,8 +58,10 @@ def main(argv: list[str]) -> int:
 def _settler(arguments: argparse.Namespace, stop: Event) -> Settler:
     deployment = load_deployment(Path(arguments.deployment))
     wallet = LocalWallet.from_file(arguments.key_file)
-    rpc = JsonRpc(arguments.rpc, sleep=stop.wait)
-    chain = SettlementChain(rpc, deployment, wallet.account)
+    urls = [url.strip() for url in arguments.rpc.split(",") if url.strip()]
+    attempts = ATTEMPTS if len(urls) == 1 else ATTEMPTS_OF_SEVERAL
+    nodes = [JsonRpc(url, attempts=attempts, sleep=stop.wait) for url in urls]
+    chain = SettlementChain(Endpoints(nodes, _now_ms, arguments.confirmations), deployment, wallet.account)
     signer = TransactionSigner(wallet, deployment.chain_id, deployment.contracts["Settlement"])
     options = Options(
         Limits(arguments.max_fills, int(arguments.interval * 1000), arguments.gas_limit),
@@ -85,7 +90,11 @@ def _parser() -> argparse.ArgumentParser:
     state = os.environ.get("CXDEX_STATE", ".state")
     parser = argparse.ArgumentParser(prog="python -m relayer settler", description=__doc__)
     parser.add_argument("--database", default=os.environ.get("CXDEX_DATABASE_URL", f"sqlite:///{state}/exchange.db"))
-    parser.add_argument("--rpc", default=os.environ.get("CXDEX_RPC_URL", "http://127.0.0.1:8545"), help="node's URL")
+    parser.add_argument(
+        "--rpc",
+        default=os.environ.get("CXDEX_RPC_URL", "http://127.0.0.1:8545"),
+        help="node's URL; several, separated by commas, in the order of preference",
+    )
     parser.add_argument("--deployment", default=f"{state}/deployment.json", help="addresses of the contracts")
     parser.add_argument("--key-file", required=True, help="file with CORE's private key, hexadecimal")
     parser.add_argument("--interval", type=_positive, default=30.0, help="seconds from a batch's first fill to its end")

@@ -52,6 +52,9 @@ class SettlerMetrics:
         self.promises_broken = Counter(
             "cxdex_settler_promises_broken", "Times that a fill became older than the promise", registry=registry
         )
+        self.node_switches = Counter(
+            "cxdex_settler_node_switches", "Times that another node was chosen", registry=registry
+        )
         self.dead_letters = Gauge(
             "cxdex_settler_dead_letters", "Fills that the contract refuses, held or given up", registry=registry
         )

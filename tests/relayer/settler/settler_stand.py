@@ -30,6 +30,7 @@ from cxdex.signature import address_of, sign_digest
 from cxdex.storage import open_database
 from cxdex.wallet import LocalWallet
 from relayer.settler.chain import SettlementChain
+from relayer.settler.endpoints import Endpoints
 from relayer.settler.follow import FollowOptions
 from relayer.settler.loop import Options, Settler
 from relayer.settler.plan import GAS_LIMIT, MOST_FILLS, TRANSACTION_GAS_CAP, Limits
@@ -352,10 +353,11 @@ def settler_for(
         (limits if name in limits else follow)[name] = value
     wallet = LocalWallet(CORE_KEY)
     deployment = desk.exchange.deployment
-    rpc = JsonRpc(url or desk.exchange.node.url, attempts=1)
+    urls = (url or desk.exchange.node.url).split(",")
+    nodes = [JsonRpc(one, attempts=1, timeout=5) for one in urls]
     return Settler(
         desk.store,
-        SettlementChain(rpc, deployment, wallet.account, gas_cap),
+        SettlementChain(Endpoints(nodes, clock, 3), deployment, wallet.account, gas_cap),
         TransactionSigner(wallet, deployment.chain_id, deployment.contracts["Settlement"]),
         Options(Limits(**limits), FollowOptions(**follow), poll_ms=20),
         clock,

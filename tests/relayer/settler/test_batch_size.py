@@ -12,6 +12,7 @@ from cxdex.order import Side
 from cxdex.rpc import JsonRpc, RpcError
 from cxdex.wallet import LocalWallet
 from relayer.settler.chain import Refusal, SettlementChain
+from relayer.settler.endpoints import Endpoints
 from relayer.settler.plan import (
     CALLDATA_LIMIT,
     GAS_LIMIT,
@@ -58,8 +59,11 @@ class Tape:
 
 
 def chain_of(exchange: Exchange) -> SettlementChain:
-    rpc = JsonRpc(exchange.node.url, attempts=1)
-    return SettlementChain(rpc, exchange.deployment, LocalWallet(CORE_KEY).account)
+    return SettlementChain(one_node(exchange), exchange.deployment, LocalWallet(CORE_KEY).account)
+
+
+def one_node(exchange: Exchange) -> Endpoints:
+    return Endpoints([JsonRpc(exchange.node.url, attempts=1)], Clock(), 3)
 
 
 def model(fills: Sequence[MatchedFill]) -> int:
@@ -161,9 +165,8 @@ def test_a_bad_fill_behind_good_ones_is_left_to_the_next_batch_or_named(desk: De
 
 
 def test_one_fill_that_no_transaction_can_hold_is_named(desk: Desk, exchange: Exchange) -> None:
-    chain = SettlementChain(
-        JsonRpc(exchange.node.url, attempts=1), exchange.deployment, LocalWallet(CORE_KEY).account, gas_cap=60_000
-    )
+    core = LocalWallet(CORE_KEY).account
+    chain = SettlementChain(one_node(exchange), exchange.deployment, core, gas_cap=60_000)
     answer = Sizer(chain, Limits()).largest(Tape(desk, 3).pairs(3))
     assert isinstance(answer, Unfit)
     assert (answer.count, answer.refusal.code) == (1, ""), "behind the proxy it has no word"

@@ -206,3 +206,23 @@ def test_a_node_that_restarts_and_forgets_its_pool_gets_the_bytes_again(
     settle(settler, two_trades)
     assert two_trades.statuses() == ["MINED"]
     assert exchange.filled_sequences() == {1: [0, 1]}
+
+
+@pytest.mark.parametrize("depth", [1, 2, 7, 64])
+def test_a_reorg_of_any_depth_leaves_each_fill_once(
+    desk: Desk, exchange: Exchange, node: Node, clock: Clock, depth: int
+) -> None:
+    alice, bob = desk.trader(1), desk.trader(2)
+    for _ in range(3):
+        desk.trade(alice, bob)
+    node.mine(70)  # so that what the contract needs lies deeper
+    settler = settler_for(desk, clock, confirmations=100, max_fills=1)
+    settle(settler, desk)
+    node.mine(max(0, depth - 3))
+    before = exchange.filled_sequences()
+    node.rpc.call("anvil_reorg", [depth, []])
+    assert exchange.filled_sequences() != before
+    settle(settler, desk)
+    assert exchange.filled_sequences() == {1: [0, 1, 2]}
+    assert desk.statuses() == ["MINED"] * 3
+    assert len(desk.rows("batch_attempt")) == 3, "the same bytes again"
