@@ -7,24 +7,32 @@ what they do not have; the book is not crossed. At the end: a replay and a resto
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from random import Random
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from naive_matcher import NaiveMatcher
-from trading_desk import ALICE, ASSETS, BOB, BTC, CAROL, ETH, Desk, of_type
+from naive_exchange import ACCOUNTS, BASE, CXPT, LISTINGS, USDC, Known, NaiveExchange
+from trading_desk import ALICE, ASSETS, BTC, ETH, Desk, of_type
 
-from cxdex.facts import Credited, Debited, FillSettled, FillSkipped
+from cxdex.facts import Credited, Debited, FillSettled, FillSkipped, SettledTerms, WithdrawnInstantly
 from cxdex.nonce import pack_nonce, unpack_nonce
 from cxdex.order import OrderType, SelfTrade, Side, TimeInForce
+from relayer.engine.commands import SeeBlock, SetAsideWithdrawal
 from relayer.engine.core import Engine
-from relayer.engine.events import BalanceChanged, LevelChanged, OrderAccepted, OrderClosed, OrderRejected, Traded
+from relayer.engine.events import (
+    BalanceChanged,
+    FillCharged,
+    LevelChanged,
+    OrderAccepted,
+    OrderClosed,
+    OrderRejected,
+    Traded,
+    WithdrawalRefused,
+)
 from relayer.engine.orders import SETTLEMENT_SECONDS
+from relayer.engine.withdrawals import REORG_SECONDS
 
-LISTINGS = {listing.symbol: listing for listing in (BTC, ETH)}
-ACCOUNTS = (ALICE, BOB, CAROL)
-USDC, BASE = 60_000, 400 * 10**14
+LEAVING_SECONDS = 10
 
 TIMES_IN_FORCE = ["GTC", "GTC", "GTC", "POST_ONLY", "IOC", "FOK", "MARKET"]
 
@@ -33,8 +41,21 @@ def random_action(rng: Random) -> tuple:
     """Mostly orders around a narrow price, so that most flows trade; every other command now and then."""
     who = rng.randrange(3)
     kind = rng.choices(
-        ["place", "cancel", "cancel all", "wait", "credit", "debit", "settle", "skip"],
-        [60, 8, 1, 4, 4, 5, 6, 5],
+        [
+            "place",
+            "cancel",
+            "cancel all",
+            "wait",
+            "credit",
+            "debit",
+            "settle",
+            "skip",
+            "tier",
+            "charge",
+            "leave",
+            "pay",
+        ],
+        [60, 8, 1, 4, 4, 5, 6, 5, 2, 2, 4, 2],
     )[0]
     match kind:
         case "place":
@@ -59,6 +80,14 @@ def random_action(rng: Random) -> tuple:
             return kind, who, rng.choice(ASSETS), rng.randint(1, 30_000)
         case "settle":
             return kind, rng.randint(0, 3)
+        case "tier":
+            return kind, who, rng.choice([1, 999, 1_000, 9_000, 90_000, 900_000])
+        case "charge":
+            return kind, rng.randint(0, 40), rng.randint(0, 40)
+        case "leave":
+            return kind, who, rng.choice((*ASSETS, CXPT)), rng.randint(1, 30_000)
+        case "pay":
+            return kind, rng.randint(0, 7)
         case _:
             return kind, rng.randint(1, 6)
 
@@ -73,112 +102,6 @@ def random_flow(seed: int, length: int, without: Collection[str] = ()) -> list[t
 flows = st.builds(random_flow, st.integers(0, 2**32), st.integers(0, 80))
 
 
-@dataclass
-class Known:
-    """What the naive exchange remembers of an accepted order."""
-
-    account: bytes
-    market: str
-    side: Side
-    price: int
-    fee_bps: int
-    expiry: int
-
-
-class NaiveExchange:
-    def __init__(self) -> None:
-        self.books = {symbol: NaiveMatcher() for symbol in LISTINGS}
-        self.orders: dict[bytes, Known] = {}  # in order of acceptance
-        self.totals = {(who, asset): BASE if asset else USDC for who in ACCOUNTS for asset in ASSETS}
-        self.pending: list[tuple] = []  # unsettled fills: (market, sequence, moves, maker id, taker id)
-        self.sequences = dict.fromkeys(LISTINGS, 0)
-
-    def needs(self, order: Known, lots: int) -> tuple[int, int]:
-        listing = LISTINGS[order.market]
-        if order.side is Side.SELL:
-            return listing.base_asset, lots * 10**listing.lot_exponent
-        notional = lots * order.price * listing.quote_per_lot_tick
-        return 0, notional + notional * order.fee_bps // 10_000
-
-    def resting(self, digest: bytes):
-        return self.books[self.orders[digest].market].find(digest)
-
-    def reserved(self, who: bytes, asset: int) -> int:
-        wanted = 0
-        for digest, order in self.orders.items():
-            found = self.resting(digest)
-            if found is not None and order.account == who:
-                held_asset, amount = self.needs(order, found.quantity)
-                wanted += amount if held_asset == asset else 0
-        return wanted
-
-    def place(self, digest: bytes, order: Known, lots: int, tif: str, stp: str) -> list[tuple] | str:
-        listing = LISTINGS[order.market]
-        if lots < listing.min_lots:
-            return "ORDER_TOO_SMALL"
-        if lots % listing.min_lots:
-            return "ORDER_LOT_INVALID"
-        rates = {"POST_ONLY": [listing.maker_fee_bps], "IOC": [listing.taker_fee_bps], "FOK": [listing.taker_fee_bps]}
-        if order.fee_bps < max(rates.get(tif, [listing.maker_fee_bps, listing.taker_fee_bps])):
-            return "ORDER_FEE_CAP_TOO_LOW"
-        asset, amount = self.needs(order, lots)
-        if self.totals[order.account, asset] - self.reserved(order.account, asset) < amount:
-            return "BALANCE_INSUFFICIENT"
-        side = "buy" if order.side is Side.BUY else "sell"
-        events = self.books[order.market].place(digest, order.account, side, lots, order.price, tif, stp)
-        if events[0][0] == "rejected":
-            return "ORDER_POST_ONLY_WOULD_TRADE" if tif == "POST_ONLY" else "ORDER_FOK_UNFILLABLE"
-        self.orders[digest] = order
-        trades = [event[1:] for event in events if event[0] == "trade"]
-        for taker_id, maker_id, price, quantity in trades:
-            self._settle_now(taker_id, maker_id, price, quantity)
-        return trades
-
-    def _settle_now(self, taker_id: bytes, maker_id: bytes, price: int, quantity: int) -> None:
-        taker, maker = self.orders[taker_id], self.orders[maker_id]
-        listing = LISTINGS[taker.market]
-        notional = quantity * price * listing.quote_per_lot_tick
-        base = quantity * 10**listing.lot_exponent
-        moves = []
-        for order, bps in ((maker, listing.maker_fee_bps), (taker, listing.taker_fee_bps)):
-            fee = min((notional * bps + 9_999) // 10_000, notional * order.fee_bps // 10_000)
-            sign = 1 if order.side is Side.BUY else -1
-            moves += [(order.account, 0, -sign * notional - fee), (order.account, listing.base_asset, sign * base)]
-        self._move(moves, 1)
-        self.pending.append((taker.market, self.sequences[taker.market], moves, maker_id, taker_id))
-        self.sequences[taker.market] += 1
-
-    def _move(self, moves: list[tuple], sign: int) -> None:
-        for who, asset, amount in moves:
-            self.totals[who, asset] += sign * amount
-
-    def skip_first(self, reason: int) -> None:
-        _, _, moves, maker_id, taker_id = self.pending.pop(0)
-        self._move(moves, -1)
-        blamed = {1: maker_id, 2: taker_id, 3: maker_id, 4: taker_id}.get(reason)
-        if blamed is not None:
-            self.cancel(blamed)
-        for who in ACCOUNTS:
-            for asset in ASSETS:
-                self.cover(who, asset)
-
-    def cancel(self, digest: bytes) -> None:
-        self.books[self.orders[digest].market].cancel(digest)
-
-    def cover(self, who: bytes, asset: int) -> None:
-        for digest, order in reversed(self.orders.items()):
-            found = self.resting(digest)
-            if self.reserved(who, asset) <= self.totals[who, asset]:
-                return
-            if found is not None and order.account == who and self.needs(order, 1)[0] == asset:
-                self.cancel(digest)
-
-    def expire(self, now: int) -> None:
-        for digest, order in self.orders.items():
-            if order.expiry - SETTLEMENT_SECONDS <= now:
-                self.cancel(digest)
-
-
 class Flow:
     """Drives the desk and the naive exchange together."""
 
@@ -186,6 +109,8 @@ class Flow:
         self.desk = Desk(usdc=USDC, base=BASE)
         self.naive = NaiveExchange()
         self.external = {asset: 3 * (BASE if asset else USDC) for asset in ASSETS}
+        self.trades: dict[tuple[str, int], Traded] = {}
+        self.charged = 0  # fees that the chain took beyond those of the matches
 
     def step(self, action: tuple) -> None:
         getattr(self, action[0].replace(" ", "_"))(*action[1:])
@@ -211,6 +136,7 @@ class Flow:
             return
         assert refused == []
         trades = of_type(events, Traded)
+        self.trades |= {(trade.market, trade.sequence): trade for trade in trades}
         assert [(t.taker_digest, t.maker_digest, t.price, t.quantity) for t in trades] == expected
         assert all(trade.quantity % LISTINGS[market].min_lots == 0 for trade in trades)
 
@@ -254,6 +180,65 @@ class Flow:
             market, sequence, *_ = self.naive.pending.pop(0)
             assert self.desk.fact(FillSettled(market, sequence)) == []
 
+    def tier(self, who: int, amount: int) -> None:
+        """CXPT comes in, or all of it goes."""
+        account, desk, totals = ACCOUNTS[who], self.desk, self.naive.totals
+        held = totals.get((account, CXPT), 0)
+        if held > 0 and amount == 1:
+            desk.fact(Debited(account, CXPT, held))
+            totals[account, CXPT] = 0
+        else:
+            desk.fact(Credited(account, CXPT, amount * 10**6))
+            totals[account, CXPT] = held + amount * 10**6
+
+    def charge(self, maker_fee: int, taker_fee: int) -> None:
+        """The chain settles the next fill with other fees than the match foresaw."""
+        if not self.naive.pending:
+            return
+        market, sequence, *_ = self.naive.pending.pop(0)
+        trade = self.trades[market, sequence]
+        sides = (trade.maker_digest, trade.taker_digest, trade.maker, trade.taker)
+        nonces = [self.desk.orders[digest].nonce for digest in sides[:2]]
+        moved = (trade.taker_is_buyer, trade.price, trade.quantity, maker_fee, taker_fee)
+        events = self.desk.fact(FillSettled(market, sequence, SettledTerms(*sides, *moved, *nonces)))
+        changes = {trade.maker: trade.maker_fee - maker_fee, trade.taker: trade.taker_fee - taker_fee}
+        assert len(of_type(events, FillCharged)) == any(changes.values())
+        for who, change in changes.items():
+            self.naive.totals[who, 0] += change
+            self.charged -= change
+        for who in changes:
+            self.naive.cover(who, 0)
+
+    def leave(self, who: int, asset: int, amount: int) -> None:
+        """Asks for an instant withdrawal, twice."""
+        account, desk, naive = ACCOUNTS[who], self.desk, self.naive
+        amount *= 10**12 if asset > CXPT else 1
+        nonce, deadline = len(desk.commands), desk.now_ms // 1000 + LEAVING_SECONDS
+        command = SetAsideWithdrawal(desk.now_ms, account, asset, amount, False, account, nonce, deadline)
+        refused = naive.may_leave(account, asset, amount)
+        for _ in range(2):
+            events = desk.apply(command)
+            assert [event.code for event in of_type(events, WithdrawalRefused)] == ([refused] if refused else [])
+        if refused is None:
+            naive.totals[account, asset] -= amount
+            naive.leaving[nonce] = account, asset, amount, deadline
+
+    def pay(self, number: int) -> None:
+        """The chain pays one of those that are leaving; or, when there are none so old, its time passes them all."""
+        naive = self.naive
+        if number < len(naive.leaving):
+            nonce = list(naive.leaving)[number]
+            account, asset, amount, _ = naive.leaving.pop(nonce)
+            assert self.desk.fact(WithdrawnInstantly(account, asset, amount, nonce)) == []
+            self.external[asset] = self.external.get(asset, 0) - amount
+            return
+        now = self.desk.now_ms // 1000
+        self.desk.apply(SeeBlock(self.desk.now_ms, self.desk.block, now))
+        for nonce, (account, asset, amount, deadline) in list(naive.leaving.items()):
+            if deadline + REORG_SECONDS < now:
+                naive.totals[account, asset] += amount
+                del naive.leaving[nonce]
+
     def skip(self, reason: int) -> None:
         if self.naive.pending:
             market, sequence, *_ = self.naive.pending[0]
@@ -263,7 +248,9 @@ class Flow:
     def check(self) -> None:
         engine, naive = self.desk.engine, self.naive
         for who in ACCOUNTS:
-            expected = {asset: (naive.totals[who, asset], naive.reserved(who, asset)) for asset in ASSETS}
+            assets = [asset for asset in (*ASSETS, CXPT) if (who, asset) in naive.totals]
+            expected = {asset: (naive.totals[who, asset], naive.reserved(who, asset)) for asset in assets}
+            assert engine.tier(who) * 10 == naive.discount(who)
             assert engine.balances(who) == expected
             resting = {
                 digest for digest, order in naive.orders.items() if order.account == who and naive.resting(digest)
@@ -315,9 +302,10 @@ class Flow:
         voided = {
             event.match_id for events in self.desk.events for event in events if type(event).__name__ == "FillVoided"
         }
-        fees = sum(trade.maker_fee + trade.taker_fee for trade in trades if trade.match_id not in voided)
+        fees = sum(trade.maker_fee + trade.taker_fee for trade in trades if trade.match_id not in voided) + self.charged
         for asset in ASSETS:
             held = sum(self.desk.engine.balances(who)[asset][0] for who in ACCOUNTS)
+            held += sum(amount for _, other, amount, _ in self.naive.leaving.values() if other == asset)
             assert held == self.external[asset] - (fees if asset == 0 else 0)
 
 
@@ -344,7 +332,7 @@ def test_every_flow_agrees_with_the_naive_exchange(flow: list[tuple], cut: int) 
 @given(st.integers(0, 2**32))
 def test_trading_alone_never_overdraws_anyone(seed: int) -> None:
     both = Flow()
-    for action in random_flow(seed, 60, without={"credit", "debit", "skip"}):
+    for action in random_flow(seed, 60, without={"credit", "debit", "skip", "charge"}):
         both.step(action)
         for who in ACCOUNTS:
             assert all(0 <= reserved <= total for total, reserved in both.desk.engine.balances(who).values())

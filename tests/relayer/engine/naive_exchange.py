@@ -1,0 +1,145 @@
+"""An exchange as plainly as it can be said: the naive matcher, with balances, fees and withdrawals kept beside it.
+
+Written from the rules alone, so that an error in the engine shows as a difference.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from naive_matcher import NaiveMatcher
+from trading_desk import ALICE, ASSETS, BOB, BTC, CAROL, ETH
+
+from cxdex.order import Side
+from relayer.engine.orders import SETTLEMENT_SECONDS
+from relayer.engine.withdrawals import MOST_A_ACCOUNT
+
+LISTINGS = {listing.symbol: listing for listing in (BTC, ETH)}
+ACCOUNTS = (ALICE, BOB, CAROL)
+USDC, BASE = 60_000, 400 * 10**14
+CXPT = 1
+TIERS = [1_000, 10_000, 100_000, 1_000_000]  # whole CXPT
+
+
+@dataclass
+class Known:
+    """What the naive exchange remembers of an accepted order."""
+
+    account: bytes
+    market: str
+    side: Side
+    price: int
+    fee_bps: int
+    expiry: int
+
+
+class NaiveExchange:
+    def __init__(self) -> None:
+        self.books = {symbol: NaiveMatcher() for symbol in LISTINGS}
+        self.orders: dict[bytes, Known] = {}  # in order of acceptance
+        self.totals = {(who, asset): BASE if asset else USDC for who in ACCOUNTS for asset in ASSETS}
+        self.pending: list[tuple] = []  # unsettled fills: (market, sequence, moves, maker id, taker id)
+        self.sequences = dict.fromkeys(LISTINGS, 0)
+        self.leaving: dict[int, tuple[bytes, int, int, int]] = {}  # nonce: account, asset, amount, deadline
+
+    def discount(self, who: bytes) -> int:
+        """Percent off the fees."""
+        return 10 * sum(self.totals.get((who, CXPT), 0) >= tier * 10**6 for tier in TIERS)
+
+    def may_leave(self, who: bytes, asset: int, amount: int) -> str | None:
+        """Why this cannot leave at once."""
+        if self.totals.get((who, asset), 0) - self.reserved(who, asset) < amount:
+            return "BALANCE_INSUFFICIENT"
+        for market, _, _, *orders in self.pending:
+            moved = (0, CXPT, LISTINGS[market].base_asset)
+            if asset in moved and who in (self.orders[order].account for order in orders):
+                return "WITHDRAWAL_UNSETTLED"
+        if sum(account == who for account, *_ in self.leaving.values()) >= MOST_A_ACCOUNT:
+            return "WITHDRAWAL_TOO_MANY"
+        return None
+
+    def needs(self, order: Known, lots: int) -> tuple[int, int]:
+        listing = LISTINGS[order.market]
+        if order.side is Side.SELL:
+            return listing.base_asset, lots * 10**listing.lot_exponent
+        notional = lots * order.price * listing.quote_per_lot_tick
+        return 0, notional + notional * order.fee_bps // 10_000
+
+    def resting(self, digest: bytes):
+        return self.books[self.orders[digest].market].find(digest)
+
+    def reserved(self, who: bytes, asset: int) -> int:
+        wanted = 0
+        for digest, order in self.orders.items():
+            found = self.resting(digest)
+            if found is not None and order.account == who:
+                held_asset, amount = self.needs(order, found.quantity)
+                wanted += amount if held_asset == asset else 0
+        return wanted
+
+    def place(self, digest: bytes, order: Known, lots: int, tif: str, stp: str) -> list[tuple] | str:
+        listing = LISTINGS[order.market]
+        if lots < listing.min_lots:
+            return "ORDER_TOO_SMALL"
+        if lots % listing.min_lots:
+            return "ORDER_LOT_INVALID"
+        rates = {"POST_ONLY": [listing.maker_fee_bps], "IOC": [listing.taker_fee_bps], "FOK": [listing.taker_fee_bps]}
+        if order.fee_bps < max(rates.get(tif, [listing.maker_fee_bps, listing.taker_fee_bps])):
+            return "ORDER_FEE_CAP_TOO_LOW"
+        asset, amount = self.needs(order, lots)
+        if self.totals[order.account, asset] - self.reserved(order.account, asset) < amount:
+            return "BALANCE_INSUFFICIENT"
+        side = "buy" if order.side is Side.BUY else "sell"
+        events = self.books[order.market].place(digest, order.account, side, lots, order.price, tif, stp)
+        if events[0][0] == "rejected":
+            return "ORDER_POST_ONLY_WOULD_TRADE" if tif == "POST_ONLY" else "ORDER_FOK_UNFILLABLE"
+        self.orders[digest] = order
+        trades = [event[1:] for event in events if event[0] == "trade"]
+        for taker_id, maker_id, price, quantity in trades:
+            self._settle_now(taker_id, maker_id, price, quantity)
+        return trades
+
+    def _settle_now(self, taker_id: bytes, maker_id: bytes, price: int, quantity: int) -> None:
+        taker, maker = self.orders[taker_id], self.orders[maker_id]
+        listing = LISTINGS[taker.market]
+        notional = quantity * price * listing.quote_per_lot_tick
+        base = quantity * 10**listing.lot_exponent
+        moves = []
+        for order, bps in ((maker, listing.maker_fee_bps), (taker, listing.taker_fee_bps)):
+            rate = bps * (100 - self.discount(order.account))
+            fee = min((notional * rate + 999_999) // 1_000_000, notional * order.fee_bps // 10_000)
+            sign = 1 if order.side is Side.BUY else -1
+            moves += [(order.account, 0, -sign * notional - fee), (order.account, listing.base_asset, sign * base)]
+        self._move(moves, 1)
+        self.pending.append((taker.market, self.sequences[taker.market], moves, maker_id, taker_id))
+        self.sequences[taker.market] += 1
+
+    def _move(self, moves: list[tuple], sign: int) -> None:
+        for who, asset, amount in moves:
+            self.totals[who, asset] += sign * amount
+
+    def skip_first(self, reason: int) -> None:
+        _, _, moves, maker_id, taker_id = self.pending.pop(0)
+        self._move(moves, -1)
+        blamed = {1: maker_id, 2: taker_id, 3: maker_id, 4: taker_id}.get(reason)
+        if blamed is not None:
+            self.cancel(blamed)
+        for who in ACCOUNTS:
+            for asset in ASSETS:
+                self.cover(who, asset)
+
+    def cancel(self, digest: bytes) -> None:
+        self.books[self.orders[digest].market].cancel(digest)
+
+    def cover(self, who: bytes, asset: int) -> None:
+        for digest, order in reversed(self.orders.items()):
+            found = self.resting(digest)
+            if self.reserved(who, asset) <= self.totals[who, asset]:
+                return
+            if found is not None and order.account == who and self.needs(order, 1)[0] == asset:
+                self.cancel(digest)
+
+    def expire(self, now: int) -> None:
+        for digest, order in self.orders.items():
+            if order.expiry - SETTLEMENT_SECONDS <= now:
+                self.cancel(digest)
