@@ -12,7 +12,7 @@ from typing import Any, Self, Unpack
 
 import httpx
 
-from cxdex.client import custody, endpoints, session_keys, trading, transport
+from cxdex.client import chain_cancels, custody, endpoints, session_keys, trading, transport
 from cxdex.client.amounts import Amount
 from cxdex.client.chain import Transaction
 from cxdex.client.custody import WithdrawalRequest
@@ -143,6 +143,18 @@ class AsyncExchange:
     async def cancel_many(self, orders: Sequence[Order]) -> int:
         """Cancels these by one signature a batch, without signing in. Returns how many were still open."""
         return await self._driver.run(trading.cancel_many(self._session, orders))
+
+    async def cancel_on_chain(self, orders: Sequence[Order]) -> Transaction:
+        """Cancels these by a transaction that nobody can refuse. Needs `rpc_url`, not the exchange.
+
+        What they have matched before still settles for 300 seconds.
+        """
+        nonces = [int(order.nonce) for order in orders]
+        return await self._driver.run(chain_cancels.cancel(self._session, nonces))
+
+    async def cancel_all_on_chain(self) -> Transaction:
+        """Cancels whatever the account has signed until now, by a transaction; see `cancel_on_chain`."""
+        return await self._driver.run(chain_cancels.cancel_all(self._session))
 
     async def order(self, order_id: str) -> Order:
         return await self._driver.run(self._session.request(endpoints.order(order_id), Order))

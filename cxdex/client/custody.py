@@ -43,8 +43,8 @@ def deposit(session: Session, amount: Amount, asset: str) -> Flow[Transaction]:
     vault = status.contracts["Vault"]
     number, decimals = yield from _asset(session, asset)
     units = _positive(amount, decimals)
-    token = status.contracts["USDC"]
-    if number != USDC_ASSET:
+    token = status.contracts["CXPT" if number == CXPT_ASSET else "USDC"]
+    if number > CXPT_ASSET:
         token = yield from chain.view("Vault", vault, "synthOf", number)
     held = yield from chain.view("MockUSDC", token, "balanceOf", to_checksum(session.account))
     if held < units:

@@ -130,12 +130,20 @@ def cancel(
     order_id: Annotated[str | None, typer.Argument(help="the order's id")] = None,
     every: Annotated[bool, typer.Option("--all", help="every open order")] = False,
     market: Annotated[str | None, typer.Option(help="with --all: only this market")] = None,
+    on_chain: Annotated[bool, typer.Option("--on-chain", help="by a transaction that nobody can refuse")] = False,
 ) -> None:
-    """Cancel one order, or --all of them."""
+    """Cancel one order, or --all of them. What they have matched already still settles."""
     settings: Settings = context.obj
-    if every == (order_id is not None):
-        raise Problem("OPTION_INVALID", "say what to cancel", allowed="an order's id, or --all [--market M]")
+    if every == (order_id is not None) or (on_chain and market is not None):
+        allowed = "an order's id, or --all [--market M]; --on-chain knows no markets"
+        raise Problem("OPTION_INVALID", "say what to cancel", allowed=allowed)
     with settings.exchange() as exchange:
+        if on_chain:
+            orders = [] if order_id is None else [exchange.order(order_id)]
+            done = exchange.cancel_on_chain(orders) if orders else exchange.cancel_all_on_chain()
+            text = f"cancelled in block {done.block}: {done.hash}"
+            view.show_json({"transaction": done.hash}) if settings.as_json else view.console.print(text)
+            return
         if order_id is not None:
             order = exchange.cancel(order_id)
             view.show_json(order) if settings.as_json else view.show_order(order)

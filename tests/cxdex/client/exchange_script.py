@@ -45,7 +45,7 @@ STATUS = {
         "chainId": DOMAIN.chain_id,
         "verifyingContract": to_checksum(DOMAIN.verifying_contract),
     },
-    "contracts": {"Vault": "0x" + "11" * 20, "USDC": "0x" + "22" * 20},
+    "contracts": {"Vault": "0x" + "11" * 20, "USDC": "0x" + "22" * 20, "CXPT": "0x" + "33" * 20},
 }
 
 

@@ -10,7 +10,7 @@ from eth_account import Account
 from eth_account.typed_transactions.typed_transaction import TypedTransaction
 from hexbytes import HexBytes
 
-from cxdex.client import custody
+from cxdex.client import chain_cancels, custody
 from cxdex.client.session import Session
 from cxdex.client.steps import NodeCall
 from cxdex.deployment import CONTRACTS, Deployment
@@ -91,6 +91,13 @@ def test_a_deposit_approves_exactly_that_and_deposits_it(session: Session) -> No
     approve = selector("approve(address,uint256)") + bytes(12).hex() + VAULT[2:] + amount
     assert node.sent == [(USDC, approve), (VAULT, selector("deposit(uint256)") + amount)]
     assert (transaction.block, transaction.gas_used) == (5, 6)
+
+
+def test_cxpt_is_deposited_from_its_own_token(session: Session) -> None:
+    node = Node()
+    script_with(node).run(custody.deposit(session, "12.5", "CXPT"))
+    assert [to for to, _ in node.sent] == [STATUS["contracts"]["CXPT"], VAULT]  # type: ignore[index]
+    assert node.sent[1][1][:8] == selector("depositAsset(uint256,uint256)")
 
 
 def test_an_allowance_that_is_there_is_used(session: Session) -> None:
@@ -212,3 +219,21 @@ def test_an_unknown_asset_names_the_known_ones(session: Session) -> None:
     with pytest.raises(Problem) as caught:
         script_with(Node()).run(custody.withdraw(session, "1", "DOGE", False))
     assert (caught.value.code, caught.value.allowed) == ("ASSET_UNKNOWN", "USDC, CXPT, sBTC")
+
+
+@pytest.mark.parametrize(
+    ("flow", "signature", "arguments"),
+    [
+        (lambda session: chain_cancels.cancel(session, [5, 2**40]), "cancelOrders(uint64[])", [[5, 2**40]]),
+        (chain_cancels.cancel_all, "cancelAll()", []),
+    ],
+)
+def test_a_cancel_on_chain_asks_nobody(flow: Any, signature: str, arguments: list[Any]) -> None:
+    contracts = {name: bytes([number]) * 20 for number, name in enumerate(CONTRACTS, start=1)}
+    session = Session(LocalWallet(KEY), Deployment(DOMAIN.chain_id, 0, contracts))
+    node = Node()
+    script = script_with(node)
+    script.run(flow(session))
+    expected = selector(signature) + encode(["uint64[]"] * len(arguments), arguments).hex()
+    assert node.sent == [(to_checksum(contracts["Settlement"]), expected)]
+    assert script.calls == []

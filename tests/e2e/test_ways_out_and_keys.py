@@ -1,0 +1,104 @@
+"""Leaving at once, a session key that trades, cheaper fees for CXPT, cancels on chain: every process of `make up`."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from cxdex import Exchange, LocalWallet, SessionWallet
+from cxdex.client.replies import Order
+from cxdex.keccak import keccak
+from cxdex.problem import Problem
+from scripts.stack.layout import Layout
+from scripts.stack.run import Stack
+from tests.e2e.test_spine import MARKET, best_ask, exchange_of, order_or_none, raised, settled_is_total, wait_for
+
+pytestmark = pytest.mark.e2e
+
+
+def balance(exchange: Exchange, symbol: str = "USDC") -> Any:
+    return next(found for found in exchange.balances() if found.symbol == symbol)
+
+
+def buy_now(exchange: Exchange, quantity: str, **terms: Any) -> Order:
+    """At whatever the market maker asks."""
+    ask = wait_for("a book with both sides", lambda: best_ask(exchange))
+    order = exchange.buy(MARKET, quantity, price=raised(ask), time_in_force="IOC", **terms)
+    assert order.status == "FILLED"
+    return order
+
+
+def test_money_leaves_in_one_transaction_as_soon_as_the_last_fill_has_settled(stack: Stack, layout: Layout) -> None:
+    alice = exchange_of(layout, "alice")
+    buy_now(alice, "0.01")
+    before = Decimal(balance(alice).total)
+    paid = alice.withdraw_instantly("25", recipient="0x" + "77" * 20)
+    assert paid.block > 0
+    assert Decimal(balance(alice).total) == before - 25
+    wait_for(
+        "the chain's balance to be the engine's", lambda: settled_is_total(alice) and balance(alice).leaving == "0"
+    )
+    with pytest.raises(Problem, match="BALANCE_INSUFFICIENT"):
+        alice.withdraw_instantly("100000000")
+
+
+def test_a_session_key_trades_within_its_limit_until_it_is_revoked(stack: Stack, layout: Layout) -> None:
+    bob = exchange_of(layout, "bob")
+    key = SessionWallet(keccak(b"a key for a bot"), LocalWallet(layout.keys["bob"]).account)
+    bob.set_session(key.address, "2000", market=MARKET, expires_in=3_600)
+    wait_for("the session", lambda: bob.sessions())
+    bot = Exchange(layout.api_url, key, rpc_url=layout.rpc_url)
+
+    filled = buy_now(bot, "0.01", expires_in=1_800)
+    (fill, *_) = bot.wait_until_settled(filled)
+    assert fill.is_settled
+    left = wait_for("the chain's word", lambda: used(bob, key.address, Decimal(2000)))
+    assert left == Decimal(2000) - Decimal(fill.notional)
+
+    resting = bot.buy(MARKET, "0.01", price="1000", expires_in=1_800)
+    other = bot.buy(MARKET, "0.01", price="999", expires_in=1_800)
+    assert bot.cancel(other.id).status == "CANCELLED"
+    with pytest.raises(Problem, match="SESSION_LIMIT_EXCEEDED"):
+        bot.buy(MARKET, "5", price="1000", expires_in=1_800)
+    with pytest.raises(Problem, match="SESSION_CANNOT"):
+        bot.withdraw_instantly("1")
+
+    bob.revoke_session(key.address)
+    closed = wait_for("the revocation", lambda: (o := bob.order(resting.id)).status != "OPEN" and o)
+    assert (closed.status, closed.reason) == ("CANCELLED", "SESSION_REVOKED")
+    with pytest.raises(Problem, match=r"SESSION_NOT_LIVE|SIGNATURE_MISMATCH"):
+        bot.buy(MARKET, "0.01", price="1000", expires_in=1_800)
+
+
+def test_cxpt_inside_the_exchange_lowers_the_fee_on_chain_too(stack: Stack, layout: Layout) -> None:
+    carol = exchange_of(layout, "carol")
+    carol.withdraw_instantly("1000", as_cxpt=True)
+    carol.deposit("1000", "CXPT")
+    tier = wait_for("the tier", lambda: carol.account().fee_tier)
+    assert (tier, carol.account().fee_discount_percent) == (1, 10)
+    before = Decimal(balance(carol).total)
+    order = buy_now(carol, "0.01")
+    fills = carol.wait_until_settled(order)
+    notional, fee = (sum(Decimal(getattr(fill, name)) for fill in fills) for name in ("notional", "fee"))
+    assert abs(fee - notional * Decimal("0.00225")) <= Decimal("0.000001") * len(fills)
+    wait_for("the chain's balance to be the engine's", lambda: settled_is_total(carol))
+    assert Decimal(balance(carol).settled) == before - notional - fee
+
+
+def test_a_cancel_on_chain_takes_the_order_off_the_book(stack: Stack, layout: Layout) -> None:
+    bob = exchange_of(layout, "bob")
+    resting = bob.buy(MARKET, "0.01", price="1000")
+    bob.cancel_on_chain([resting])
+    closed = wait_for("the cancel", lambda: (o := order_or_none(bob, resting.id)) and o.status != "OPEN" and o)
+    assert (closed.status, closed.reason) == ("CANCELLED", "CHAIN_CANCEL")
+    again = bob.buy(MARKET, "0.01", price="1000")
+    assert again.status == "OPEN"
+    bob.cancel(again)
+
+
+def used(exchange: Exchange, key: str, limit: Decimal) -> Decimal | None:
+    """What the chain has left of the key's limit, once it is less."""
+    left = next(Decimal(session.notional_left) for session in exchange.sessions() if session.key == key)
+    return left if left < limit else None
