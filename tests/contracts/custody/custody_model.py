@@ -137,6 +137,19 @@ class Model:
         self.inside[seller, asset] -= amount
         self.fees[asset] += paid + received
 
+    def locked(self, seller: bytes, asset: int, shortage: int, proceeds: int, price: int) -> int:
+        """Cash that minting the shortage needs: all that it brings, and what is then missing to 150 %."""
+        needed = self.required(self.debt[seller, asset] + shortage, price) - self.collateral[seller, asset]
+        return max(proceeds, needed)
+
+    def mint_in_a_fill(self, seller: bytes, asset: int, shortage: int, locked: int) -> None:
+        """Before the trade of the fill: the cash that is locked may come out of it."""
+        self.outflow.touch(self.clock(), self.ledger(USDC))
+        self.debt[seller, asset] += shortage
+        self.inside[seller, asset] += shortage
+        self.collateral[seller, asset] += locked
+        self.inside[seller, USDC] -= locked
+
     def fee(self, account: bytes, notional: int) -> int:
         """Each tier takes a tenth off the rate; rounded up, and never above what the order signed, rounded down."""
         tier = sum(self.inside[account, CXPT] >= least for least in TIERS)

@@ -123,14 +123,33 @@ class World:
         token.send(account, "approve", self.vault.address, amount)
 
     def order(
-        self, account: bytes, symbol: str, side: Side, lots: int, ticks: int, *, key: str = "", nonce: int | None = None
+        self,
+        account: bytes,
+        symbol: str,
+        side: Side,
+        lots: int,
+        ticks: int,
+        *,
+        key: str = "",
+        nonce: int | None = None,
+        max_collateral: int = 0,
     ) -> SignedOrder:
-        """A plain order in a fresh nonce of one of five lanes. `key`: another signer's name."""
+        """An order, in a fresh nonce of one of five lanes unless said otherwise. `key`: another signer's name."""
         if nonce is None:
             self._orders += 1
             nonce = pack_nonce(0, self._orders % 5, self._orders)
         order = Order(
-            account, symbol, side, OrderType.LIMIT, TimeInForce.GTC, lots, ticks, MAX_FEE_BPS, FOR_EVER, nonce
+            account,
+            symbol,
+            side,
+            OrderType.LIMIT,
+            TimeInForce.GTC,
+            lots,
+            ticks,
+            MAX_FEE_BPS,
+            FOR_EVER,
+            nonce,
+            max_collateral,
         )
         digest = order_digest(Domain(self.evm.chain_id, self.settlement.address), order)
         signer = KEYS[key or NAMES[account]]
@@ -209,6 +228,21 @@ def read_event(log: Any) -> tuple[str, dict[str, Any]]:
     fields = dict(zip((item["name"] for item in indexed), values, strict=True))
     rest = decode([item["type"] for item in plain], data)
     return entry["name"], {**fields, **dict(zip((item["name"] for item in plain), rest, strict=True))}
+
+
+def read(contract: Contract, function: str, *arguments: bytes | int) -> Any:
+    """A view whose arguments and answer are numbers and addresses: like `contract.call`, and several times as fast.
+    Addresses are answered as numbers; what reads a hundred balances after each step can tell the difference."""
+    kinds = ",".join("address" if isinstance(one, bytes) else "uint256" for one in arguments)
+    words = b"".join(one.rjust(32, b"\0") if isinstance(one, bytes) else one.to_bytes(32, "big") for one in arguments)
+    answer = contract.chain.call(contract.address, selector(f"{function}({kinds})") + words)
+    values = [int.from_bytes(answer[at : at + 32], "big") for at in range(0, len(answer), 32)]
+    return values[0] if len(values) == 1 else tuple(values)
+
+
+@cache
+def selector(signature: str) -> bytes:
+    return keccak(signature.encode())[:4]
 
 
 DOMAIN_FIELDS = [
