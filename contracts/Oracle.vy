@@ -83,7 +83,7 @@ event Unfrozen:
 quorum: public(uint256)  # least number of reports that make a price
 reporters: public(DynArray[address, MAX_REPORTERS])
 isReporter: public(HashMap[address, bool])
-frozenAt: public(HashMap[uint256, uint256])  # by asset: when GUARDIAN last froze it
+frozenAt: public(HashMap[uint256, uint256])  # by asset: when GUARDIAN last froze it, 0 for never
 
 _states: HashMap[uint256, uint256]  # by asset
 
@@ -291,8 +291,7 @@ def freeze(asset: uint256, duration: uint256):
     """
     self._only_guardian()
     assert duration != 0 and duration <= MAX_FREEZE, "O:FREEZE"
-    last: uint256 = self.frozenAt[asset]
-    assert last == 0 or block.timestamp - last >= FREEZE_INTERVAL, "O:FREEZE"
+    assert block.timestamp - self.frozenAt[asset] >= FREEZE_INTERVAL, "O:FREEZE"
     until: uint256 = block.timestamp + duration
     assert until <= TIME_MASK, "O:RANGE"
     self.frozenAt[asset] = block.timestamp

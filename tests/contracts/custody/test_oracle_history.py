@@ -124,7 +124,9 @@ def test_attack_33_a_jump_that_nobody_confirms_moves_nothing(world: OracleWorld)
 def test_attack_57_the_largest_prices_over_the_longest_times_do_not_overflow(world: OracleWorld) -> None:
     world.agree(MAX_PRICE)
     start = world.evm.now
-    world.evm.advance(2**40 - 1 - start)
+    world.evm.advance(2**40 - 2 - start)
+    world.oracle.send(GUARDIAN, "freeze", OTHER_ASSET, 1)
+    world.evm.advance(1)
     world.agree(MAX_PRICE)
     assert world.oracle.call("twap", ASSET, start, world.evm.now) == MAX_PRICE
     world.evm.advance(1)

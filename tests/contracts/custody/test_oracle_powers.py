@@ -117,6 +117,16 @@ def test_more_than_half_of_the_reporters_must_sign(world: OracleWorld, refuses) 
     assert world.price() == PRICE
 
 
+@pytest.mark.parametrize("reporters", range(2, 10))
+def test_the_least_quorum_is_the_smallest_majority(refuses, reporters: int) -> None:
+    world = OracleWorld(reporters, quorum=9)
+    majority = reporters // 2 + 1
+    with refuses("O:CONFIG"):
+        world.oracle.send(TIMELOCK, "setQuorum", majority - 1)
+    world.oracle.send(TIMELOCK, "setQuorum", majority)
+    assert world.oracle.call("quorum") == majority
+
+
 def test_there_are_at_most_nine_reporters(refuses) -> None:
     world = OracleWorld(reporters=9, quorum=9)
     with refuses("O:COUNT"):
@@ -194,7 +204,8 @@ def test_a_stolen_guardian_freezes_three_days_in_thirty(world: OracleWorld, refu
         with refuses("O:FREEZE"):
             world.oracle.send(GUARDIAN, "freeze", ASSET, 1)
         world.evm.advance(1)
-        world.oracle.send(GUARDIAN, "freeze", ASSET, 72 * HOUR)
+        world.oracle.send(GUARDIAN, "freeze", ASSET, 72 * HOUR - 1)
+        assert world.oracle.call("frozenUntil", ASSET) == world.evm.now + 72 * HOUR - 1
         world.evm.advance(3 * DAY)
 
 
@@ -204,7 +215,7 @@ def test_the_timelock_ends_a_freeze_and_lets_the_guardian_freeze_again(world: Or
     logs = world.oracle.send(TIMELOCK, "unfreeze", ASSET)
     assert logs[0].data == ([topic("Unfrozen(uint256)"), words(ASSET)], b"")  # type: ignore[index]
     assert world.price() == PRICE
-    assert world.oracle.call("frozenUntil", ASSET) == 0
+    assert (world.oracle.call("frozenUntil", ASSET), world.oracle.call("frozenAt", ASSET)) == (0, 0)
     world.oracle.send(GUARDIAN, "freeze", ASSET, 1)
     assert world.oracle.call("reported", ASSET) == (PRICE, world.evm.now, False)
 
