@@ -22,7 +22,8 @@ from scripts.artifacts import ROOT, load_artifacts
 from scripts.fuzz_machines import open_tests_folder
 
 PAGE = ROOT / "docs" / "gas.md"
-CUSTODY_SNAPSHOT = ROOT / "tests" / "contracts" / "custody" / "custody_gas.json"
+CUSTODY = ROOT / "tests" / "contracts" / "custody"
+SNAPSHOTS = {"Money in and out": CUSTODY / "custody_gas.json", "Synth debt": CUSTODY / "debt_gas.json"}
 
 # The EVM's prices (Prague): a transaction, a byte of calldata, ecrecover and the call to it, the first read and the
 # first write of a slot that is in use, a log of one topic and six words.
@@ -108,7 +109,7 @@ def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> list[str]:
     ]
 
 
-def page(rows: list[Breakdown], behind: dict[str, int], calls: dict[str, int], custody: dict[str, int]) -> str:
+def page(rows: list[Breakdown], behind: dict[str, int], calls: dict[str, int]) -> str:
     """docs/gas.md."""
     lines = [
         "# Gas",
@@ -136,13 +137,11 @@ def page(rows: list[Breakdown], behind: dict[str, int], calls: dict[str, int], c
         "",
         *table(["call", "gas"], ([name, f"{gas:,}"] for name, gas in calls.items())),
         "",
-        "## Money in and out",
-        "",
-        "Behind the proxies, from `tests/contracts/custody/custody_gas.json`.",
-        "",
-        *table(["call", "gas"], ([name, f"{gas:,}"] for name, gas in custody.items())),
-        "",
     ]
+    for title, snapshot in SNAPSHOTS.items():
+        known = json.loads(snapshot.read_text())
+        lines += [f"## {title}", "", f"Behind the proxies, from `{snapshot.relative_to(ROOT)}`.", ""]
+        lines += [*table(["call", "gas"], ([name, f"{gas:,}"] for name, gas in known.items())), ""]
     return "\n".join(lines)
 
 
@@ -165,7 +164,7 @@ def measure() -> str:
             if not lanes:
                 behind[name] = proxied.gas_per_fill(shape) - round(used / len(fills))
         calls = node.other_signers(artifacts["SignerWallet"].init_code) | node.single_calls()
-    return page(rows, behind, calls, json.loads(CUSTODY_SNAPSHOT.read_text()))
+    return page(rows, behind, calls)
 
 
 def main() -> int:
