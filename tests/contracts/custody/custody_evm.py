@@ -42,9 +42,9 @@ class Evm:
     def call(self, to: bytes, data: bytes) -> bytes:
         return self._run(bytes(20), to, data, is_static=True)
 
-    def send(self, sender: bytes, to: bytes, data: bytes) -> list[Any]:
+    def send(self, sender: bytes, to: bytes, data: bytes, value: int = 0) -> list[Any]:
         with self._as_wallet(sender):
-            self._run(sender, to, data, is_static=False)
+            self._run(sender, to, data, is_static=False, value=value)
         logs = list(self._evm.result.logs)
         self.watch(logs)
         return logs
@@ -64,6 +64,13 @@ class Evm:
     def code(self, address: bytes) -> bytes:
         return bytes(self._evm.get_code(_text(address)) or b"").rstrip(b"\0")
 
+    def code_hash(self, address: bytes) -> bytes:
+        return bytes(self._evm.basic(_text(address)).code_hash)
+
+    def last_logs(self) -> list[Any]:
+        """Of the newest call or creation."""
+        return list(self._evm.result.logs)
+
     def storage(self, address: bytes, slot: int) -> bytes:
         value: int = self._evm.storage(_text(address), slot)
         return value.to_bytes(32, "big")
@@ -74,6 +81,24 @@ class Evm:
     def set_code(self, address: bytes, code: bytes) -> None:
         before = self._evm.basic(_text(address))
         self._evm.insert_account_info(_text(address), pyrevm.AccountInfo(nonce=before.nonce, code=code))
+
+    @contextmanager
+    def longer_code(self, address: bytes) -> Iterator[None]:
+        """The contract has another byte behind its code meanwhile: the same to run, another to hash."""
+        before = self._evm.basic(_text(address))
+        self.set_code(address, self.code(address) + b"\x01")
+        try:
+            yield
+        finally:
+            self._evm.insert_account_info(_text(address), before)
+
+    def balance(self, address: bytes) -> int:
+        """In wei."""
+        wei: int = self._evm.get_balance(_text(address))
+        return wei
+
+    def give_ether(self, address: bytes, wei: int) -> None:
+        self._evm.set_balance(_text(address), self.balance(address) + wei)
 
     def nonce(self, address: bytes) -> int:
         nonce: int = self._evm.basic(_text(address)).nonce
@@ -117,10 +142,10 @@ class Evm:
         finally:
             self._evm.insert_account_info(address, before)
 
-    def _run(self, sender: bytes, to: bytes, data: bytes, *, is_static: bool) -> bytes:
+    def _run(self, sender: bytes, to: bytes, data: bytes, *, is_static: bool, value: int = 0) -> bytes:
         self._evm.reset_transient_storage()
         try:
-            return bytes(self._evm.message_call(_text(sender), _text(to), data, is_static=is_static))
+            return bytes(self._evm.message_call(_text(sender), _text(to), data, value=value, is_static=is_static))
         except RuntimeError as error:
             raise Refused(_reason(str(error))) from None
 

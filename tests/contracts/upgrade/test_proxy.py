@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
-from ape.exceptions import ContractLogicError
+from bank_world import ADMIN, CREATOR, GUARDIAN, MOTTO, STRANGER, BankWorld, named, text
 
 from cxdex.keccak import keccak
 from scripts.artifacts import load_artifacts
-from scripts.wiring import PROXIED
+from scripts.wiring import ADMIN_SLOT, IMPLEMENTATION_SLOT, PROXIED
 
-IMPLEMENTATION_SLOT = int.from_bytes(keccak(b"eip1967.proxy.implementation"), "big") - 1
-ADMIN_SLOT = int.from_bytes(keccak(b"eip1967.proxy.admin"), "big") - 1
 MAX_OUTPUT = 1024
-MOTTO = b"thrift".ljust(32, b"\0")
+SLOTS = {
+    "implementation": 0x360894A13BA1A3210667C828492DB98DCA3E2076CC3735A920A3CA505D382BBC,
+    "admin": 0xB53127684A568B3173AE13B9F8A6016E243E63B6E8EE1178D6A717850B5D6103,
+}  # as EIP-1967 prints them
 
 
-def slot(proxy: Any, number: int) -> str:
-    return "0x" + bytes(proxy.provider.get_storage(proxy.address, number))[12:].hex()
+def slot(world: BankWorld, number: int) -> bytes:
+    return world.evm.storage(world.proxy.address, number)[12:]
+
+
+def upgrade(world: BankWorld, sender: bytes, target: bytes, data: bytes = b"") -> list:
+    return world.send(sender, world.proxy, "upgradeToAndCall", target, data)
+
+
+def as_timelock(world: BankWorld, target: bytes, data: bytes = b"") -> list:
+    """The Timelock's address as a sender: these tests are about the Proxy, not about waiting."""
+    return upgrade(world, world.timelock.address, target, data)
 
 
 def selectors(name: str) -> set[bytes]:
@@ -45,79 +53,70 @@ def words(outputs: list[dict]) -> int:
     return total
 
 
-@pytest.fixture
-def played_timelock(timelock: Any, accounts: Any) -> Any:
-    """The Timelock's address as a sender: these tests are about the Proxy, not about waiting."""
-    timelock.provider.set_balance(timelock.address, 10**18)
-    return accounts[timelock.address]
+def test_the_two_addresses_are_exactly_on_the_erc1967_slots(world: BankWorld) -> None:
+    assert {"implementation": IMPLEMENTATION_SLOT, "admin": ADMIN_SLOT} == SLOTS
+    assert slot(world, SLOTS["implementation"]) == world.first.address
+    assert slot(world, SLOTS["admin"]) == world.timelock.address
 
 
-def test_the_two_addresses_are_exactly_on_the_erc1967_slots(proxy: Any, first: Any, timelock: Any) -> None:
-    assert slot(proxy, IMPLEMENTATION_SLOT) == first.address.lower()
-    assert slot(proxy, ADMIN_SLOT) == timelock.address.lower()
+def test_creation_announces_admin_and_implementation(world: BankWorld) -> None:
+    assert world.created_with == [
+        ("AdminChanged", {"previousAdmin": text(bytes(20)), "newAdmin": text(world.timelock.address)}),
+        ("Upgraded", {"implementation": text(world.first.address)}),
+    ]
 
 
-def test_creation_announces_admin_and_implementation(proxy: Any, first: Any, timelock: Any) -> None:
-    receipt = proxy.creation_metadata.receipt
-    (changed,) = receipt.decode_logs(proxy.AdminChanged)
-    (upgraded,) = receipt.decode_logs(proxy.Upgraded)
-    assert int(changed.previousAdmin, 16) == 0
-    assert changed.newAdmin == timelock.address
-    assert upgraded.implementation == first.address
+def test_storage_is_kept_across_an_upgrade(world: BankWorld) -> None:
+    world.send(STRANGER, world.bank, "save", value=5)
+    world.send(STRANGER, world.bank, "requestExit")
+    exit_at = world.bank.call("exitAt", STRANGER)
+    events = as_timelock(world, world.second.address, world.motto())
+    assert events == [("Upgraded", {"implementation": text(world.second.address)})]
+
+    upgraded = world.upgraded
+    assert slot(world, IMPLEMENTATION_SLOT) == world.second.address
+    assert (upgraded.call("owner"), upgraded.call("savingsOf", STRANGER)) == (ADMIN, 5)
+    assert (upgraded.call("exitAt", STRANGER), upgraded.call("motto")) == (exit_at, MOTTO)
+    assert world.evm.balance(world.proxy.address) == 5
 
 
-def test_storage_is_kept_across_an_upgrade(
-    project: Any, proxy: Any, bank: Any, second: Any, admin: Any, stranger: Any, played_timelock: Any
-) -> None:
-    bank.save(sender=stranger, value=5)
-    bank.requestExit(sender=stranger)
-    exit_at = bank.exitAt(stranger)
-    receipt = proxy.upgradeToAndCall(second, second.initializeMotto.encode_input(MOTTO), sender=played_timelock)
-    assert [event.implementation for event in receipt.decode_logs(proxy.Upgraded)] == [second.address]
-
-    upgraded = project.SavingsTwo.at(proxy.address, fetch_from_explorer=False, detect_proxy=False)
-    assert slot(proxy, IMPLEMENTATION_SLOT) == second.address.lower()
-    assert (upgraded.owner(), upgraded.savingsOf(stranger), upgraded.exitAt(stranger)) == (admin, 5, exit_at)
-    assert upgraded.motto() == MOTTO
-    assert proxy.balance == 5
+def test_the_implementation_sees_the_real_caller_and_the_proxys_address(world: BankWorld) -> None:
+    answer = world.evm.answer(STRANGER, world.proxy.address, world.bank.encode("whoCalls"))
+    assert (answer[12:32], answer[44:]) == (STRANGER, world.proxy.address)
 
 
-def test_the_implementation_sees_the_real_caller_and_the_proxys_address(bank: Any, proxy: Any, stranger: Any) -> None:
-    assert tuple(bank.whoCalls(sender=stranger)) == (stranger.address, proxy.address)
-
-
-def test_errors_of_the_implementation_come_through(bank: Any, stranger: Any, refuses: Any) -> None:
+def test_errors_of_the_implementation_come_through(world: BankWorld, refuses) -> None:
     with refuses("B:DELAY"):
-        bank.claimExit(sender=stranger)
+        world.send(STRANGER, world.bank, "claimExit")
 
 
-def test_output_larger_than_the_buffer_is_refused_not_cut(bank: Any, first: Any, refuses: Any) -> None:
+def test_output_larger_than_the_buffer_is_refused_not_cut(world: BankWorld, refuses) -> None:
     largest = (MAX_OUTPUT - 64) // 32
-    assert bank.countTo(largest) == list(range(1, largest + 1))
-    for words in (largest + 1, largest + 2, 64):
-        assert len(first.countTo(words)) == words
+    assert world.bank.call("countTo", largest) == tuple(range(1, largest + 1))
+    for count in (largest + 1, largest + 2, 64):
+        assert len(world.first.call("countTo", count)) == count
         with refuses("U:OUTPUT"):
-            bank.countTo(words)
+            world.bank.call("countTo", count)
 
 
-def test_only_the_admin_upgrades(
-    proxy: Any, second: Any, admin: Any, guardian: Any, stranger: Any, refuses: Any
-) -> None:
-    for caller in (admin, guardian, stranger):
+def test_only_the_admin_upgrades(world: BankWorld, refuses) -> None:
+    for caller in (ADMIN, GUARDIAN, STRANGER, CREATOR, world.first.address):
         with refuses("U:ADMIN"):
-            proxy.upgradeToAndCall(second, b"", sender=caller)
+            upgrade(world, caller, world.second.address)
 
 
-def test_the_admin_is_a_contract_for_ever(project: Any, first: Any, admin: Any, accounts: Any, refuses: Any) -> None:
+def test_the_admin_is_a_contract_for_ever(world: BankWorld, refuses) -> None:
     with refuses("U:CODE"):
-        project.Proxy.deploy(first, admin, first.initialize.encode_input(admin), sender=accounts[0])
+        world.create("Proxy", world.first.address, ADMIN, world.first.encode("initialize", ADMIN))
+    with refuses("U:CODE"):
+        world.create("Proxy", world.first.address, delegated(world), b"")
     assert functions("Proxy", "nonpayable", "payable") == {"upgradeToAndCall"}  # nothing hands it over
 
 
-def test_it_says_what_it_runs(proxy: Any, first: Any, second: Any, played_timelock: Any) -> None:
-    assert proxy.implementation() == first.address
-    proxy.upgradeToAndCall(second, second.initializeMotto.encode_input(MOTTO), sender=played_timelock)
-    assert proxy.implementation() == second.address
+def test_it_says_what_it_runs(world: BankWorld) -> None:
+    assert world.proxy.call("implementation") == world.first.address
+    as_timelock(world, world.second.address, world.motto())
+    assert world.proxy.call("implementation") == world.second.address
 
 
 @pytest.mark.parametrize("name", PROXIED)
@@ -132,61 +131,52 @@ def test_every_answer_of_the_contracts_behind_it_fits(name: str) -> None:
     assert 0 < max(32 * words(entry["outputs"]) for entry in entries) <= MAX_OUTPUT
 
 
-def test_an_implementation_without_code_is_refused(
-    proxy: Any, stranger: Any, first: Any, played_timelock: Any, refuses: Any
-) -> None:
-    with refuses("U:CODE"):
-        proxy.upgradeToAndCall(stranger, b"", sender=played_timelock)
-    delegated = "0x" + "77" * 20  # EIP-7702: runs the code of `first` for as long as its key wants
-    code = "0xef0100" + first.address[2:]
-    proxy.provider.make_request("anvil_setCode", [delegated, code])
-    with refuses("U:CODE"):
-        proxy.upgradeToAndCall(delegated, b"", sender=played_timelock)
+def delegated(world: BankWorld) -> bytes:
+    """An account with EIP-7702 code: it runs `first` for as long as its key wants."""
+    account = b"\x77" * 20
+    world.evm.set_code(account, bytes.fromhex("ef0100") + world.first.address)
+    return account
 
 
-def test_a_version_without_initialiser_is_installed_with_empty_data(
-    project: Any, accounts: Any, first: Any, timelock: Any
-) -> None:
-    created = project.Proxy.deploy(first, timelock, b"", sender=accounts[0])
-    bank = project.SavingsOne.at(created.address, fetch_from_explorer=False, detect_proxy=False)
-    assert (bank.initializedVersion(), created.implementation()) == (0, first.address)
+def test_an_implementation_without_code_is_refused(world: BankWorld, refuses) -> None:
+    for target in (STRANGER, delegated(world)):
+        with refuses("U:CODE"):
+            as_timelock(world, target)
 
 
-def test_a_failed_initialiser_undoes_the_upgrade(
-    proxy: Any, first: Any, second: Any, admin: Any, played_timelock: Any, refuses: Any
-) -> None:
+def test_a_version_without_initialiser_is_installed_with_empty_data(world: BankWorld) -> None:
+    created = world.create("Proxy", world.first.address, world.timelock.address, b"")
+    assert world.at("SavingsOne", created.address).call("initializedVersion") == 0
+    assert created.call("implementation") == world.first.address
+
+
+def test_a_failed_initialiser_undoes_the_upgrade(world: BankWorld, refuses) -> None:
     with refuses("I:DONE"):  # version 1 again, through new code
-        proxy.upgradeToAndCall(first, first.initialize.encode_input(admin), sender=played_timelock)
-    with pytest.raises(ContractLogicError):  # no such function
-        proxy.upgradeToAndCall(second, b"\x01\x02\x03\x04", sender=played_timelock)
-    assert slot(proxy, IMPLEMENTATION_SLOT) == first.address.lower()
+        as_timelock(world, world.first.address, world.first.encode("initialize", ADMIN))
+    with refuses(""):  # no such function
+        as_timelock(world, world.second.address, b"\x01\x02\x03\x04")
+    assert slot(world, IMPLEMENTATION_SLOT) == world.first.address
 
 
-def test_attack_63_bare_implementation_reinitialisation_and_foreign_targets(
-    project: Any,
-    proxy: Any,
-    bank: Any,
-    first: Any,
-    second: Any,
-    timelock: Any,
-    admin: Any,
-    stranger: Any,
-    played_timelock: Any,
-    refuses: Any,
-) -> None:
+def test_attack_63_bare_implementation_reinitialisation_and_foreign_targets(world: BankWorld, refuses) -> None:
     """Bare implementation initialised, proxy initialised again, target not made for a proxy: all revert."""
-    for bare, call in ((first, first.initialize), (second, second.initializeMotto)):
-        argument = stranger if bare is first else MOTTO
-        with refuses("I:DONE"):
-            call(argument, sender=stranger)
     with refuses("I:DONE"):
-        bank.initialize(stranger, sender=stranger)
-    assert bank.owner() == admin
+        world.send(STRANGER, world.first, "initialize", STRANGER)
+    with refuses("I:DONE"):
+        world.send(STRANGER, world.second, "initializeMotto", MOTTO)
+    with refuses("I:DONE"):
+        world.send(STRANGER, world.bank, "initialize", STRANGER)
+    assert world.bank.call("owner") == ADMIN
 
-    for foreign in (timelock, proxy):  # no proxiableUUID; and a proxy's implementation refuses to answer through it
+    # No proxiableUUID; one that says something else; and a proxy's implementation refuses to answer through it.
+    liar = world.create("SavingsOne").address
+    push_word, store, answer_it = "7f" + "11" * 32, "5f52", "60205ff3"
+    world.evm.set_code(liar, bytes.fromhex(push_word + store + answer_it))
+    other_proxy = world.create("Proxy", world.first.address, world.timelock.address, b"").address
+    for foreign in (world.create("MockUSDC").address, liar, world.proxy.address, other_proxy):
         with refuses("U:UUID"):
-            proxy.upgradeToAndCall(foreign, b"", sender=played_timelock)
-    proxy.upgradeToAndCall(second, second.initializeMotto.encode_input(MOTTO), sender=played_timelock)
-    upgraded = project.SavingsTwo.at(proxy.address, fetch_from_explorer=False, detect_proxy=False)
+            as_timelock(world, foreign)
+    as_timelock(world, world.second.address, world.motto())
     with refuses("I:DONE"):
-        upgraded.initializeMotto(MOTTO, sender=stranger)
+        world.send(STRANGER, world.upgraded, "initializeMotto", MOTTO)
+    assert named(as_timelock(world, world.second.address), "Upgraded")
