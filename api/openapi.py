@@ -109,9 +109,9 @@ _ORDER_ENTRY: dict[str, tuple[str, str, str, type[BaseModel], Any, type[BaseMode
     "/v1/orders/cancel": (
         "cancel_by_signature",
         "Cancel orders by signature",
-        "A signed EIP-712 CancelOrders(account, nonces, deadline), by the account or a session key; no sign-in is "
-        "needed. It ends the orders here at once; what they have matched settles. Settlement.cancelOrders does the "
-        "same without us.",
+        "A signed EIP-712 CancelOrders(account, nonces, deadline), by the account, or a session key for what it "
+        "signed itself; no sign-in is needed. It ends the orders here at once; what they have matched settles. "
+        "Settlement.cancelOrders does the same without us.",
         CancelRequest,
         _EXAMPLE_CANCEL,
         CancelReply,

@@ -50,7 +50,7 @@ from cxdex.eip712 import (
 )
 from cxdex.fees import fee_cap
 from cxdex.market import MarketTerms
-from cxdex.order import NONCE_BITS, Order
+from cxdex.order import NONCE_BITS, Order, SignatureKind
 from cxdex.problem import Problem
 from cxdex.units import format_price, format_quantity, format_usdc
 from relayer.public_order import order_state_json
@@ -125,7 +125,7 @@ async def cancel_by_signature(request: Request) -> Response:
     deadline = read_small_integer(body["deadline"], "deadline")
     signature = read_signature(body["signature"])
     digest = cancel_orders_digest(context.domain, account, nonces, deadline)
-    await context.signers.judge(
+    signer = await context.signers.judge(
         account,
         digest,
         signature,
@@ -134,7 +134,11 @@ async def cancel_by_signature(request: Request) -> Response:
     )
     if deadline <= time.time():
         raise Problem("FIELD_INVALID", "the deadline has passed", field="deadline", given=str(deadline))
-    open_now = {state.order.nonce: state.digest for state in await context.engine.open_orders(account, None)}
+    open_now = {
+        state.order.nonce: state.digest
+        for state in await context.engine.open_orders(account, None)
+        if signer.kind is not SignatureKind.SESSION or state.signer == signer.session
+    }
     found = [open_now[nonce] for nonce in nonces if nonce in open_now]
     results = {result.digest: result for result in await context.engine.cancel(account, found)} if found else {}
     return _reply(

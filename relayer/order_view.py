@@ -22,6 +22,7 @@ def order_state(view: OrderView) -> OrderState:
         view.version,
         view.created_ms,
         view.updated_ms,
+        view.signer,
     )
 
 

@@ -35,7 +35,10 @@ class WireProblem(msgspec.Struct, frozen=True):
 
 
 class OrderState(msgspec.Struct, frozen=True):
-    """status: OPEN, FILLED, CANCELLED, EXPIRED. version rises with every change. Times in unix milliseconds."""
+    """status: OPEN, FILLED, CANCELLED, EXPIRED. version rises with every change. Times in unix milliseconds.
+
+    signer: the session key that signed, while the engine remembers the order; empty when the account did.
+    """
 
     order: Order
     digest: bytes
@@ -47,6 +50,7 @@ class OrderState(msgspec.Struct, frozen=True):
     version: int
     created_ms: int
     updated_ms: int
+    signer: bytes = b""
 
 
 class WireFill(msgspec.Struct, frozen=True):

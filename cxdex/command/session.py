@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from typing import Annotated
 
 import typer
 
+from cxdex.client import Exchange
 from cxdex.command import view
 from cxdex.command.context import Settings
+
+KNOWN_SECONDS = 20.0
+KNOWN_PAUSE_SECONDS = 0.25
 
 Key = Annotated[str, typer.Argument(help="the key's address")]
 
@@ -33,11 +38,19 @@ def set_session(
     settings: Settings = context.obj
     with settings.exchange() as exchange:
         transaction = exchange.set_session(key, notional, market=market, expires_in=expires_in)
+        _wait_until_known(exchange, key)
     if settings.as_json:
         view.show_json({"transaction": transaction.hash, "block": transaction.block})
         return
     where = market or "every market"
     view.console.print(f"{key} may trade {notional} USDC in {where} for {expires_in} s: {transaction.hash}")
+
+
+def _wait_until_known(exchange: Exchange, key: str) -> None:
+    """The chain has it; an order that follows at once would come before the exchange has read it there."""
+    deadline = time.monotonic() + KNOWN_SECONDS
+    while all(found.key.lower() != key.lower() for found in exchange.sessions()) and time.monotonic() < deadline:
+        time.sleep(KNOWN_PAUSE_SECONDS)
 
 
 @group.command("revoke")

@@ -30,6 +30,7 @@ class OrderView:
     status  OPEN, FILLED, CANCELLED or EXPIRED; reason is None while OPEN
     filled  lots matched, whether or not the chain has settled them (a voided fill stays counted)
     version 1 at acceptance, plus 1 for every later event that names the order
+    signer  the session key that signed; empty when the account did
     """
 
     order: Order
@@ -42,6 +43,7 @@ class OrderView:
     version: int
     created_ms: int
     updated_ms: int
+    signer: bytes = b""
 
 
 class OrderRecord:
@@ -114,6 +116,7 @@ class OrderRecord:
             version=self.version,
             created_ms=self.created_ms,
             updated_ms=self.updated_ms,
+            signer=self.signer,
         )
 
 

@@ -21,7 +21,7 @@ def test_every_flag_on_the_page_exists() -> None:
         (ROOT / path).read_text()
         for path in (
             "api/__main__.py", "relayer/service.py", "relayer/settler/main.py", "indexer/__main__.py",
-            "relayer/journal/command.py", "cxdex/metrics.py",
+            "relayer/journal/command.py", "relayer/settler/deadletter_command.py", "cxdex/metrics.py",
         )
     )  # fmt: skip
     for flag in set(re.findall(r"--[a-z][a-z-]+", PAGE)):

@@ -81,6 +81,23 @@ def test_a_session_key_places_and_cancels(exchange: Any) -> None:
     assert result["order"]["status"] == "CANCELLED"
 
 
+def test_attack_17_a_session_key_cancels_nothing_but_its_own_orders(exchange: Any) -> None:
+    person = exchange.person()
+    key = with_session(exchange, person)
+    owners = exchange.place(person)
+    deadline = int(time.time()) + 60
+    digest = cancel_orders_digest(exchange.deployment.domain, person.account, [int(owners["nonce"])], deadline)
+    body = {
+        "account": person.address,
+        "nonces": [owners["nonce"]],
+        "deadline": str(deadline),
+        "signature": "0x" + sign_digest(key, digest).hex(),
+    }
+    (result,) = exchange.post("/v1/orders/cancel", body).json()["results"]
+    assert result["problem"]["code"] == "ORDER_UNKNOWN"
+    assert exchange.get(f"/v1/orders/{owners['id']}").json()["status"] == "OPEN"
+
+
 def test_the_kind_of_signature_reaches_the_order_table(exchange: Any) -> None:
     person = exchange.person()
     key = with_session(exchange, person)

@@ -18,6 +18,26 @@ ROOT = Path(__file__).resolve().parents[2]
 PRINTED_API = "http://127.0.0.1:8000"
 
 
+def test_the_quick_starts_key_for_a_bot_trades_and_is_revoked(stack: Stack, layout: Layout) -> None:
+    blocks = re.findall(r"```\n(.*?)```", (ROOT / "docs/quickstart.md").read_text(), re.DOTALL)
+    (script,) = [block for block in blocks if "session set" in block]
+    environment = {
+        "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
+        "PYTHONPATH": str(ROOT),
+        "CXDEX_API": layout.api_url,
+        "CXDEX_RPC_URL": layout.rpc_url,
+        "CXDEX_PRIVATE_KEY": layout.keys["bob"],
+    }
+    command = f'cxdex() {{ "{sys.executable}" -m cxdex "$@"; }}\n{script}'
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", command],
+        env=environment, cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "0.01 of 0.01" in done.stdout
+    assert "is revoked in block" in done.stdout
+
+
 def example(language: str) -> str:
     blocks = re.findall(rf"```{language}\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
     assert len(blocks) == 1
