@@ -214,6 +214,7 @@ def test_a_fill_moves_notional_and_fees_as_the_contract_does() -> None:
     assert balances.get((ALICE, ASSET)).amount == 5 * 10**14
     assert balances.get((BOB, ASSET)).amount == 10**20 - 5 * 10**14
     assert fold.state.markets.get((SYMBOL,)).accrued_fees == 15_001
+    assert tuple(fold.state.candles.get((SYMBOL, 1_800_000_000))) == (60_000, 60_000, 60_000, 60_000, 5, 3_000_000, 1)
     terms = facts.SettledTerms(b"m" * 32, b"t" * 32, BOB, ALICE, True, 60_000, 5, 7_500, 7_501, 1, 1)
     assert rows.facts == [(1, 0, facts.FillSettled(SYMBOL, 0, terms))]
 
