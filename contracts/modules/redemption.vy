@@ -12,7 +12,7 @@
      Never:    lets the holder back out once the price may be known: they could wait for a price that suits them. Never
                keeps synths: the request can be taken back in its first minute, when no price comes within the hour after
                it, and, by anyone, when the hour after its price is over.
-     Errors: E:ZERO, E:FEE, E:RANGE, E:UNKNOWN, E:OWNER, E:EARLY, E:LATE, E:TARGET, those of the debt book, of Vault and
+     Errors: E:ZERO, E:FEE, E:UNKNOWN, E:OWNER, E:EARLY, E:LATE, E:TARGET, those of the debt book, of Vault and
      of Oracle.
 """
 
@@ -102,10 +102,10 @@ def requestRedemption(asset: uint256, amount: uint256, maxFeeBps: uint256) -> ui
     book._only_live(asset)
     assert amount != 0, "E:ZERO"
     assert maxFeeBps >= MIN_FEE_BPS and maxFeeBps <= MAX_FEE_BPS, "E:FEE"
-    assert asset <= MAX_ASSET and block.timestamp <= MAX_TIME, "E:RANGE"
     id: uint256 = self.redemptionCount + 1
     self.redemptionCount = id
     self._amounts[id] = amount
+    # Every field fits its bits: the Vault numbers assets with 16, and 40 bits of seconds last for 34,000 years.
     self._terms[id] = (
         convert(msg.sender, uint256)
         | (asset << ASSET_SHIFT)
