@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from cxdex import Exchange, LocalWallet, SessionWallet
+from cxdex import Exchange, LocalWallet, SessionWallet, Ticket
 from cxdex.client.replies import Order
 from cxdex.keccak import keccak
+from cxdex.order import SignedOrder
 from cxdex.problem import Problem
 from scripts.stack.layout import Layout
+from scripts.stack.node import rpc_call
 from scripts.stack.run import Stack
 from tests.e2e.test_spine import MARKET, best_ask, exchange_of, order_or_none, raised, settled_is_total, wait_for
 
 pytestmark = pytest.mark.e2e
+
+# isValidSignature's answer, whatever is asked: PUSH4 selector, shift it to the top of a word, return the word
+ACCEPTS_EVERYTHING = "0x631626ba7e60e01b60005260206000f3"
 
 
 def balance(exchange: Exchange, symbol: str = "USDC") -> Any:
@@ -96,6 +102,32 @@ def test_a_cancel_on_chain_takes_the_order_off_the_book(stack: Stack, layout: La
     again = bob.buy(MARKET, "0.01", price="1000")
     assert again.status == "OPEN"
     bob.cancel(again)
+
+
+def test_an_order_of_a_contract_wallet_settles(stack: Stack, layout: Layout) -> None:
+    carol, account = exchange_of(layout, "carol"), LocalWallet(layout.keys["carol"]).address
+    ask = wait_for("a book with both sides", lambda: best_ask(carol))
+    signed = carol.sign(Ticket(MARKET, "BUY", "0.01", raised(ask), time_in_force="IOC"))
+    by_wallet = replace(signed, signature=b"\x01" * 130)  # as two owners of a multisig wallet would sign
+    with pytest.raises(Problem, match="SIGNATURE_MALFORMED"):
+        carol.submit(by_wallet)
+    rpc_call(layout.rpc_url, "anvil_setCode", account, ACCEPTS_EVERYTHING)
+    try:
+        order = wait_for("the exchange to look again", lambda: submitted(carol, by_wallet))
+        assert order.status == "FILLED"
+        assert carol.wait_until_settled(order)
+    finally:
+        rpc_call(layout.rpc_url, "anvil_setCode", account, "0x")
+
+
+def submitted(exchange: Exchange, signed: SignedOrder) -> Order | None:
+    """None while the exchange still remembers that there was no code."""
+    try:
+        return exchange.submit(signed)
+    except Problem as problem:
+        if problem.code != "SIGNATURE_MALFORMED":
+            raise
+        return None
 
 
 def used(exchange: Exchange, key: str, limit: Decimal) -> Decimal | None:
