@@ -31,9 +31,10 @@ ROOT = Path(__file__).resolve().parent.parent
 COPIED = ("contracts", "cxdex", "scripts", "tests/contracts", "pyproject.toml", ".cache/contracts")
 # Tests that would notice any change of a source, or need a node: they would say nothing about the other tests.
 LEFT_OUT = ("test_gas.py", "test_settlement_node.py", "custody/test_deploy.py", "custody/test_abi.py",
-            "custody/test_snapshots.py", "custody/test_security_page.py", "upgrade/test_proxy_gas.py",
-            "upgrade/test_storage_layout.py")  # fmt: skip
-SETTLEMENT_SOURCES = ("Settlement.vy", "modules/order_hash.vy", "modules/packing.vy")
+            "custody/test_snapshots.py", "custody/test_security_page.py", "custody/test_custody_gas.py",
+            "custody/test_debt_gas.py", "upgrade/test_proxy_gas.py", "upgrade/test_storage_layout.py")  # fmt: skip
+SETTLEMENT_SOURCES = ("Settlement.vy", *(f"modules/{name}.vy" for name in (
+    "cancels", "ledger", "order_hash", "packing", "sessions", "signatures")))  # fmt: skip
 TIMEOUT_FACTOR, TIMEOUT_SLACK = 5, 30  # seconds
 
 # The copy's tests take the bytecode from the compiler's cache instead of ape, and report a failure without
@@ -53,6 +54,13 @@ def settlement_bytecode() -> bytes:
     from scripts.artifacts import load_artifacts
 
     return load_artifacts()["Settlement"].init_code
+
+
+@pytest.fixture(scope="session")
+def bytecode_of() -> Callable[[str], bytes]:
+    from scripts.artifacts import load_artifacts
+
+    return lambda name: load_artifacts()[name].init_code
 """
 COMPILE = """
 import json
