@@ -110,6 +110,9 @@ def test_the_admin_is_a_contract_for_ever(world: BankWorld, refuses) -> None:
         world.create("Proxy", world.first.address, ADMIN, world.first.encode("initialize", ADMIN))
     with refuses("U:CODE"):
         world.create("Proxy", world.first.address, delegated(world), b"")
+    smallest = b"\x78" * 20
+    world.evm.set_code(smallest, bytes(24))  # a byte more than a delegation
+    world.create("Proxy", world.first.address, smallest, b"")
     assert functions("Proxy", "nonpayable", "payable") == {"upgradeToAndCall"}  # nothing hands it over
 
 
