@@ -123,7 +123,8 @@ def authorized(world: World, amount: int = AMOUNT, window: tuple[int, int] = WIN
 
 @pytest.fixture
 def moneyed(world: World) -> World:
-    """Alice has money in her wallet, gave nobody an allowance, and needs no ether."""
+    """Alice has money in her wallet, gave nobody an allowance, and needs no ether. Bob's is inside already."""
+    world.deposit(BOB, AMOUNT)
     world.usdc.send(ALICE, "mint", ALICE, 2 * AMOUNT)
     return world
 
@@ -135,7 +136,7 @@ def test_a_signed_transfer_deposits_for_its_owner_whoever_submits_it(moneyed: Wo
     assert fields == {"account": "0x" + ALICE.hex(), "asset": USDC, "amount": AMOUNT, "balance": AMOUNT}
     assert (moneyed.cash(ALICE), moneyed.cash(STRANGER)) == (AMOUNT, 0)
     assert moneyed.usdc.call("balanceOf", ALICE) == AMOUNT
-    assert moneyed.vault.call("ledgerTotal", USDC) == AMOUNT
+    assert moneyed.vault.call("ledgerTotal", USDC) == 2 * AMOUNT
 
 
 def test_attack_49_a_signed_transfer_cannot_be_front_run(moneyed: World, refuses) -> None:
