@@ -216,11 +216,11 @@ def _serve(state: Path, options: argparse.Namespace) -> None:
         cosigner = _load_cosigner(state, options)
         measures = _serve_measures(options)
         tables = OrderTables(database)
+        # What is loaded lives as long as the process; scanning it again and again would only cost time and pauses.
+        gc.disable()
         recovered = recover(directory, tables)
-        # What was just loaded lives as long as the process; scanning it again and again would only cost pauses.
         gc.collect()
         gc.freeze()
-        gc.disable()
         uvloop.run(_run(state, database, tables, recovered, options, measures, cosigner))
         recovered.journal.close()
     finally:

@@ -1,6 +1,7 @@
-"""Takes a snapshot every so many commands.
+"""Takes a snapshot every so many commands, while the engine goes on.
 
-Promises: a snapshot reaches the disk only when the tables hold everything up to its sequence. A full disk costs a
+Promises: the event loop is held up for a fork, not for the state to be written: a child does that.
+          a snapshot reaches the disk only when the tables hold everything up to its sequence. A full disk costs a
           line in the log and a slower next start, nothing else. What the snapshot made needless of the journal is
           taken away after it.
 """
@@ -9,12 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from cxdex.problem import Problem
 from relayer.journal.retention import Retention, retire
-from relayer.journal.snapshot import Snapshot, write_snapshot
+from relayer.journal.snapshot import fork_writer, publish
 from relayer.projector import Projector
 from relayer.sequencer import Sequencer
 
@@ -47,15 +49,19 @@ class Snapshotter:
             self._task = asyncio.get_running_loop().create_task(self.take())
 
     async def take(self) -> None:
-        sequencer = self._sequencer
-        snapshot = Snapshot(sequencer.sequence, sequencer.offset, sequencer.engine.snapshot())
-        self._last = snapshot.sequence
-        await self._projector.stored_through(snapshot.sequence)
-        loop = asyncio.get_running_loop()
+        sequencer, loop = self._sequencer, asyncio.get_running_loop()
+        sequence = self._last = sequencer.sequence
         try:
-            path = await loop.run_in_executor(self._thread, write_snapshot, self._directory, snapshot)
+            child = fork_writer(self._directory, sequence, sequencer.offset, sequencer.engine.snapshot)
+            _, status = await loop.run_in_executor(self._thread, os.waitpid, child, 0)
+            if status:
+                why = os.strerror(os.WEXITSTATUS(status)) if os.WIFEXITED(status) else "its writer was killed"
+                log.warning("no snapshot of command %d: %s", sequence, why)
+                return
+            await self._projector.stored_through(sequence)
+            path = await loop.run_in_executor(self._thread, publish, self._directory, sequence)
         except OSError as error:
-            log.warning("no snapshot of command %d: %s", snapshot.sequence, error.strerror)
+            log.warning("no snapshot of command %d: %s", sequence, error.strerror)
             return
         log.info("wrote %s", path)
         try:

@@ -29,6 +29,7 @@ from relayer.journal.segment import (
     remove_unfinished,
     segments,
 )
+from relayer.journal.snapshot import remove_unfinished_snapshots
 
 SEGMENT_BYTES = 64 * 1024 * 1024
 
@@ -47,6 +48,7 @@ class Journal:
         self._broken: str | None = None
         try:
             remove_unfinished(directory)
+            remove_unfinished_snapshots(directory)
             adopt_single_file(directory)
             self._segments = segments(directory) or [self._first_segment()]
             self._descriptor = _open(self._segments[-1])

@@ -2,16 +2,18 @@
 
 Owns:     files `snapshot-<sequence>.bin`: magic 8 | crc32 4 | sequence 8 | journal position 8 | engine state.
 Promises: a file under its final name is whole (temporary file, fsync, rename, directory fsync), and a damaged
-          one is never used: the one before it, or the whole journal, is.
+          one is never used: the one before it, or the whole journal, is. The state can be written by a child
+          process that has it as it was when it was forked, while its parent goes on.
 Never:    decides when a snapshot may be taken. The rule is that the projector has stored everything up to its
           sequence, because the events of what a snapshot covers can no longer be regenerated from it.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from zlib import crc32
@@ -20,6 +22,9 @@ from relayer.journal.segment import sync_directory
 
 MAGIC = b"CXSNAP01"
 KEEP = 2
+
+_FIRST_OF_ITS_OWN = 3  # descriptor after the standard ones
+_POLITE = 10  # niceness of a child: the engine comes first
 
 _HEADER = struct.Struct("<8sI")
 _POSITION = struct.Struct("<QQ")
@@ -36,22 +41,61 @@ class Snapshot:
 
 def write_snapshot(directory: Path, snapshot: Snapshot) -> Path:
     """Stores the snapshot and deletes all but the newest two. Raises OSError; what was there stays usable."""
+    _write_temporary(directory, snapshot)
+    return publish(directory, snapshot.sequence)
+
+
+def fork_writer(directory: Path, sequence: int, position: int, dump: Callable[[], bytes]) -> int:
+    """Starts a child that writes the state as it is now under a temporary name. Returns its id. Raises OSError.
+
+    The child ends with status 0, or with the number of the error that the disk gave. `publish` makes it a snapshot.
+    """
+    child = os.fork()
+    if child:
+        return child
+    status = errno.EIO
+    try:  # nothing of the parent's may be used or kept open in here: sockets, the lock, the database
+        os.closerange(_FIRST_OF_ITS_OWN, os.sysconf("SC_OPEN_MAX"))
+        os.nice(_POLITE)
+        _write_temporary(directory, Snapshot(sequence, position, dump()))
+        status = 0
+    except OSError as error:
+        status = error.errno or errno.EIO
+    finally:
+        os._exit(status)
+
+
+def publish(directory: Path, sequence: int) -> Path:
+    """Makes what was written temporarily the newest snapshot. Raises OSError."""
+    final = _final(directory, sequence)
+    final.with_suffix(".tmp").rename(final)
+    sync_directory(directory)
+    for old in _newest_first(directory)[KEEP:]:
+        old.unlink(missing_ok=True)
+    return final
+
+
+def remove_unfinished_snapshots(directory: Path) -> None:
+    """What a crash left. The caller holds the lock."""
+    for path in directory.glob("snapshot-*.tmp"):
+        path.unlink(missing_ok=True)
+
+
+def _write_temporary(directory: Path, snapshot: Snapshot) -> None:
     body = _POSITION.pack(snapshot.sequence, snapshot.position) + snapshot.state
-    final = directory / f"snapshot-{snapshot.sequence:020d}.bin"
-    temporary = final.with_suffix(".tmp")
+    temporary = _final(directory, snapshot.sequence).with_suffix(".tmp")
     try:
         with temporary.open("wb") as file:
             file.write(_HEADER.pack(MAGIC, crc32(body)) + body)
             file.flush()
             os.fsync(file.fileno())
-        temporary.rename(final)
     except OSError:
         temporary.unlink(missing_ok=True)
         raise
-    sync_directory(directory)
-    for old in _newest_first(directory)[KEEP:]:
-        old.unlink(missing_ok=True)
-    return final
+
+
+def _final(directory: Path, sequence: int) -> Path:
+    return directory / f"snapshot-{sequence:020d}.bin"
 
 
 def snapshots(directory: Path) -> Iterator[tuple[Path, Snapshot | None]]:

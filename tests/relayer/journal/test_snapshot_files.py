@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import resource
+import signal
+import time
 from pathlib import Path
 
 import pytest
 
-from relayer.journal.snapshot import Snapshot, snapshots, write_snapshot
+from relayer.journal.journal import Journal
+from relayer.journal.snapshot import Snapshot, fork_writer, publish, snapshots, write_snapshot
 
 
 def test_newest_first_and_only_two_are_kept(tmp_path: Path) -> None:
@@ -36,3 +41,48 @@ def test_a_write_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert [snapshot for _, snapshot in snapshots(tmp_path)] == [Snapshot(1, 10, b"small")]
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_child_writes_the_state_as_it_was_when_it_was_forked(tmp_path: Path) -> None:
+    state = [b"before"]
+
+    def dump() -> bytes:
+        time.sleep(0.1)
+        return state[0]
+
+    child = fork_writer(tmp_path, 7, 70, dump)
+    state[0] = b"after"
+    assert os.waitpid(child, 0)[1] == 0
+    assert list(snapshots(tmp_path)) == [], "it is none before it is published"
+    path = publish(tmp_path, 7)
+    assert list(snapshots(tmp_path)) == [(path, Snapshot(7, 70, b"before"))]
+
+
+def test_a_child_that_finds_the_disk_full_says_so_and_leaves_nothing(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (500, hard))
+    try:
+        child = fork_writer(tmp_path, 7, 70, lambda: b"x" * 10_000)
+        status = os.waitpid(child, 0)[1]
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert os.WEXITSTATUS(status) == errno.EFBIG
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_child_keeps_nothing_of_its_parent_open(tmp_path: Path) -> None:
+    """Otherwise a lock, a port or a client's connection would outlive an engine that was killed."""
+    reading, writing = os.pipe()
+    child = fork_writer(tmp_path, 7, 70, lambda: time.sleep(30) or b"")
+    os.close(writing)
+    assert os.read(reading, 1) == b"", "the other end is closed although the child lives"
+    os.close(reading)
+    os.kill(child, signal.SIGKILL)
+    assert os.WIFSIGNALED(os.waitpid(child, 0)[1])
+    assert list(snapshots(tmp_path)) == []
+
+
+def test_what_a_killed_writer_left_is_removed_by_the_next_start(tmp_path: Path) -> None:
+    (tmp_path / "snapshot-00000000000000000007.tmp").write_bytes(b"half")
+    Journal(tmp_path).close()
+    assert not list(tmp_path.glob("*.tmp"))
