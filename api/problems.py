@@ -103,6 +103,9 @@ CODES: Mapping[str, CodeEntry] = {
     "WITHDRAWAL_INSTANT_OFF": _entry(
         422, "No instant withdrawals", "This exchange co-signs none; Vault.requestWithdraw needs nobody's leave."
     ),
+    "SETTLEMENT_BEHIND": _entry(
+        503, "Settlement is behind", "New orders wait until the chain has caught up; cancels go on.", retryable=True
+    ),
     "ENGINE_UNAVAILABLE": _entry(503, "Engine unavailable", "The matching engine is restarting.", retryable=True),
     "NODE_UNAVAILABLE": _entry(503, "Node unavailable", "The Ethereum node does not answer.", retryable=True),
     "INTERNAL": _entry(500, "Internal error", "A fault of ours; quote the traceId when you report it.", retryable=True),

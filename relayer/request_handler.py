@@ -49,7 +49,9 @@ class RequestHandler:
         epoch: str,
         clock: Callable[[], float] = time.monotonic,
         cosigner: Cosigner | None = None,
+        settlement_refusal: Callable[[], Problem | None] = lambda: None,
     ) -> None:
+        self._settlement_refusal = settlement_refusal
         self._sequencer = sequencer
         self._engine = sequencer.engine
         self._projector = projector
@@ -217,6 +219,9 @@ class RequestHandler:
             raise Problem("ENGINE_UNAVAILABLE", "more orders are waiting than the engine can take; try again shortly")
         if self._projector.backlog > MAX_COMMANDS_UNPROJECTED:
             raise Problem("ENGINE_UNAVAILABLE", "the database is too far behind to take more orders")
+        behind = self._settlement_refusal()
+        if behind is not None:
+            raise behind
 
 
 def _place(now: int, sent: wire.WireOrder) -> Place:

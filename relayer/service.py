@@ -48,6 +48,7 @@ from relayer.projector import Projector
 from relayer.recovery import Recovered, recover
 from relayer.request_handler import RequestHandler
 from relayer.sequencer import Applied, Sequencer
+from relayer.settlement_watch import SettlementWatch
 from relayer.snapshotter import Snapshotter
 from relayer.wire import SOCKET_NAME, Feed
 
@@ -90,8 +91,15 @@ class Service:
             state / "journal", every, self.sequencer, self.projector, self._readers, retention
         )
         self.chain_feed = ChainFeed(database, self.sequencer, self._readers)
+        self.settlement = SettlementWatch(database, self._readers)
         handler = RequestHandler(
-            self.sequencer, self.projector, tables, self._readers, self.feeds.epoch, cosigner=cosigner
+            self.sequencer,
+            self.projector,
+            tables,
+            self._readers,
+            self.feeds.epoch,
+            cosigner=cosigner,
+            settlement_refusal=self.settlement.refusal,
         )
         self.gateways = GatewayServer(handler, self._book_snapshots)
         self._open_books()
@@ -106,7 +114,7 @@ class Service:
             loop.add_signal_handler(number, stop.set)
         sequencing = loop.create_task(self.sequencer.run())
         projecting = loop.create_task(self.projector.run())
-        helpers = [loop.create_task(part) for part in (self._tick(), self.chain_feed.run())]
+        helpers = [loop.create_task(part) for part in (self._tick(), self.chain_feed.run(), self.settlement.run())]
         server = await self._listen()
         print("ready", flush=True)
         stopping = loop.create_task(stop.wait())
