@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, runtime_checkable
 
 from eth_account import Account
 
@@ -24,10 +24,13 @@ from cxdex.eip712 import (
     order_digest,
     to_checksum,
 )
+from cxdex.keccak import keccak
 from cxdex.order import Order, SignatureKind, SignedOrder
 from cxdex.price_report import PriceReport, SignedReport, sign_report
 from cxdex.problem import Problem
 from cxdex.signature import CURVE_ORDER, address_of, sign_digest
+
+PERMIT_TYPEHASH = keccak(b"Permit(address owner,address spender,uint256 value,uint256 nonce,uint256 deadline)")
 
 
 class Wallet(Protocol):
@@ -43,6 +46,13 @@ class Wallet(Protocol):
     def sign_login(self, domain: Domain, expires_at: int) -> bytes: ...
 
     def sign_transaction(self, transaction: dict[str, Any]) -> bytes: ...
+
+
+@runtime_checkable
+class PermitSigner(Protocol):
+    """A signer that can allow a token's transfer by signature (EIP-2612); others send an approval first."""
+
+    def sign_permit(self, token_domain: bytes, spender: bytes, amount: int, nonce: int, deadline: int) -> bytes: ...
 
 
 class LocalWallet:
@@ -109,6 +119,13 @@ class LocalWallet:
     def sign_instant_withdrawal(self, vault_domain: Domain, withdrawal: InstantWithdrawal) -> bytes:
         """As COSIGNER: what lets `withdrawal.account` take this out of the Vault at once."""
         return sign_digest(self._key, instant_withdrawal_digest(vault_domain, withdrawal))
+
+    def sign_permit(self, token_domain: bytes, spender: bytes, amount: int, nonce: int, deadline: int) -> bytes:
+        """Lets `spender` take exactly this much of a token. token_domain: the token's DOMAIN_SEPARATOR."""
+        fields = (self.account, spender, amount, nonce, deadline)
+        words = (f.rjust(32, b"\0") if isinstance(f, bytes) else f.to_bytes(32, "big") for f in fields)
+        struct_hash = keccak(PERMIT_TYPEHASH + b"".join(words))
+        return sign_digest(self._key, keccak(b"\x19\x01" + token_domain + struct_hash))
 
     def sign_transaction(self, transaction: dict[str, Any]) -> bytes:
         """Raw bytes of an EIP-1559 transaction, ready for eth_sendRawTransaction."""

@@ -196,7 +196,7 @@ class AsyncExchange:
         return await self._driver.run(trading.balances(self._session))
 
     async def deposit(self, amount: Amount, asset: str = "USDC") -> Transaction:
-        """Approves (exactly this) and deposits. Needs `rpc_url`."""
+        """Deposits, and allows exactly this: USDC in one transaction, other assets in two. Needs `rpc_url`."""
         return await self._driver.run(custody.deposit(self._session, amount, asset))
 
     async def withdraw_instantly(

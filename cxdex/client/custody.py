@@ -1,7 +1,7 @@
 """Money in and out: deposit, withdraw at once or with the delay, claim. What each means in transactions.
 
-Promises: approves exactly what is deposited, never more; a withdrawal's id comes from the chain's own event; of an
-          exchange's answer to an instant withdrawal only the signature and its deadline are used.
+Promises: allows exactly what is deposited, never more, for USDC in the deposit itself; a withdrawal's id comes from the
+          chain's own event; of an exchange's answer to an instant withdrawal only signature and deadline are used.
 """
 
 from __future__ import annotations
@@ -23,9 +23,11 @@ from cxdex.market import ASSET_DECIMALS, CXPT_ASSET, USDC_ASSET, USDC_DECIMALS
 from cxdex.problem import Problem
 from cxdex.signature import to_compact
 from cxdex.units import format_decimal, parse_decimal
+from cxdex.wallet import PermitSigner
 
 NONCE_BITS = 63
 SETTLE_PAUSE_SECONDS = 0.5
+PERMIT_SECONDS = 3_600
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,9 @@ def deposit(session: Session, amount: Amount, asset: str) -> Flow[Transaction]:
             allowed=f"at most {format_decimal(held, decimals)}",
         )
     allowed = yield from chain.view("MockUSDC", token, "allowance", to_checksum(session.account), vault)
+    if allowed < units and number == USDC_ASSET and isinstance(session.wallet, PermitSigner):
+        data = yield from _deposit_by_permit(session, session.wallet, token, vault, units)
+        return (yield from chain.send(session.wallet, status.chain_id, vault, data))
     if allowed < units:
         approval = chain.encode_call("MockUSDC", "approve", vault, units)
         yield from chain.send(session.wallet, status.chain_id, token, approval)
@@ -65,6 +70,16 @@ def deposit(session: Session, amount: Amount, asset: str) -> Flow[Transaction]:
         else chain.encode_call("Vault", "depositAsset", number, units)
     )
     return (yield from chain.send(session.wallet, status.chain_id, vault, data))
+
+
+def _deposit_by_permit(session: Session, wallet: PermitSigner, token: str, vault: str, units: int) -> Flow[str]:
+    """Calldata that brings the allowance along, so that a deposit is one transaction."""
+    domain = yield from chain.view("MockUSDC", token, "DOMAIN_SEPARATOR")
+    nonce = yield from chain.view("MockUSDC", token, "nonces", to_checksum(session.account))
+    deadline = int(time.time()) + PERMIT_SECONDS
+    signature = wallet.sign_permit(domain, bytes.fromhex(vault[2:]), units, nonce, deadline)
+    r, s, v = signature[:32], signature[32:64], signature[64]
+    return chain.encode_call("Vault", "depositWithPermit", units, deadline, v, r, s)
 
 
 def withdraw(session: Session, amount: Amount, asset: str, as_cxpt: bool) -> Flow[WithdrawalRequest]:

@@ -190,7 +190,7 @@ class Exchange:
         return self._driver.run(trading.balances(self._session))
 
     def deposit(self, amount: Amount, asset: str = "USDC") -> Transaction:
-        """Approves (exactly this) and deposits. Needs `rpc_url`."""
+        """Deposits, and allows exactly this: USDC in one transaction, other assets in two. Needs `rpc_url`."""
         return self._driver.run(custody.deposit(self._session, amount, asset))
 
     def withdraw_instantly(

@@ -47,7 +47,7 @@ def fills(context: typer.Context, count: Annotated[int, typer.Option(help="at mo
 
 
 def deposit(context: typer.Context, amount: Amount, asset: Asset = "USDC") -> None:
-    """Move tokens from your wallet into the exchange (approves exactly this amount)."""
+    """Move tokens from your wallet into the exchange (allows exactly this amount)."""
     settings: Settings = context.obj
     with settings.exchange() as exchange:
         transaction = exchange.deposit(amount, asset)

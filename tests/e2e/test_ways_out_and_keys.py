@@ -50,6 +50,21 @@ def test_money_leaves_in_one_transaction_as_soon_as_the_last_fill_has_settled(st
         alice.withdraw_instantly("100000000")
 
 
+def test_a_deposit_is_one_transaction_and_leaves_no_allowance(stack: Stack, layout: Layout) -> None:
+    alice = exchange_of(layout, "alice")
+    wait_for("a quiet account", lambda: settled_is_total(alice))
+    before = Decimal(balance(alice).total)
+    sent = transactions_of(layout, "alice")
+    alice.deposit("12.5")
+    wait_for("the deposit", lambda: Decimal(balance(alice).total) == before + Decimal("12.5"))
+    assert transactions_of(layout, "alice") == sent + 1
+
+
+def transactions_of(layout: Layout, person: str) -> int:
+    account = LocalWallet(layout.keys[person]).address
+    return int(str(rpc_call(layout.rpc_url, "eth_getTransactionCount", account, "latest")), 16)
+
+
 def test_a_session_key_trades_within_its_limit_until_it_is_revoked(stack: Stack, layout: Layout) -> None:
     bob = exchange_of(layout, "bob")
     key = SessionWallet(keccak(b"a key for a bot"), LocalWallet(layout.keys["bob"]).account)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
-from eth_abi.abi import encode
+from eth_abi.abi import decode, encode
 from eth_account import Account
 from eth_account.typed_transactions.typed_transaction import TypedTransaction
 from hexbytes import HexBytes
@@ -17,11 +18,14 @@ from cxdex.deployment import CONTRACTS, Deployment
 from cxdex.eip712 import to_checksum
 from cxdex.keccak import keccak
 from cxdex.problem import Problem
+from cxdex.signature import recover
 from cxdex.wallet import LocalWallet
 from tests.cxdex.client.exchange_script import STATUS, Script, ok, refusal, silence
 from tests.cxdex.order_strategies import ACCOUNT, DOMAIN, KEY
 
 VAULT, USDC = STATUS["contracts"]["Vault"], STATUS["contracts"]["USDC"]  # type: ignore[index]
+
+TOKEN_DOMAIN = 0x77 << 240
 
 
 def selector(signature: str) -> str:
@@ -32,7 +36,12 @@ class Node:
     """Balance, allowance, and a log of the transactions that were sent."""
 
     def __init__(self, *, balance: int = 10**9, allowance: int = 0, chain_id: int = DOMAIN.chain_id) -> None:
-        self.views = {selector("balanceOf(address)"): balance, selector("allowance(address,address)"): allowance}
+        self.views = {
+            selector("balanceOf(address)"): balance,
+            selector("allowance(address,address)"): allowance,
+            selector("DOMAIN_SEPARATOR()"): TOKEN_DOMAIN,
+            selector("nonces(address)"): 3,
+        }
         self.chain_id = chain_id
         self.refusal: dict[str, Any] | None = None
         self.logs: list[dict[str, Any]] = []
@@ -84,13 +93,39 @@ def script_with(node: Node) -> Script:
     return script
 
 
-def test_a_deposit_approves_exactly_that_and_deposits_it(session: Session) -> None:
+PERMIT = "depositWithPermit(uint256,uint256,uint8,bytes32,bytes32)"
+
+
+def test_a_deposit_allows_exactly_that_in_the_same_transaction(session: Session) -> None:
     node = Node()
     transaction = script_with(node).run(custody.deposit(session, "12.5", "USDC"))
+    ((to, data),) = node.sent
+    assert (to, data[:8]) == (VAULT, selector(PERMIT))
+    amount, deadline, v, r, s = decode(PERMIT[PERMIT.index("(") + 1 : -1].split(","), bytes.fromhex(data[8:]))
+    assert (amount, 3_500 < deadline - time.time() <= 3_600) == (12_500_000, True)
+    kinds = ["bytes32", "address", "address", "uint256", "uint256", "uint256"]
+    permit = keccak(b"Permit(address owner,address spender,uint256 value,uint256 nonce,uint256 deadline)")
+    struct = keccak(encode(kinds, [permit, to_checksum(ACCOUNT), VAULT, amount, 3, deadline]))
+    digest = keccak(b"\x19\x01" + TOKEN_DOMAIN.to_bytes(32, "big") + struct)
+    assert recover(digest, r + s + bytes([v])) == ACCOUNT
+    assert (transaction.block, transaction.gas_used) == (5, 6)
+
+
+class Hardware:
+    """A signer that knows no permits."""
+
+    def __init__(self) -> None:
+        self._inside = LocalWallet(KEY)
+        self.account = ACCOUNT
+        self.sign_transaction = self._inside.sign_transaction
+
+
+def test_a_signer_without_permits_approves_exactly_that_first() -> None:
+    node = Node()
+    script_with(node).run(custody.deposit(Session(Hardware()), "12.5", "USDC"))  # type: ignore[arg-type]
     amount = (12_500_000).to_bytes(32, "big").hex()
     approve = selector("approve(address,uint256)") + bytes(12).hex() + VAULT[2:] + amount
     assert node.sent == [(USDC, approve), (VAULT, selector("deposit(uint256)") + amount)]
-    assert (transaction.block, transaction.gas_used) == (5, 6)
 
 
 def test_cxpt_is_deposited_from_its_own_token(session: Session) -> None:
