@@ -273,6 +273,7 @@ def test_attack_59_a_request_is_over_once(market: World, refuses) -> None:
     second = request(market, WHOLE // 2)
     market.engine.send(CAROL, "cancelRedemption", second)
     for over in (identity, second, 0, second + 1):
+        assert market.engine.call("redemptions", over) == (text(bytes(20)), 0, 0, 0, 0)
         with refuses("E:UNKNOWN"):
             market.engine.send(CAROL, "executeRedemption", over, [ALICE])
         with refuses("E:UNKNOWN"):
