@@ -99,6 +99,15 @@ def test_output_larger_than_the_buffer_is_refused_not_cut(world: BankWorld, refu
             world.bank.call("countTo", count)
 
 
+def test_the_largest_output_is_1024_bytes(world: BankWorld, refuses) -> None:
+    calldatasize, push_zero, give_back = "36", "5f", "f3"
+    world.evm.set_code(world.first.address, bytes.fromhex(calldatasize + push_zero + give_back))
+    for size in (0, 1, 31, 33, MAX_OUTPUT - 1, MAX_OUTPUT):
+        assert world.evm.call(world.proxy.address, bytes(size)) == bytes(size)
+    with refuses("U:OUTPUT"):
+        world.evm.call(world.proxy.address, bytes(MAX_OUTPUT + 1))
+
+
 def test_only_the_admin_upgrades(world: BankWorld, refuses) -> None:
     for caller in (ADMIN, GUARDIAN, STRANGER, CREATOR, world.first.address):
         with refuses("U:ADMIN"):
@@ -151,6 +160,13 @@ def test_a_version_without_initialiser_is_installed_with_empty_data(world: BankW
     created = world.create("Proxy", world.first.address, world.timelock.address, b"")
     assert world.at("SavingsOne", created.address).call("initializedVersion") == 0
     assert created.call("implementation") == world.first.address
+
+
+def test_a_call_of_an_initialiser_has_at_most_1024_bytes(world: BankWorld, refuses) -> None:
+    with refuses(""):
+        as_timelock(world, world.second.address, world.motto().ljust(1025, b"\0"))
+    as_timelock(world, world.second.address, world.motto().ljust(1024, b"\0"))
+    assert world.upgraded.call("motto") == MOTTO
 
 
 def test_a_failed_initialiser_undoes_the_upgrade(world: BankWorld, refuses) -> None:
