@@ -92,7 +92,7 @@ class ProjectorCursor(SQLModel, table=True):
 class BatchRow(SQLModel, table=True):
     """One settlement transaction. Writer: the settler, which commits the signed bytes before it sends them.
 
-    fills   0 when the transaction is a voidSequence of one quarantined fill
+    fills   0 when the transaction is a voidSequence of one quarantined fill, or CORE's sign of life (match ids 0)
     tx_hash, raw_transaction  of the newest attempt, or of the one that was mined
     status: PREPARED, SENT, MINED, FINAL, or FAILED (with `error`; the fills go into a later batch).
     """

@@ -1,4 +1,4 @@
-"""The settler's batches: one `settleBatch` transaction each, or a `voidSequence` (then `fills` is 0)."""
+"""The settler's batches: one `settleBatch` each, or a `voidSequence` (`fills` 0), or a `beat` (match ids 0 too)."""
 
 from __future__ import annotations
 
