@@ -28,6 +28,7 @@ from relayer.journal.journal import Journal
 from relayer.nonce_leases import LEASE_SECONDS, NonceLeases
 from relayer.order_table import OrderTables
 from relayer.projector import Projector, project
+from relayer.recovery import recover
 from relayer.request_handler import RequestHandler
 from relayer.sequencer import Applied, Sequencer
 from relayer.wire import Feed
@@ -221,3 +222,22 @@ def test_a_second_writer_of_the_tables_is_found_out(tmp_path: Path) -> None:
 def _voided(database) -> list[int]:
     with database.connect() as connection:
         return [row[0] for row in connection.execute(text("SELECT voided FROM trade"))]
+
+
+def test_a_journal_of_an_earlier_version_is_refused_with_the_way_on(tmp_path: Path) -> None:
+    tables = OrderTables(open_database(f"sqlite:///{tmp_path / 'x.db'}"))
+    journal = Journal(tmp_path)
+    list(journal.recover())
+    journal.append([b'["CancelAll",1,"oaGhoaGhoaGhoaGhoaGhoaGhoaE=",null]'])  # as format 1 wrote it
+    journal.close()
+    with pytest.raises(Problem, match=r"JOURNAL_FORMAT.*make reset"):
+        recover(tmp_path, tables)
+
+
+def test_tables_of_an_earlier_version_are_refused_with_the_way_on(tmp_path: Path) -> None:
+    database = open_database(f"sqlite:///{tmp_path / 'x.db'}")
+    OrderTables(database).open()
+    with database.begin() as connection:
+        connection.execute(text('ALTER TABLE "order" DROP COLUMN signature_kind'))
+    with pytest.raises(Problem, match=r"DATABASE_FORMAT.*lacks signature_kind.*make reset"):
+        OrderTables(database).open()
