@@ -7,6 +7,7 @@ from custody_world import ADMIN, ALICE, CORE, GATEWAY, GUARDIAN, SBTC, SETH, STR
 
 from cxdex.eip712 import market_hash
 from cxdex.market import MarketKind, MarketStatus
+from scripts.storage_layout import FOLDER, checked_in
 
 PAUSED, ACTIVE, DELISTED, SETTLED = (
     MarketStatus.PAUSED,
@@ -71,6 +72,15 @@ def test_attack_73_a_symbol_is_listed_once_and_never_with_other_terms(world: Wor
     world.registry.send(world.timelock.address, "setStatus", NEW, DELISTED)
     with refuses("M:LISTED"):
         world.registry.send(GATEWAY, "listMarket", *TERMS)
+
+
+def test_there_is_room_for_65535_markets(world: World, refuses) -> None:
+    (count,) = [one for one in checked_in(FOLDER)["MarketRegistry"] if one["name"] == "marketCount"]
+    world.evm.set_storage(world.registry.address, int(count["slot"], 16), 2**16 - 2)
+    world.registry.send(GATEWAY, "listMarket", *TERMS)
+    assert world.registry.call("marketAt", 2**16 - 1) == NEW
+    with refuses("M:FULL"):
+        world.registry.send(GATEWAY, "listMarket", *terms_with(symbol="sBTC-MORE"))
 
 
 @pytest.mark.parametrize(

@@ -189,10 +189,12 @@ def test_attack_63_bare_implementation_reinitialisation_and_foreign_targets(worl
 
     # No proxiableUUID; one that says something else; and a proxy's implementation refuses to answer through it.
     liar = world.create("SavingsOne").address
-    push_word, store, answer_it = "7f" + "11" * 32, "5f52", "60205ff3"
+    push_word, store, answer_it, revert_with_it = "7f" + "11" * 32, "5f52", "60205ff3", "60205ffd"
     world.evm.set_code(liar, bytes.fromhex(push_word + store + answer_it))
+    refuser = world.create("SavingsOne").address
+    world.evm.set_code(refuser, bytes.fromhex(f"7f{IMPLEMENTATION_SLOT:064x}" + store + revert_with_it))
     other_proxy = world.create("Proxy", world.first.address, world.timelock.address, b"").address
-    for foreign in (world.create("MockUSDC").address, liar, world.proxy.address, other_proxy):
+    for foreign in (world.create("MockUSDC").address, liar, refuser, world.proxy.address, other_proxy):
         with refuses("U:UUID"):
             as_timelock(world, foreign)
     as_timelock(world, world.second.address, world.motto())
