@@ -28,6 +28,7 @@
        S:FLAGS     order has flags that mean nothing on spot
        S:SIG       signature cannot be recovered, has a high s, or is of another key than the account's
        S:GAS       too little gas to ask a wallet or the SynthEngine fairly
+       S:ENGINE    the SynthEngine minted and then answered nothing, or more collateral than the order allows
        S:CURSOR    fill between an order that cannot trade and an empty cursor
        S:SIDE      maker and taker are on the same side
        S:MAKER     maker is MARKET, IOC or FOK, which never rest
@@ -581,7 +582,7 @@ def _wallet_accepts(account: uint256, digest: bytes32, entry: order_hash.Entry, 
     @dev Whether the contract at `account` accepts the signature that follows its entry in calldata.
     """
     assert entry.vs == 0 and entry.r <= signatures.MAX_SIGNATURE, "S:ENTRY"
-    assert position + entry.r <= len(msg.data), "S:LENGTH"
+    assert position + (entry.r + ENTRY_BYTES - 1) // ENTRY_BYTES * ENTRY_BYTES <= len(msg.data), "S:LENGTH"
     # Bytes of a length that is not known in advance come out of calldata word by word.
     words: DynArray[bytes32, signatures.MAX_SIGNATURE_WORDS] = []
     for i: uint256 in range((entry.r + WORD_BYTES - 1) // WORD_BYTES, bound=signatures.MAX_SIGNATURE_WORDS):
@@ -649,13 +650,16 @@ def _mint_shortage(
     )
     if not minted:
         return maker, taker, MINT_REFUSED, 0
+    # It has minted, so that the fill can no longer be skipped: an answer other than what was locked, within what the
+    # order allows, undoes the batch. An address without code answers nothing.
+    locked: uint256 = convert(answer, uint256)
+    assert len(answer) == WORD_BYTES and locked <= most, "S:ENGINE"
 
     # The Vault has credited the synths in storage; the seller delivers all of it.
     seller.base = 0
     seller.cash = seller.cash + proceeds
     buyer.cash = buyer.cash - (notional + buyer_fee)  # the caller has compared them
     buyer.base = buyer.base + amount
-    locked: uint256 = convert(answer, uint256)
     if taker_buys:
         return seller, buyer, 0, locked
     return buyer, seller, 0, locked

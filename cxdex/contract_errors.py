@@ -126,6 +126,7 @@ SENTENCES = {
     "S:CURSOR": "a fill needs a maker and a taker of different accounts",
     "S:DEADLINE": "the signed cancel came too late",
     "S:ENTRY": "an entry has an unknown role or signature kind, or stray bits",
+    "S:ENGINE": "the SynthEngine minted without saying within the order's bound what it locked",
     "S:EPOCH": "the account has used up its epochs, or the signed cancel names another one",
     "S:EXPIRY": "a session ends in the future, before the year 36812",
     "S:FLAGS": "an order has flags that mean nothing on a spot market",

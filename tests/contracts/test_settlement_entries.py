@@ -71,9 +71,7 @@ def test_a_contracts_signature_is_not_cut_short(
     reverts("S:LENGTH", desk.settle_bytes, batch(pack_market_entry(BTC, 0), packed + bytes(128 * blocks)))
 
 
-@pytest.mark.parametrize(
-    "padded", [pytest.param(0, marks=pytest.mark.xfail(strict=True, reason="reverts without a code")), 31, 62]
-)
+@pytest.mark.parametrize("padded", [0, 31, 62])
 def test_a_contracts_signature_fills_whole_blocks(desk: Desk, reverts: Reverts, ask: SignedOrder, padded: int) -> None:
     packed = wallet_entry(ask, 65, 0)
     reverts("S:LENGTH", desk.settle_bytes, batch(pack_market_entry(BTC, 0), packed + bytes(65 + padded)))
