@@ -86,6 +86,21 @@ CODES: Mapping[str, CodeEntry] = {
     "ORDER_FOK_UNFILLABLE": _entry(422, "Cannot be filled whole", "A FOK order finds too little in the book now."),
     "ORDER_REDUCE_ONLY_UNSUPPORTED": _entry(422, "Reduce-only not supported", "A spot buyer has nothing to reduce."),
     "ORDER_MINT_UNSUPPORTED": _entry(422, "Minting not supported", "maxCollateral has to be 0 for now."),
+    "ORDER_TOO_LARGE": _entry(
+        422, "Order too large", "The order's notional is above what one order of the account may be; send it in parts."
+    ),
+    "ORDER_TOO_MANY_OPEN": _entry(
+        422, "Too many open orders", "The account rests as many orders in the market as it may.", retryable=True
+    ),
+    "ORDER_DAILY_VOLUME": _entry(
+        422,
+        "Daily volume reached",
+        "With this order the account would match more than it may a UTC day.",
+        retryable=True,
+    ),
+    "ORDER_PRICE_OUT_OF_BAND": _entry(
+        422, "Price too far from the index", "A limit price may be this far above (buyer) or below (seller) the index."
+    ),
     "ORDER_UNKNOWN": _entry(404, "Unknown order", "No order with this id (or nonce) was accepted."),
     "ORDER_NOT_OPEN": _entry(409, "Order not open", "The order is already filled, cancelled or expired."),
     "MARKET_UNKNOWN": _entry(404, "Unknown market", "No market with this symbol is listed."),

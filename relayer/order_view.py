@@ -7,7 +7,16 @@ from collections.abc import Iterable
 from relayer.engine.core import Engine, MarketView
 from relayer.engine.events import AnyEvent, OrderAccepted, OrderClosed, OrderReduced, Traded
 from relayer.engine.orders import OrderView
-from relayer.wire import AccountReply, Balance, GetAccount, MarketState, OrderState, SessionState, SetAsideState
+from relayer.wire import (
+    AccountReply,
+    Balance,
+    GetAccount,
+    LimitsState,
+    MarketState,
+    OrderState,
+    SessionState,
+    SetAsideState,
+)
 
 
 def order_state(view: OrderView) -> OrderState:
@@ -45,8 +54,9 @@ def market_state(view: MarketView) -> MarketState:
     )
 
 
-def account_reply(engine: Engine, request: GetAccount) -> AccountReply:
+def account_reply(engine: Engine, request: GetAccount, now_ms: int) -> AccountReply:
     account = request.account
+    limits = engine.limits_of(account)
     return AccountReply(
         request.id,
         engine.epoch(account),
@@ -57,6 +67,13 @@ def account_reply(engine: Engine, request: GetAccount) -> AccountReply:
             SetAsideState(held.asset, held.amount, held.as_cxpt, held.recipient, held.nonce, held.deadline)
             for held in engine.set_asides(account)
         ],
+        LimitsState(
+            limits.order_notional,
+            limits.open_orders,
+            limits.daily_volume,
+            limits.band_bps,
+            engine.volume_today(account, now_ms),
+        ),
     )
 
 

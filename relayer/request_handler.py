@@ -80,7 +80,7 @@ class RequestHandler:
                 views = self._engine.open_orders(request.account, request.market)
                 return wire.OrdersReply(request.id, [order_state(view) for view in views])
             case wire.GetAccount():
-                return account_reply(self._engine, request)
+                return account_reply(self._engine, request, self._sequencer.now_ms())
             case wire.WithdrawInstantly():
                 return await self._withdrawals.answer(request)
             case wire.GetStatus():

@@ -36,12 +36,14 @@ from cxdex.problem import Problem
 from cxdex.storage import open_database
 from relayer.chain_feed import ChainFeed
 from relayer.cosigner import Cosigner
-from relayer.engine.commands import Expire
+from relayer.engine.commands import Expire, SetLimits
 from relayer.engine.events import MarketChanged
+from relayer.engine.limits import NO_LIMITS, LimitTable
 from relayer.feeds import Feeds
 from relayer.gateway_server import GatewayServer
 from relayer.journal.lock import JournalLock
 from relayer.journal.retention import KEEP_BYTES, Retention
+from relayer.limits_file import OFF, load_limits
 from relayer.metrics import EngineMetrics
 from relayer.order_table import OrderTables
 from relayer.projector import Projector
@@ -75,7 +77,9 @@ class Service:
         measures: EngineMetrics | None = None,
         retention: Retention | None = None,
         cosigner: Cosigner | None = None,
+        limits: LimitTable = NO_LIMITS,
     ) -> None:
+        self._limits = limits
         self._socket = state / SOCKET_NAME
         self._writer = ThreadPoolExecutor(1, "journal")
         self._storer = ThreadPoolExecutor(1, "projector")
@@ -114,6 +118,8 @@ class Service:
             loop.add_signal_handler(number, stop.set)
         sequencing = loop.create_task(self.sequencer.run())
         projecting = loop.create_task(self.projector.run())
+        if self.engine.limits != self._limits:  # in the journal before the first order, so that a replay has them too
+            await self.sequencer.submit([SetLimits(self.sequencer.now_ms(), self._limits)])
         helpers = [loop.create_task(part) for part in (self._tick(), self.chain_feed.run(), self.settlement.run())]
         server = await self._listen()
         print("ready", flush=True)
@@ -222,6 +228,7 @@ def _serve(state: Path, options: argparse.Namespace) -> None:
     database = open_database(options.database)
     try:
         cosigner = _load_cosigner(state, options)
+        limits = load_limits(options.limits)
         measures = _serve_measures(options)
         tables = OrderTables(database)
         # What is loaded lives as long as the process; scanning it again and again would only cost time and pauses.
@@ -229,7 +236,7 @@ def _serve(state: Path, options: argparse.Namespace) -> None:
         recovered = recover(directory, tables)
         gc.collect()
         gc.freeze()
-        uvloop.run(_run(state, database, tables, recovered, options, measures, cosigner))
+        uvloop.run(_run(state, database, tables, recovered, options, measures, cosigner, limits))
         recovered.journal.close()
     finally:
         database.dispose()
@@ -244,12 +251,13 @@ def _run(
     options: argparse.Namespace,
     measures: EngineMetrics | None,
     cosigner: Cosigner | None,
+    limits: LimitTable,
 ) -> Coroutine[Any, Any, None]:
     retention = Retention(options.keep_journal_mb << 20, options.archive_journal)
 
     async def run() -> None:
         every = options.snapshot_every
-        await Service(state, database, tables, recovered, every, measures, retention, cosigner).run()
+        await Service(state, database, tables, recovered, every, measures, retention, cosigner, limits).run()
 
     return run()
 
@@ -289,6 +297,9 @@ def _parse(argv: list[str]) -> argparse.Namespace:
         help="key of COSIGNER; without it nothing is withdrawn at once",
     )
     parser.add_argument("--deployment", type=Path, help="for the Vault's address; default: deployment.json in --state")
+    parser.add_argument(
+        "--limits", metavar="FILE", help=f"what accounts may trade, as JSON; '{OFF}': no limits; default: built in"
+    )
     metrics.add_options(parser)
     options = parser.parse_args(argv)
     if options.snapshot_every < 1:

@@ -204,6 +204,16 @@ class SetAsideState(msgspec.Struct, frozen=True):
     deadline: int
 
 
+class LimitsState(msgspec.Struct, frozen=True):
+    """None: no limit. Notional in 1e-6 USDC; traded_today: matched since 00:00 UTC. open_orders: in each market."""
+
+    order_notional: int | None = None
+    open_orders: int | None = None
+    daily_volume: int | None = None
+    band_bps: int | None = None
+    traded_today: int = 0
+
+
 class AccountReply(Reply, frozen=True):
     """tier: of the fees of its fills, 0 to 4."""
 
@@ -212,6 +222,7 @@ class AccountReply(Reply, frozen=True):
     tier: int = 0
     sessions: list[SessionState] = []
     set_asides: list[SetAsideState] = []
+    limits: LimitsState = LimitsState()
 
 
 class WithdrawalReply(Reply, frozen=True):

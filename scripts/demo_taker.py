@@ -98,7 +98,7 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="demo_taker", description=__doc__)
     add_exchange_arguments(parser)
     parser.add_argument("--seed", type=int, help="of the choices; default: different every time")
-    parser.add_argument("--notional", default="500", help="largest order, USDC")
+    parser.add_argument("--notional", default="250", help="largest order, USDC")
     parser.add_argument("--interval", type=float, default=1.5, help="mean seconds between orders")
     arguments = parser.parse_args()
     if arguments.interval <= 0:

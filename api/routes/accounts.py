@@ -14,7 +14,15 @@ from api.reads.accounts import list_withdrawals, settled_balances
 from api.reads.chain import as_of
 from api.reads.trades import list_fills
 from api.routes.inputs import LIMIT_DEFAULT, Account, Cursor, Limit, OwnAccount, Shared
-from api.schemas.account import AccountShape, BalanceList, FillPage, NonceList, SessionList, WithdrawalPage
+from api.schemas.account import (
+    AccountShape,
+    BalanceList,
+    FillPage,
+    LimitsShape,
+    NonceList,
+    SessionList,
+    WithdrawalPage,
+)
 from cxdex.eip712 import to_checksum
 from cxdex.fees import DISCOUNT_PERCENT_A_TIER, TIER_THRESHOLDS
 from cxdex.market import CXPT_ASSET
@@ -46,6 +54,19 @@ async def get_sessions(context: Shared, account: OwnAccount) -> dict[str, Any]:
     Settlement.revokeSession ends it at once, with its open orders."""
     reply = await context.engine.account(account)
     return {"data": [_session_json(session) for session in reply.sessions if session.expiry > time.time()]}
+
+
+@router.get("/limits", response_model=LimitsShape)
+async def get_limits(context: Shared, account: OwnAccount) -> dict[str, Any]:
+    """What the account may trade, by its fee tier or agreed with it, and what it has traded today."""
+    limits = (await context.engine.account(account)).limits
+    return {
+        "maxOrderNotional": _usdc(limits.order_notional),
+        "maxOpenOrders": limits.open_orders,
+        "maxDailyVolume": _usdc(limits.daily_volume),
+        "priceBandBps": limits.band_bps,
+        "volumeToday": format_usdc(limits.traded_today),
+    }
 
 
 @router.get("/balances", response_model=BalanceList)
@@ -91,6 +112,10 @@ def _session_json(session: SessionState) -> dict[str, Any]:
         "notionalAvailable": format_usdc(max(session.available, 0)),
         "expiry": str(session.expiry),
     }
+
+
+def _usdc(amount: int | None) -> str | None:
+    return None if amount is None else format_usdc(amount)
 
 
 def _settled(context: Context, account: bytes) -> tuple[dict[int, int], dict[str, Any] | None]:

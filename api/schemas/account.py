@@ -34,6 +34,16 @@ class SessionList(Shape):
     data: list[SessionShape]
 
 
+class LimitsShape(Shape):
+    """What the account may trade; null: no limit. USDC. An order beyond one is refused and changes nothing."""
+
+    max_order_notional: Annotated[Decimal | None, Field(description="of one order: ORDER_TOO_LARGE")]
+    max_open_orders: Annotated[int | None, Field(description="resting in one market: ORDER_TOO_MANY_OPEN")]
+    max_daily_volume: Annotated[Decimal | None, Field(description="matched in a UTC day: ORDER_DAILY_VOLUME")]
+    price_band_bps: Annotated[int | None, Field(description="around the index price: ORDER_PRICE_OUT_OF_BAND")]
+    volume_today: Annotated[Decimal, Field(description="matched since 00:00 UTC, as maker and as taker")]
+
+
 class BalanceShape(Shape):
     """total counts matched but unsettled fills; available = total - reserved; settled is the contract's figure.
 

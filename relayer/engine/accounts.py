@@ -36,11 +36,25 @@ class Balance:
 class Account:
     """`open` holds the open orders by acceptance number, so oldest first.
 
+    open_in: how many of them are in each market.
     tier: what its CXPT reaches; it lowers the fees of its fills.
+    volume: 1e-6 USDC matched on `volume_day` (days since 1970), see `limits`.
     first_free: no lane below it is free. A mere short cut for `free_nonces`, so snapshots leave it out.
     """
 
-    __slots__ = ("address", "balances", "epoch", "first_free", "lanes", "open", "sessions", "tier")
+    __slots__ = (
+        "address",
+        "balances",
+        "epoch",
+        "first_free",
+        "lanes",
+        "open",
+        "open_in",
+        "sessions",
+        "tier",
+        "volume",
+        "volume_day",
+    )
 
     def __init__(self, address: bytes) -> None:
         self.address = address
@@ -50,7 +64,10 @@ class Account:
         self.balances: dict[int, Balance] = {}
         self.lanes: dict[int, Lane] = {}
         self.open: dict[int, OrderRecord] = {}
+        self.open_in: dict[str, int] = {}
         self.sessions: dict[bytes, Session] = {}
+        self.volume = 0
+        self.volume_day = 0
 
     def balance(self, asset: int) -> Balance:
         balance = self.balances.get(asset)

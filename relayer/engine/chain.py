@@ -89,8 +89,8 @@ def _apply(turn: Turn, applied: AppliedFact) -> None:
             _list_market(turn, fact)
         case MarketStatusChanged() as fact:
             _set_status(turn, fact.symbol, fact.status)
-        case PriceUpdated():
-            pass  # nothing here depends on a price yet
+        case PriceUpdated() as fact:
+            applied.price = turn.state.limits.see_price(fact)
         case _ as unreachable:
             assert_never(unreachable)
 
@@ -120,8 +120,8 @@ def _revert(turn: Turn, applied: AppliedFact) -> None:
             _set_status(turn, fact.symbol, MarketStatus.UNLISTED)
         case MarketStatusChanged() as fact:
             _set_status(turn, fact.symbol, fact.previous)
-        case PriceUpdated():
-            pass
+        case PriceUpdated() as fact:
+            turn.state.limits.restore_price(fact.asset, applied.price)
         case _ as unreachable:
             assert_never(unreachable)
 

@@ -12,6 +12,7 @@ import msgspec
 
 from cxdex.facts import AnyFact
 from cxdex.order import Order, SignatureKind
+from relayer.engine.limits import LimitTable
 
 JOURNAL_FORMAT = 2
 
@@ -101,4 +102,10 @@ class SeeBlock(Command, frozen=True):
     timestamp: int
 
 
-AnyCommand = Place | Cancel | CancelAll | Expire | ApplyFact | OutboxRead | SetAsideWithdrawal | SeeBlock
+class SetLimits(Command, frozen=True):
+    """From now on these limits bind new orders, in place of all that were set before."""
+
+    table: LimitTable
+
+
+AnyCommand = Place | Cancel | CancelAll | Expire | ApplyFact | OutboxRead | SetAsideWithdrawal | SeeBlock | SetLimits

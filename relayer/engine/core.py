@@ -24,9 +24,11 @@ from relayer.engine.commands import (
     Place,
     SeeBlock,
     SetAsideWithdrawal,
+    SetLimits,
 )
 from relayer.engine.events import AnyEvent
 from relayer.engine.lanes import free_nonces
+from relayer.engine.limits import Limits, LimitTable, volume_today
 from relayer.engine.matching import place
 from relayer.engine.orders import CANCELLED, OPEN, OrderRecord, OrderView
 from relayer.engine.snapshot import dump, load
@@ -91,6 +93,8 @@ class Engine:
                 set_aside(turn, command)
             case SeeBlock():
                 see_block(turn, command)
+            case SetLimits():
+                self._state.limits.set_table(command.table)
             case _:  # Expire: done above
                 pass
         return turn.finish()
@@ -119,6 +123,19 @@ class Engine:
         """The fee tier that the account's fills have now."""
         found = self._state.accounts.get(account)
         return 0 if found is None else found.tier
+
+    @property
+    def limits(self) -> LimitTable:
+        """As they were last set; at first there are none."""
+        return self._state.limits.table
+
+    def limits_of(self, account: bytes) -> Limits:
+        return self._state.limits.of(account, self.tier(account))
+
+    def volume_today(self, account: bytes, time_ms: int) -> int:
+        """1e-6 USDC that the account has matched since 00:00 UTC of the day of `time_ms`."""
+        found = self._state.accounts.get(account)
+        return 0 if found is None else volume_today(found, time_ms)
 
     def sessions(self, account: bytes) -> list[SessionView]:
         """Keys that may sign for the account, by key. Some may have expired: the caller knows the time."""

@@ -14,6 +14,7 @@ from relayer.engine.book import CANCEL_BOTH, CANCEL_MAKER, CANCEL_TAKER, DECREME
 from relayer.engine.commands import Place
 from relayer.engine.events import OrderAccepted, OrderReduced, OrderRejected, Traded
 from relayer.engine.fills import FillRecord
+from relayer.engine.limits import count_volume, require_within_limits
 from relayer.engine.orders import CANCELLED, FILLED, OPEN, OrderRecord
 from relayer.engine.placing import require_acceptable, require_book_allows, require_signer_allows
 from relayer.engine.state import Market
@@ -35,6 +36,7 @@ def place(turn: Turn, command: Place) -> None:
             command.kind,
             command.signer,
         )
+        require_within_limits(state, market, record, turn.time_ms)
         require_signer_allows(state, market, record, turn.time_ms)
         require_book_allows(market, record)
     except Problem as problem:
@@ -99,7 +101,10 @@ def _trade(turn: Turn, market: Market, maker: OrderRecord, taker: OrderRecord, q
     price, maker_left = maker.order.limit_price, maker.entry.remaining
     notional = terms.notional(quantity, price)
     maker_account, taker_account = maker.order.account, taker.order.account
-    maker_tier, taker_tier = state.accounts[maker_account].tier, state.accounts[taker_account].tier
+    owners = (state.accounts[maker_account], state.accounts[taker_account])
+    maker_tier, taker_tier = owners[0].tier, owners[1].tier
+    for owner in owners:
+        count_volume(owner, notional, turn.time_ms)
     fill = FillRecord(
         match_id=state.next_match_id,
         market=terms.symbol,

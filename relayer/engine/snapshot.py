@@ -19,12 +19,13 @@ from cxdex.order import Order, SignatureKind
 from relayer.engine.accounts import Account, Balance
 from relayer.engine.fills import FillRecord
 from relayer.engine.lanes import Lane
+from relayer.engine.limits import IndexPrice, LimitTable
 from relayer.engine.orders import OrderRecord, reservation
 from relayer.engine.sessions import Session, SessionTerms, notional_at_limit
 from relayer.engine.state import AppliedFact, Market, OutboxRow, State
 from relayer.engine.withdrawals import SetAside
 
-SNAPSHOT_VERSION = 2
+SNAPSHOT_VERSION = 3
 
 
 class _OrderImage(msgspec.Struct, array_like=True, frozen=True):
@@ -55,13 +56,15 @@ class _MarketImage(msgspec.Struct, array_like=True, frozen=True):
 
 
 class _AccountImage(msgspec.Struct, array_like=True, frozen=True):
-    """balances: (asset, total, reserved); lanes: (lane, used, floor, unsettled); sessions: (key, terms)."""
+    """balances: (asset, total, reserved); lanes: (lane, used, floor, unsettled); sessions: (key, terms); volume: (day,
+    amount)."""
 
     address: bytes
     epoch: int
     balances: list[tuple[int, int, int]]
     lanes: list[tuple[int, int, int, int]]
     sessions: list[tuple[bytes, SessionTerms]]
+    volume: tuple[int, int]
 
 
 class _Image(msgspec.Struct, frozen=True):
@@ -76,6 +79,8 @@ class _Image(msgspec.Struct, frozen=True):
     open: list[_OrderImage]
     closed: list[_OrderImage]
     set_asides: list[SetAside]
+    limits: LimitTable
+    prices: list[tuple[int, IndexPrice]]
 
 
 class _Version(msgspec.Struct):
@@ -103,6 +108,8 @@ def dump(state: State) -> bytes:
             open=[_order_image(record) for record in open_orders],
             closed=[_order_image(record) for record in state.closed],
             set_asides=list(state.set_asides.values()),
+            limits=state.limits.table,
+            prices=sorted(state.limits.prices.items()),
         )
     )
 
@@ -122,6 +129,8 @@ def load(data: bytes) -> State:
     state.outbox_row = image.outbox_row
     state.next_match_id = image.next_match_id
     state.next_order_number = image.next_order_number
+    state.limits.set_table(image.limits)
+    state.limits.prices.update(image.prices)
     for market in image.markets:
         state.markets[market.terms.symbol] = _market(market)
     for account in image.accounts:
@@ -234,12 +243,14 @@ def _account_image(account: Account) -> _AccountImage:
         [(asset, balance.total, balance.reserved) for asset, balance in sorted(account.balances.items())],
         [(number, lane.used, lane.floor, lane.unsettled) for number, lane in sorted(account.lanes.items())],
         [(key, session.terms) for key, session in sorted(account.sessions.items())],
+        (account.volume_day, account.volume),
     )
 
 
 def _account(image: _AccountImage) -> Account:
     account = Account(image.address)
     account.epoch = image.epoch
+    account.volume_day, account.volume = image.volume
     account.balances = {asset: Balance(total, reserved) for asset, total, reserved in image.balances}
     if CXPT_ASSET in account.balances:
         account.tier = fee_tier(account.balances[CXPT_ASSET].total)

@@ -18,6 +18,7 @@ from cxdex.market import MarketTerms
 from relayer.engine.accounts import Account
 from relayer.engine.book import Book
 from relayer.engine.fills import FillRecord
+from relayer.engine.limits import IndexPrice, LimitBook
 from relayer.engine.orders import OPEN, OrderRecord, matchable_until
 from relayer.engine.sessions import SessionTerms
 from relayer.engine.withdrawals import SetAside
@@ -56,7 +57,7 @@ class Market:
 
 
 class AppliedFact(msgspec.Struct, array_like=True):
-    """A chain fact and its place. number, session, set_aside: what it overwrote, for the facts that overwrite."""
+    """A chain fact and its place. number, session, set_aside, price: what it overwrote, for the facts that do."""
 
     block: int
     log_index: int
@@ -65,6 +66,7 @@ class AppliedFact(msgspec.Struct, array_like=True):
     number: int = 0
     session: SessionTerms | None = None
     set_aside: SetAside | None = None
+    price: IndexPrice | None = None
 
     @property
     def place(self) -> tuple[int, int, bytes]:
@@ -93,6 +95,7 @@ class State:
         "applied",
         "closed",
         "floor",
+        "limits",
         "markets",
         "next_match_id",
         "next_order_number",
@@ -114,6 +117,7 @@ class State:
         self.next_order_number = 1
         self.applied: deque[AppliedFact] = deque()
         self.floor = (0, -1)
+        self.limits = LimitBook()
         self.outbox_row = OutboxRow()
         self.resolutions: deque[tuple[int, str, int]] = deque()
         self.set_asides: dict[tuple[bytes, int], SetAside] = {}
@@ -136,6 +140,8 @@ class State:
         self.orders[record.digest] = record
         account = self.account(record.order.account)
         account.open[record.number] = record
+        market = record.order.market
+        account.open_in[market] = account.open_in.get(market, 0) + 1
         lane = account.lane(record.lane)
         lane.is_open = True
         self.open_count += 1
@@ -143,6 +149,7 @@ class State:
     def remove_open(self, record: OrderRecord) -> None:
         account = self.accounts[record.order.account]
         del account.open[record.number]
+        account.open_in[record.order.market] -= 1
         account.lanes[record.lane].is_open = False
         account.lane_may_be_free(record.lane)
         self.open_count -= 1

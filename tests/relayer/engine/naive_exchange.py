@@ -6,6 +6,7 @@ Written from the rules alone, so that an error in the engine shows as a differen
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 
 from naive_matcher import NaiveMatcher
 from trading_desk import ALICE, ASSETS, BOB, BTC, CAROL, ETH
@@ -18,6 +19,7 @@ LISTINGS = {listing.symbol: listing for listing in (BTC, ETH)}
 ACCOUNTS = (ALICE, BOB, CAROL)
 USDC, BASE = 60_000, 400 * 10**14
 CXPT = 1
+DAY_MS = 24 * 3600 * 1000
 TIERS = [1_000, 10_000, 100_000, 1_000_000]  # whole CXPT
 
 
@@ -41,6 +43,10 @@ class NaiveExchange:
         self.pending: list[tuple] = []  # unsettled fills: (market, sequence, moves, maker id, taker id)
         self.sequences = dict.fromkeys(LISTINGS, 0)
         self.leaving: dict[int, tuple[bytes, int, int, int]] = {}  # nonce: account, asset, amount, deadline
+        self.now_ms = 0
+        self.most = dict.fromkeys(("worth", "open", "a day", "band"))  # None: no limit; worth and a day in 1e-6 USDC
+        self.index: dict[str, int] = {}  # ticks
+        self.traded: list[tuple[int, bytes, int]] = []  # day, account, 1e-6 USDC
 
     def discount(self, who: bytes) -> int:
         """Percent off the fees."""
@@ -89,6 +95,9 @@ class NaiveExchange:
         asset, amount = self.needs(order, lots)
         if self.totals[order.account, asset] - self.reserved(order.account, asset) < amount:
             return "BALANCE_INSUFFICIENT"
+        beyond = self.beyond_limit(order, lots, tif)
+        if beyond is not None:
+            return beyond
         side = "buy" if order.side is Side.BUY else "sell"
         events = self.books[order.market].place(digest, order.account, side, lots, order.price, tif, stp)
         if events[0][0] == "rejected":
@@ -99,11 +108,36 @@ class NaiveExchange:
             self._settle_now(taker_id, maker_id, price, quantity)
         return trades
 
+    def beyond_limit(self, order: Known, lots: int, tif: str) -> str | None:
+        index, band = self.index.get(order.market), self.most["band"]
+        if index is not None and band is not None:
+            ratio = Fraction(order.price, index)
+            if ratio > 1 + band if order.side is Side.BUY else ratio < 1 - band:
+                return "ORDER_PRICE_OUT_OF_BAND"
+        worth, left = 0, lots
+        bids = [level for level in self.books[order.market].book() if level[0] == "buy" and level[1] >= order.price]
+        for _, price, _, quantity in bids if order.side is Side.SELL else []:
+            met = min(left, quantity)
+            worth, left = worth + met * price, left - met
+        worth = (worth + left * order.price) * LISTINGS[order.market].quote_per_lot_tick
+        if self.most["worth"] is not None and worth > self.most["worth"]:
+            return "ORDER_TOO_LARGE"
+        today = sum(worth for day, who, worth in self.traded if (day, who) == (self.now_ms // DAY_MS, order.account))
+        if self.most["a day"] is not None and today + worth > self.most["a day"]:
+            return "ORDER_DAILY_VOLUME"
+        mine = [
+            o.market == order.market and o.account == order.account for d, o in self.orders.items() if self.resting(d)
+        ]
+        if self.most["open"] is not None and tif in ("GTC", "POST_ONLY") and sum(mine) >= self.most["open"]:
+            return "ORDER_TOO_MANY_OPEN"
+        return None
+
     def _settle_now(self, taker_id: bytes, maker_id: bytes, price: int, quantity: int) -> None:
         taker, maker = self.orders[taker_id], self.orders[maker_id]
         listing = LISTINGS[taker.market]
         notional = quantity * price * listing.quote_per_lot_tick
         base = quantity * 10**listing.lot_exponent
+        self.traded += [(self.now_ms // DAY_MS, order.account, notional) for order in (taker, maker)]
         moves = []
         for order, bps in ((maker, listing.maker_fee_bps), (taker, listing.taker_fee_bps)):
             rate = bps * (100 - self.discount(order.account))

@@ -7,6 +7,7 @@ what they do not have; the book is not crossed. At the end: a replay and a resto
 from __future__ import annotations
 
 from collections.abc import Collection
+from fractions import Fraction
 from random import Random
 
 from hypothesis import given, settings
@@ -14,10 +15,10 @@ from hypothesis import strategies as st
 from naive_exchange import ACCOUNTS, BASE, CXPT, LISTINGS, USDC, Known, NaiveExchange
 from trading_desk import ALICE, ASSETS, BTC, ETH, Desk, of_type
 
-from cxdex.facts import Credited, Debited, FillSettled, FillSkipped, SettledTerms, WithdrawnInstantly
+from cxdex.facts import Credited, Debited, FillSettled, FillSkipped, PriceUpdated, SettledTerms, WithdrawnInstantly
 from cxdex.nonce import pack_nonce, unpack_nonce
 from cxdex.order import OrderType, SelfTrade, Side, TimeInForce
-from relayer.engine.commands import SeeBlock, SetAsideWithdrawal
+from relayer.engine.commands import SeeBlock, SetAsideWithdrawal, SetLimits
 from relayer.engine.core import Engine
 from relayer.engine.events import (
     BalanceChanged,
@@ -29,10 +30,12 @@ from relayer.engine.events import (
     Traded,
     WithdrawalRefused,
 )
+from relayer.engine.limits import Limits, LimitTable
 from relayer.engine.orders import SETTLEMENT_SECONDS
 from relayer.engine.withdrawals import REORG_SECONDS
 
 LEAVING_SECONDS = 10
+FOREVER = 10**9
 
 TIMES_IN_FORCE = ["GTC", "GTC", "GTC", "POST_ONLY", "IOC", "FOK", "MARKET"]
 
@@ -54,8 +57,10 @@ def random_action(rng: Random) -> tuple:
             "charge",
             "leave",
             "pay",
+            "limit",
+            "index",
         ],
-        [60, 8, 1, 4, 4, 5, 6, 5, 2, 2, 4, 2],
+        [60, 8, 1, 4, 4, 5, 6, 5, 2, 2, 4, 2, 3, 3],
     )[0]
     match kind:
         case "place":
@@ -88,6 +93,11 @@ def random_action(rng: Random) -> tuple:
             return kind, who, rng.choice((*ASSETS, CXPT)), rng.randint(1, 30_000)
         case "pay":
             return kind, rng.randint(0, 7)
+        case "limit":
+            most = (rng.randint(500, 10_000), rng.randint(0, 6), rng.randint(1_000, 40_000), rng.randint(0, 300))
+            return kind, *(value if rng.random() < 0.35 else None for value in most)
+        case "index":
+            return kind, rng.randint(96, 104), rng.choice([BTC, ETH])
         case _:
             return kind, rng.randint(1, 6)
 
@@ -113,6 +123,7 @@ class Flow:
         self.charged = 0  # fees that the chain took beyond those of the matches
 
     def step(self, action: tuple) -> None:
+        self.naive.now_ms = self.desk.now_ms
         getattr(self, action[0].replace(" ", "_"))(*action[1:])
         self.check()
 
@@ -139,6 +150,16 @@ class Flow:
         self.trades |= {(trade.market, trade.sequence): trade for trade in trades}
         assert [(t.taker_digest, t.maker_digest, t.price, t.quantity) for t in trades] == expected
         assert all(trade.quantity % LISTINGS[market].min_lots == 0 for trade in trades)
+
+    def limit(self, worth, count, a_day, bps) -> None:
+        self.desk.apply(SetLimits(self.desk.now_ms, LimitTable((Limits(worth, count, a_day, bps),), (), FOREVER)))
+        band = None if bps is None else Fraction(bps, 10_000)
+        self.naive.most = {"worth": worth, "open": count, "a day": a_day, "band": band}
+
+    def index(self, price: int, listing) -> None:
+        terms = next(view.terms for view in self.desk.engine.markets() if view.terms.symbol == listing.symbol)
+        self.desk.fact(PriceUpdated(listing.base_asset, price * terms.tick_size, self.desk.now_ms // 1000))
+        self.naive.index[listing.symbol] = price
 
     def cancel(self, number: int) -> None:
         digest = number.to_bytes(32, "big")

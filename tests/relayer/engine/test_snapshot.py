@@ -15,6 +15,7 @@ from cxdex.facts import FillSettled
 from relayer.engine import state
 from relayer.engine.commands import AnyCommand
 from relayer.engine.core import Engine
+from relayer.engine.snapshot import SNAPSHOT_VERSION
 
 
 def busy_desk() -> Desk:
@@ -44,14 +45,14 @@ def test_a_restored_engine_says_and_does_the_same() -> None:
         assert restored.order_state(digest) == desk.engine.order_state(digest)
 
 
-@pytest.mark.parametrize("data", [b"", b"{}", b"\x00" * 100, b'{"version":2}'])
+@pytest.mark.parametrize("data", [b"", b"{}", b"\x00" * 100, b'{"version":%d}' % SNAPSHOT_VERSION])
 def test_bytes_that_are_no_snapshot_are_refused(data: bytes) -> None:
     with pytest.raises(ValueError, match="not an engine snapshot"):
         Engine.restore(data)
 
 
 def test_a_snapshot_of_another_version_is_refused() -> None:
-    with pytest.raises(ValueError, match="version 1; this engine reads 2"):
+    with pytest.raises(ValueError, match=f"version 1; this engine reads {SNAPSHOT_VERSION}"):
         Engine.restore(b'{"version":1,"position":[0,-1],"undo":[]}')
 
 
@@ -120,6 +121,7 @@ REPLAY = """
 import sys, msgspec
 from relayer.engine.commands import AnyCommand
 from relayer.engine.core import Engine
+from relayer.engine.snapshot import SNAPSHOT_VERSION
 engine = Engine()
 for command in msgspec.json.decode(sys.stdin.buffer.read(), type=list[AnyCommand]):
     engine.apply(command)

@@ -55,7 +55,7 @@ class RunningEngine:
             self.process = subprocess.Popen(
                 [
                     sys.executable, "-m", "relayer", "engine", "--state", str(self.state),
-                    "--database", f"sqlite:///{self.database}", *self.options,
+                    "--database", f"sqlite:///{self.database}", "--limits", "off", *self.options,
                 ],
                 cwd=ROOT, stdout=subprocess.PIPE, stderr=log, text=True, preexec_fn=preexec,
             )  # fmt: skip
