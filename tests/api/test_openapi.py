@@ -45,6 +45,7 @@ def test_every_route_is_described(document: dict[str, Any]) -> None:
         ("delete", "/v1/orders/{order_id}"),
         ("get", "/v1/accounts/{account}"),
         ("get", "/v1/accounts/{account}/balances"),
+        ("get", "/v1/accounts/{account}/limits"),
         ("get", "/v1/accounts/{account}/sessions"),
         ("get", "/v1/accounts/{account}/fills"),
         ("get", "/v1/accounts/{account}/withdrawals"),
@@ -91,6 +92,7 @@ def test_private_routes_say_that_they_need_a_token(document: dict[str, Any]) -> 
         ("delete", "/v1/orders"),
         ("delete", "/v1/orders/{order_id}"),
         ("get", "/v1/accounts/{account}/balances"),
+        ("get", "/v1/accounts/{account}/limits"),
         ("get", "/v1/accounts/{account}/sessions"),
         ("post", "/v1/withdrawals/instant"),
     }
