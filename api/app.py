@@ -29,7 +29,19 @@ from api.node import Node
 from api.openapi import install_openapi
 from api.order_entry import ROUTES as ORDER_ENTRY
 from api.problems import problem_response, validation_problem
-from api.routes import accounts, auth, health, markets, orders, pages, settlements, status, vault, withdrawals
+from api.routes import (
+    accounts,
+    auth,
+    health,
+    markets,
+    orders,
+    pages,
+    protection,
+    settlements,
+    status,
+    vault,
+    withdrawals,
+)
 from api.signers import Signers
 from api.streams import beat, serve_socket
 from cxdex.problem import Problem
@@ -73,7 +85,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(pages.router)
     if measures is not None:
         app.router.routes.append(measures.route())
-    for module in (status, health, markets, orders, accounts, settlements, vault, withdrawals, auth):
+    for module in (status, health, markets, orders, accounts, settlements, vault, withdrawals, protection, auth):
         app.include_router(module.router, prefix="/v1")
     app.add_exception_handler(Problem, _on_problem)
     app.add_exception_handler(RequestValidationError, _on_invalid)

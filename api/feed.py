@@ -21,7 +21,7 @@ from relayer.wire import Feed
 RING_MESSAGES = 10_000
 RING_BYTES_OF_ALL = 256 * 1024 * 1024
 RECENT_TRADES = 50
-PRIVATE_CHANNELS = ("orders", "balances")
+PRIVATE_CHANNELS = ("orders", "balances", "protection")
 PUBLIC_CHANNELS = ("book", "trades", "markets")
 
 _json = msgspec.json.Encoder()

@@ -40,8 +40,9 @@ cancelling.
 ## WebSocket `/v1/ws`
 
 Send `{"op":"subscribe","ch":"book","key":"sBTC-USDC"}`. Channels: `book`, `trades`, `markets` (key: the market), and
-after `{"op":"auth","token":"..."}` (or the fields of POST /v1/auth/login) `orders` and `balances` of the signed-in
-account. Other ops: `unsubscribe`, `ping`. A mistake is answered by `{"op":"error","code":...}`; the connection stays.
+after `{"op":"auth","token":"..."}` (or the fields of POST /v1/auth/login) `orders`, `balances` and `protection`
+(market-maker protection) of the signed-in account. Other ops: `unsubscribe`, `ping`. A mistake is answered by
+`{"op":"error","code":...}`; the connection stays.
 
 Every message is `{"ch","key","epoch","seq","prev","ts","type","data","crc"?}`. A subscription starts with a `snapshot`;
 then each message has `prev` equal to the `seq` before it. In a book a quantity of `"0"` removes the level; `crc` is the

@@ -101,6 +101,13 @@ CODES: Mapping[str, CodeEntry] = {
     "ORDER_PRICE_OUT_OF_BAND": _entry(
         422, "Price too far from the index", "A limit price may be this far above (buyer) or below (seller) the index."
     ),
+    "PROTECTION_TRIPPED": _entry(
+        422,
+        "Quotes are protected",
+        "The account's market-maker protection has cancelled its quotes and waits for its cooldown or a reset.",
+        retryable=True,
+    ),
+    "PROTECTION_UNKNOWN": _entry(404, "No protection", "The account has set no market-maker protection in the market."),
     "ORDER_UNKNOWN": _entry(404, "Unknown order", "No order with this id (or nonce) was accepted."),
     "ORDER_NOT_OPEN": _entry(409, "Order not open", "The order is already filled, cancelled or expired."),
     "MARKET_UNKNOWN": _entry(404, "Unknown market", "No market with this symbol is listed."),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import msgspec
 
 from api.balances import balances_to_json
@@ -9,6 +11,7 @@ from api.context import Context
 from api.feed import Stream
 from api.markets import market_to_json
 from cxdex.problem import Problem
+from relayer.public_guard import guard_json
 from relayer.public_order import order_state_json
 
 _json = msgspec.json.Encoder()
@@ -30,6 +33,10 @@ async def snapshot_data(context: Context, stream: Stream) -> tuple[int, msgspec.
     if stream.channel == "balances":
         reply = await context.engine.account(bytes.fromhex(stream.key[2:]))
         return seq, _raw(balances_to_json(context.markets, reply.balances))
+    if stream.channel == "protection":
+        guards = await context.engine.guards(bytes.fromhex(stream.key[2:]))
+        now = time.time_ns() // 10**6
+        return seq, _raw([guard_json(guard, context.markets.terms_of(guard.market), now) for guard in guards])
     data = context.hub.snapshot_of_public(stream)
     if data is None or not context.engine.is_connected:
         raise Problem("ENGINE_UNAVAILABLE", "the matching engine is away; a snapshot follows when it is back")

@@ -111,6 +111,16 @@ class EngineClient:
             wire.WithdrawalReply,
         )
 
+    async def guards(self, account: bytes) -> list[wire.GuardState]:
+        """The account's market-maker protections."""
+        return (await self._request(lambda number: wire.GetGuards(number, account), wire.GuardsReply)).guards
+
+    async def set_guard(self, account: bytes, guard: wire.GuardState) -> list[wire.GuardState]:
+        return (await self._request(lambda number: wire.SetGuard(number, account, guard), wire.GuardsReply)).guards
+
+    async def reset_guard(self, account: bytes, market: str) -> list[wire.GuardState]:
+        return (await self._request(lambda number: wire.ResetGuard(number, account, market), wire.GuardsReply)).guards
+
     async def status(self) -> wire.StatusReply:
         return await self._request(lambda number: wire.GetStatus(number), wire.StatusReply)
 

@@ -14,6 +14,7 @@ Channels (`data` is JSON with decimal strings):
             "makerOrder", "takerOrder"}
   orders    key = account, 0x and lower case; private. event: the order's state, see `public_order`
   balances  key = account; private. event: {"asset", "total", "reserved", "available"}
+  protection  key = account; private. event: market-maker protection in a market, see `public_guard`
   markets   key = market. event: {"symbol", "status"}
 
 Checksum of a book (on every snapshot, and on every delta whose seq is a multiple of 100), after the message:
@@ -33,9 +34,10 @@ import msgspec
 from cxdex.batch import trade_id
 from cxdex.market import CXPT_ASSET, MarketStatus, MarketTerms
 from cxdex.units import format_asset, format_price, format_quantity, format_usdc
-from relayer.engine.events import AnyEvent, BalanceChanged, LevelChanged, MarketChanged, Traded
+from relayer.engine.events import AnyEvent, BalanceChanged, GuardChanged, LevelChanged, MarketChanged, Traded
+from relayer.public_guard import guard_json
 from relayer.public_order import order_state_json
-from relayer.wire import Feed, OrderState
+from relayer.wire import Feed, GuardState, OrderState
 
 CHECKSUM_LEVELS = 10
 CHECKSUM_EVERY = 100
@@ -118,6 +120,8 @@ class Feeds:
                 yield self._message("trades", event.market, time_ms, "event", self._trade(event))
             elif isinstance(event, BalanceChanged):
                 yield self._message("balances", "0x" + event.account.hex(), time_ms, "event", _balance(event))
+            elif isinstance(event, GuardChanged):
+                yield self._message("protection", "0x" + event.account.hex(), time_ms, "event", self._guard(event))
             elif isinstance(event, MarketChanged):
                 data = {"symbol": event.market, "status": MarketStatus(event.status).name}
                 yield self._message("markets", event.market, time_ms, "event", _raw(data))
@@ -139,6 +143,10 @@ class Feeds:
         prev = self._sequences.get((channel, key), 0)
         self._sequences[channel, key] = prev + 1
         return Feed(channel, key, self.epoch, prev + 1, prev, time_ms, kind, data)
+
+    def _guard(self, event: GuardChanged) -> msgspec.Raw:
+        state = GuardState(event.market, event.window_ms, event.lots, event.notional, event.cooldown_ms, event.until_ms)
+        return _raw(guard_json(state, self._books[event.market].terms, event.time_ms))
 
     def _trade(self, event: Traded) -> msgspec.Raw:
         terms = self._books[event.market].terms

@@ -19,6 +19,7 @@ from relayer import wire
 from relayer.cosigner import Cosigner
 from relayer.engine.commands import AnyCommand, Cancel, CancelAll, Place
 from relayer.engine.events import OrderClosed, OrderRejected, Traded
+from relayer.guard_desk import GuardDesk
 from relayer.nonce_leases import NonceLeases
 from relayer.order_table import OrderTables
 from relayer.order_view import account_reply, market_state, order_state
@@ -60,6 +61,7 @@ class RequestHandler:
         self._epoch = epoch
         self._clock = clock
         self._withdrawals = WithdrawalDesk(sequencer, cosigner)
+        self._guards = GuardDesk(sequencer)
         self._leases = NonceLeases(self._engine.free_nonces)
         self._in_flight: dict[bytes, asyncio.Future[list[Applied]]] = {}
 
@@ -83,6 +85,8 @@ class RequestHandler:
                 return account_reply(self._engine, request, self._sequencer.now_ms())
             case wire.WithdrawInstantly():
                 return await self._withdrawals.answer(request)
+            case wire.GetGuards() | wire.SetGuard() | wire.ResetGuard():
+                return await self._guards.answer(request)
             case wire.GetStatus():
                 return self._status(request)
             case wire.Subscribe():

@@ -68,6 +68,20 @@ class Request(msgspec.Struct, frozen=True, tag=True, tag_field="msg"):
     id: int
 
 
+class GuardState(msgspec.Struct, frozen=True):
+    """Market-maker protection in a market; window_ms 0: none. notional: 1e-6 USDC; None: not watched.
+
+    until_ms: None when it is armed, 0 until it is reset, else unix milliseconds.
+    """
+
+    market: str
+    window_ms: int
+    lots: int | None = None
+    notional: int | None = None
+    cooldown_ms: int = 0
+    until_ms: int | None = None
+
+
 class PlaceOrders(Request, frozen=True):
     """Each order is answered on its own, in order. A digest that is already known returns its state, unchanged."""
 
@@ -115,6 +129,22 @@ class WithdrawInstantly(Request, frozen=True):
     nonce: int
 
 
+class GetGuards(Request, frozen=True):
+    account: bytes
+
+
+class SetGuard(Request, frozen=True):
+    """`until_ms` is not read. window_ms 0 takes the protection away."""
+
+    account: bytes
+    guard: GuardState
+
+
+class ResetGuard(Request, frozen=True):
+    account: bytes
+    market: str
+
+
 class GetStatus(Request, frozen=True):
     pass
 
@@ -132,6 +162,9 @@ AnyRequest = (
     | OpenOrders
     | GetAccount
     | WithdrawInstantly
+    | GetGuards
+    | SetGuard
+    | ResetGuard
     | GetStatus
     | Subscribe
 )
@@ -225,6 +258,12 @@ class AccountReply(Reply, frozen=True):
     limits: LimitsState = LimitsState()
 
 
+class GuardsReply(Reply, frozen=True):
+    """All of the account's, after what was asked for."""
+
+    guards: list[GuardState]
+
+
 class WithdrawalReply(Reply, frozen=True):
     """`Vault.withdraw` takes these and what was asked for. deadline: unix seconds. signature: 65 bytes of COSIGNER."""
 
@@ -295,6 +334,7 @@ AnyReply = (
     | OrdersReply
     | AccountReply
     | WithdrawalReply
+    | GuardsReply
     | StatusReply
     | SubscribedReply
     | ErrorReply

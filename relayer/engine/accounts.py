@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from relayer.engine.lanes import Lane
+from relayer.engine.quote_guard import Guard
 from relayer.engine.sessions import Session
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class Account:
         "balances",
         "epoch",
         "first_free",
+        "guards",
         "lanes",
         "open",
         "open_in",
@@ -66,6 +68,7 @@ class Account:
         self.open: dict[int, OrderRecord] = {}
         self.open_in: dict[str, int] = {}
         self.sessions: dict[bytes, Session] = {}
+        self.guards: dict[str, Guard] = {}
         self.volume = 0
         self.volume_day = 0
 

@@ -13,6 +13,7 @@ import msgspec
 from cxdex.facts import AnyFact
 from cxdex.order import Order, SignatureKind
 from relayer.engine.limits import LimitTable
+from relayer.engine.quote_guard import GuardTerms
 
 JOURNAL_FORMAT = 2
 
@@ -108,4 +109,31 @@ class SetLimits(Command, frozen=True):
     table: LimitTable
 
 
-AnyCommand = Place | Cancel | CancelAll | Expire | ApplyFact | OutboxRead | SetAsideWithdrawal | SeeBlock | SetLimits
+class SetGuard(Command, frozen=True):
+    """Market-maker protection of the account in the market, in place of the one before; None takes it away."""
+
+    account: bytes
+    market: str
+    terms: GuardTerms | None
+
+
+class ResetGuard(Command, frozen=True):
+    """Arms a protection that has tripped, and counts from zero."""
+
+    account: bytes
+    market: str
+
+
+AnyCommand = (
+    Place
+    | Cancel
+    | CancelAll
+    | Expire
+    | ApplyFact
+    | OutboxRead
+    | SetAsideWithdrawal
+    | SeeBlock
+    | SetLimits
+    | SetGuard
+    | ResetGuard
+)

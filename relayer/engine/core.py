@@ -22,8 +22,10 @@ from relayer.engine.commands import (
     CancelAll,
     OutboxRead,
     Place,
+    ResetGuard,
     SeeBlock,
     SetAsideWithdrawal,
+    SetGuard,
     SetLimits,
 )
 from relayer.engine.events import AnyEvent
@@ -31,6 +33,7 @@ from relayer.engine.lanes import free_nonces
 from relayer.engine.limits import Limits, LimitTable, volume_today
 from relayer.engine.matching import place
 from relayer.engine.orders import CANCELLED, OPEN, OrderRecord, OrderView
+from relayer.engine.quote_guard import GuardTerms, reset_guard, set_guard
 from relayer.engine.snapshot import dump, load
 from relayer.engine.state import MarketView, OutboxRow, State
 from relayer.engine.turn import Turn
@@ -95,6 +98,10 @@ class Engine:
                 see_block(turn, command)
             case SetLimits():
                 self._state.limits.set_table(command.table)
+            case SetGuard():
+                set_guard(turn, command.account, command.market, command.terms)
+            case ResetGuard():
+                reset_guard(turn, command.account, command.market)
             case _:  # Expire: done above
                 pass
         return turn.finish()
@@ -136,6 +143,11 @@ class Engine:
         """1e-6 USDC that the account has matched since 00:00 UTC of the day of `time_ms`."""
         found = self._state.accounts.get(account)
         return 0 if found is None else volume_today(found, time_ms)
+
+    def guards(self, account: bytes) -> list[tuple[str, GuardTerms, int | None]]:
+        """The account's market-maker protections as (market, terms, until_ms), see `quote_guard.Guard`."""
+        found = self._state.accounts.get(account)
+        return [(market, guard.terms, guard.until_ms) for market, guard in (found.guards.items() if found else ())]
 
     def sessions(self, account: bytes) -> list[SessionView]:
         """Keys that may sign for the account, by key. Some may have expired: the caller knows the time."""

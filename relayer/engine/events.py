@@ -168,6 +168,19 @@ class MarketChanged(Event, frozen=True):
     status: int
 
 
+class GuardChanged(Event, frozen=True):
+    """Market-maker protection was set, reset, taken away (window_ms 0) or has tripped. until_ms: None when it is armed,
+    0 until it is reset, else unix milliseconds. notional: 1e-6 USDC."""
+
+    account: bytes
+    market: str
+    window_ms: int
+    lots: int | None
+    notional: int | None
+    cooldown_ms: int
+    until_ms: int | None
+
+
 AnyEvent = (
     OrderAccepted
     | OrderRejected
@@ -183,4 +196,5 @@ AnyEvent = (
     | WithdrawalRefused
     | WithdrawalReturned
     | MarketChanged
+    | GuardChanged
 )

@@ -17,6 +17,7 @@ from relayer.engine.fills import FillRecord
 from relayer.engine.limits import count_volume, require_within_limits
 from relayer.engine.orders import CANCELLED, FILLED, OPEN, OrderRecord
 from relayer.engine.placing import require_acceptable, require_book_allows, require_signer_allows
+from relayer.engine.quote_guard import count_maker_fill, require_armed, trip_reached
 from relayer.engine.state import Market
 from relayer.engine.turn import Turn
 
@@ -37,6 +38,7 @@ def place(turn: Turn, command: Place) -> None:
             command.signer,
         )
         require_within_limits(state, market, record, turn.time_ms)
+        require_armed(state, order, turn.time_ms)
         require_signer_allows(state, market, record, turn.time_ms)
         require_book_allows(market, record)
     except Problem as problem:
@@ -59,6 +61,7 @@ def place(turn: Turn, command: Place) -> None:
         )
     )
     _match(turn, market, record)
+    trip_reached(turn, market)
     if record.status != OPEN:
         return
     if order.may_rest:
@@ -105,6 +108,7 @@ def _trade(turn: Turn, market: Market, maker: OrderRecord, taker: OrderRecord, q
     maker_tier, taker_tier = owners[0].tier, owners[1].tier
     for owner in owners:
         count_volume(owner, notional, turn.time_ms)
+    count_maker_fill(turn, owners[0], terms.symbol, quantity, notional)
     fill = FillRecord(
         match_id=state.next_match_id,
         market=terms.symbol,

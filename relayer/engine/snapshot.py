@@ -21,11 +21,12 @@ from relayer.engine.fills import FillRecord
 from relayer.engine.lanes import Lane
 from relayer.engine.limits import IndexPrice, LimitTable
 from relayer.engine.orders import OrderRecord, reservation
+from relayer.engine.quote_guard import Guard, GuardTerms
 from relayer.engine.sessions import Session, SessionTerms, notional_at_limit
 from relayer.engine.state import AppliedFact, Market, OutboxRow, State
 from relayer.engine.withdrawals import SetAside
 
-SNAPSHOT_VERSION = 3
+SNAPSHOT_VERSION = 4
 
 
 class _OrderImage(msgspec.Struct, array_like=True, frozen=True):
@@ -57,7 +58,7 @@ class _MarketImage(msgspec.Struct, array_like=True, frozen=True):
 
 class _AccountImage(msgspec.Struct, array_like=True, frozen=True):
     """balances: (asset, total, reserved); lanes: (lane, used, floor, unsettled); sessions: (key, terms); volume: (day,
-    amount)."""
+    amount); guards: (market, terms, fills, until_ms)."""
 
     address: bytes
     epoch: int
@@ -65,6 +66,7 @@ class _AccountImage(msgspec.Struct, array_like=True, frozen=True):
     lanes: list[tuple[int, int, int, int]]
     sessions: list[tuple[bytes, SessionTerms]]
     volume: tuple[int, int]
+    guards: list[tuple[str, GuardTerms, list[tuple[int, int, int]], int | None]]
 
 
 class _Image(msgspec.Struct, frozen=True):
@@ -244,6 +246,7 @@ def _account_image(account: Account) -> _AccountImage:
         [(number, lane.used, lane.floor, lane.unsettled) for number, lane in sorted(account.lanes.items())],
         [(key, session.terms) for key, session in sorted(account.sessions.items())],
         (account.volume_day, account.volume),
+        [(market, guard.terms, list(guard.fills), guard.until_ms) for market, guard in account.guards.items()],
     )
 
 
@@ -251,6 +254,11 @@ def _account(image: _AccountImage) -> Account:
     account = Account(image.address)
     account.epoch = image.epoch
     account.volume_day, account.volume = image.volume
+    for market, terms, fills, until_ms in image.guards:
+        guard = account.guards[market] = Guard(terms)
+        for fill in fills:
+            guard.count(*fill)
+        guard.until_ms = until_ms
     account.balances = {asset: Balance(total, reserved) for asset, total, reserved in image.balances}
     if CXPT_ASSET in account.balances:
         account.tier = fee_tier(account.balances[CXPT_ASSET].total)

@@ -19,12 +19,15 @@ from relayer.engine.state import Market, State
 
 
 class Turn:
-    __slots__ = ("_balances", "_levels", "events", "state", "time_ms")
+    """reached: makers whose protection a match has reached (see `quote_guard`)."""
+
+    __slots__ = ("_balances", "_levels", "events", "reached", "state", "time_ms")
 
     def __init__(self, state: State, time_ms: int) -> None:
         self.state = state
         self.time_ms = time_ms
         self.events: list[AnyEvent] = []
+        self.reached: dict[bytes, Account] = {}
         self._levels: dict[tuple[str, bool, int], Market] = {}
         self._balances: dict[tuple[bytes, int], Account] = {}
 

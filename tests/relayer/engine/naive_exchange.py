@@ -35,6 +35,18 @@ class Known:
     expiry: int
 
 
+@dataclass
+class NaiveGuard:
+    """until: None while it is armed, 0 until it is reset. since: fills before do not count."""
+
+    window: int
+    lots: int | None
+    notional: int | None
+    cooldown: int
+    since: int = 0
+    until: int | None = None
+
+
 class NaiveExchange:
     def __init__(self) -> None:
         self.books = {symbol: NaiveMatcher() for symbol in LISTINGS}
@@ -44,8 +56,10 @@ class NaiveExchange:
         self.sequences = dict.fromkeys(LISTINGS, 0)
         self.leaving: dict[int, tuple[bytes, int, int, int]] = {}  # nonce: account, asset, amount, deadline
         self.now_ms = 0
+        self.made: list[tuple[int, bytes, str, int, int]] = []  # maker fills: time, account, market, lots, price
         self.most = dict.fromkeys(("worth", "open", "a day", "band"))  # None: no limit; worth and a day in 1e-6 USDC
         self.index: dict[str, int] = {}  # ticks
+        self.guards: dict[tuple[bytes, str], NaiveGuard] = {}
         self.traded: list[tuple[int, bytes, int]] = []  # day, account, 1e-6 USDC
 
     def discount(self, who: bytes) -> int:
@@ -98,6 +112,10 @@ class NaiveExchange:
         beyond = self.beyond_limit(order, lots, tif)
         if beyond is not None:
             return beyond
+        guard = self.guards.get((order.account, order.market))
+        tripped = guard and guard.until is not None and (guard.until == 0 or self.now_ms < guard.until)
+        if tripped and tif in ("GTC", "POST_ONLY"):
+            return "PROTECTION_TRIPPED"
         side = "buy" if order.side is Side.BUY else "sell"
         events = self.books[order.market].place(digest, order.account, side, lots, order.price, tif, stp)
         if events[0][0] == "rejected":
@@ -106,7 +124,27 @@ class NaiveExchange:
         trades = [event[1:] for event in events if event[0] == "trade"]
         for taker_id, maker_id, price, quantity in trades:
             self._settle_now(taker_id, maker_id, price, quantity)
+            self.made.append((self.now_ms, self.orders[maker_id].account, order.market, quantity, price))
+        for maker in {self.orders[trade[1]].account for trade in trades}:
+            self._protect(maker, order.market)
         return trades
+
+    def _protect(self, maker: bytes, market: str) -> None:
+        guard = self.guards.get((maker, market))
+        if guard is None:
+            return
+        fills = [
+            (lots, lots * price * LISTINGS[market].quote_per_lot_tick)
+            for number, (time, who, where, lots, price) in enumerate(self.made)
+            if number >= guard.since and (who, where) == (maker, market) and self.now_ms - time < guard.window
+        ]
+        lots, notional = (sum(fill[part] for fill in fills) for part in (0, 1))
+        if (guard.lots and lots >= guard.lots) or (guard.notional and notional >= guard.notional):
+            guard.since = len(self.made)
+            guard.until = self.now_ms + guard.cooldown if guard.cooldown else 0
+            for digest, order in self.orders.items():
+                if (order.account, order.market) == (maker, market):
+                    self.cancel(digest)
 
     def beyond_limit(self, order: Known, lots: int, tif: str) -> str | None:
         index, band = self.index.get(order.market), self.most["band"]

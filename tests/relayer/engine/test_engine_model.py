@@ -12,13 +12,13 @@ from random import Random
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from naive_exchange import ACCOUNTS, BASE, CXPT, LISTINGS, USDC, Known, NaiveExchange
+from naive_exchange import ACCOUNTS, BASE, CXPT, LISTINGS, USDC, Known, NaiveExchange, NaiveGuard
 from trading_desk import ALICE, ASSETS, BTC, ETH, Desk, of_type
 
 from cxdex.facts import Credited, Debited, FillSettled, FillSkipped, PriceUpdated, SettledTerms, WithdrawnInstantly
 from cxdex.nonce import pack_nonce, unpack_nonce
 from cxdex.order import OrderType, SelfTrade, Side, TimeInForce
-from relayer.engine.commands import SeeBlock, SetAsideWithdrawal, SetLimits
+from relayer.engine.commands import ResetGuard, SeeBlock, SetAsideWithdrawal, SetGuard, SetLimits
 from relayer.engine.core import Engine
 from relayer.engine.events import (
     BalanceChanged,
@@ -32,6 +32,7 @@ from relayer.engine.events import (
 )
 from relayer.engine.limits import Limits, LimitTable
 from relayer.engine.orders import SETTLEMENT_SECONDS
+from relayer.engine.quote_guard import GuardTerms
 from relayer.engine.withdrawals import REORG_SECONDS
 
 LEAVING_SECONDS = 10
@@ -59,8 +60,10 @@ def random_action(rng: Random) -> tuple:
             "pay",
             "limit",
             "index",
+            "guard",
+            "reset",
         ],
-        [60, 8, 1, 4, 4, 5, 6, 5, 2, 2, 4, 2, 3, 3],
+        [60, 8, 1, 4, 4, 5, 6, 5, 2, 2, 4, 2, 3, 3, 3, 2],
     )[0]
     match kind:
         case "place":
@@ -96,6 +99,12 @@ def random_action(rng: Random) -> tuple:
         case "limit":
             most = (rng.randint(500, 10_000), rng.randint(0, 6), rng.randint(1_000, 40_000), rng.randint(0, 300))
             return kind, *(value if rng.random() < 0.35 else None for value in most)
+        case "guard":
+            lots, worth = rng.choice([(rng.randint(1, 60), None), (None, rng.randint(100, 6_000)), (50, 3_000)])
+            cooldown = rng.choice([0, 1_000, 100_000])
+            return kind, who, rng.choice([BTC, ETH]).symbol, rng.choice([1, 30_000, 600_000]), lots, worth, cooldown
+        case "reset":
+            return kind, who, rng.choice([BTC, ETH]).symbol, rng.random() < 0.5
         case "index":
             return kind, rng.randint(96, 104), rng.choice([BTC, ETH])
         case _:
@@ -160,6 +169,22 @@ class Flow:
         terms = next(view.terms for view in self.desk.engine.markets() if view.terms.symbol == listing.symbol)
         self.desk.fact(PriceUpdated(listing.base_asset, price * terms.tick_size, self.desk.now_ms // 1000))
         self.naive.index[listing.symbol] = price
+
+    def guard(self, who: int, market: str, window: int, lots, worth, cooldown: int) -> None:
+        self.desk.apply(SetGuard(self.desk.now_ms, ACCOUNTS[who], market, GuardTerms(window, lots, worth, cooldown)))
+        self.naive.guards[ACCOUNTS[who], market] = NaiveGuard(window, lots, worth, cooldown, len(self.naive.made))
+
+    def reset(self, who: int, market: str, takes_away: bool) -> None:
+        account = ACCOUNTS[who]
+        found = self.naive.guards.get((account, market))
+        if takes_away:
+            events = self.desk.apply(SetGuard(self.desk.now_ms, account, market, None))
+            self.naive.guards.pop((account, market), None)
+        else:
+            events = self.desk.apply(ResetGuard(self.desk.now_ms, account, market))
+        assert len(events) == (found is not None)
+        if found is not None:
+            found.since, found.until = len(self.naive.made), None
 
     def cancel(self, number: int) -> None:
         digest = number.to_bytes(32, "big")
