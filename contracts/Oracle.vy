@@ -276,9 +276,12 @@ def removeReporter(reporter: address):
     """
     @notice Takes a reporter out; only TIMELOCK can let it in again. A price that it has signed already counts until it is
             stale, unless the asset is frozen. GUARDIAN only.
+    @dev As many as the quorum stay: without them there would be no price until TIMELOCK acts, whom GUARDIAN can stop, and
+         after seven days of that anyone may wind a synth down at the last price. `freeze` is the stop, and ends by itself.
     @param reporter Whose signature no longer counts.
     """
     self._only_guardian()
+    assert len(self.reporters) > self.quorum, "O:QUORUM"
     self._remove(reporter)
 
 

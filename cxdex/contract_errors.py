@@ -96,7 +96,7 @@ SENTENCES = {
     "O:NONE": "there is no price as old, or none yet since that time",
     "O:OPEN": "the window has not ended, or a price from within it may still come in",
     "O:ORDER": "there is already a price of that time or a later one",
-    "O:QUORUM": "there are too few reports to make a price",
+    "O:QUORUM": "there are too few reports to make a price, or too few reporters would be left to make one",
     "O:RANGE": "the price is absurdly high",
     "O:REPORTER": "this key is not an authorised reporter, or is one already",
     "O:SIGNATURE": "no key can have signed this report, or it has the second form of a signature",

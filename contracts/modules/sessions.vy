@@ -6,7 +6,8 @@
 @dev Owns:     the limits of each key.
      Promises: a key signs only orders: no function that moves money, cancels or makes keys asks for it. It stops working when
                it expires, when its notional is used up, and in the block in which its owner revokes it.
-     Never:    touches a balance.
+     Never:    touches a balance, or knows what a synth is worth: the limit bounds what a lost key can spend, and counts a sale
+               at the price at which it is made, so that it does not bound what the key can sell cheaply.
      Errors:   S:KEY, S:EXPIRY, S:LIMIT, S:MARKET; Settlement says what each means.
 """
 
@@ -54,7 +55,7 @@ def setSession(key: address, market: bytes32, notional: uint256, expiry: uint256
     @notice Lets a key sign orders for the caller, in place of whatever limits it had.
     @param key Address of the key; not the caller's own.
     @param market The only market it may trade, keccak256 of the symbol; zero for all.
-    @param notional How much its orders may trade in all, in 1e-6 USDC; 2**96 - 1 at most.
+    @param notional How much its orders may trade in all, in 1e-6 USDC at the prices of the fills; 2**96 - 1 at most.
     @param expiry Unix second from which it is no longer good.
     """
     assert key != empty(address) and key != msg.sender, "S:KEY"

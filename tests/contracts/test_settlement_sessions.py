@@ -245,6 +245,21 @@ def test_attack_17_as_taker(desk: Desk, alice: Trader, bob: Trader, key: Trader)
     assert reason_of(desk.fill(desk.sell(alice, 9, 500), bid, 4)) is None
 
 
+def test_attack_17_what_a_stolen_session_key_can_lose(desk: Desk, alice: Trader, bob: Trader, key: Trader) -> None:
+    """As a buyer its notional. As a seller all that the account has of what it may trade: a sale for almost nothing
+    has almost no notional, and no contract here knows what a synth is worth."""
+    desk.set_session(alice, key, USDC, BTC)
+    event = desk.fill(desk.sell(bob, 2, USDC // 2 + 1), desk.buy(alice, 2, USDC // 2 + 1, session=key), 2)
+    assert reason_of(event) is SkipReason.TAKER_SESSION_LIMIT
+    everything = desk.balance(alice, SBTC) // 10**14
+    event = desk.fill(
+        desk.sell(alice, everything, 1, seq=2, session=key), desk.buy(bob, everything, 1, seq=2), everything
+    )
+    assert (event.name, used(desk)) == ("Fill", [0])
+    assert desk.balance(alice, SBTC) == 0
+    assert desk.balance(alice, CASH) >= RICH  # and nothing of the rest
+
+
 def test_attack_17_a_session_key_does_nothing_but_sign_orders(
     desk: Desk, alice: Trader, bob: Trader, key: Trader
 ) -> None:

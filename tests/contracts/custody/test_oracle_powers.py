@@ -85,14 +85,37 @@ def test_a_new_reporter_counts_and_a_removed_one_does_not(world: OracleWorld, re
     assert [world.oracle.call("reporters", n) for n in range(3)] == [PEOPLE[2], PEOPLE[1], PEOPLE[4]]
 
 
-def test_the_guardian_takes_reporters_away_for_good(world: OracleWorld, refuses) -> None:
-    for number in (1, 0, 2):
-        world.oracle.send(GUARDIAN, "removeReporter", PEOPLE[number])
-        with refuses("O:REPORTER"):
-            world.oracle.send(GUARDIAN, "removeReporter", PEOPLE[number])
-    assert world.oracle.call("reporterCount") == 0
+def test_the_guardian_takes_a_reporter_away_for_good(refuses) -> None:
+    world = OracleWorld(reporters=4, quorum=3)
+    world.evm.advance(10_000)
+    world.oracle.send(GUARDIAN, "removeReporter", PEOPLE[1])
+    assert world.oracle.call("reporterCount") == 3
+    for caller, wanted in ((GUARDIAN, True), (GUARDIAN, False)):
+        with refuses("O:TIMELOCK"):
+            world.oracle.send(caller, "setReporter", PEOPLE[1], wanted)
     with refuses("O:REPORTER"):
-        world.agree(PRICE)
+        world.report(PRICE, PRICE, PRICE)
+    world.submit(world.reports((0, PRICE, 0), (2, PRICE, 0), (3, PRICE, 0)))
+    assert world.price() == PRICE
+
+
+def test_nobody_who_reports_no_longer_is_taken_away_again(refuses) -> None:
+    world = OracleWorld(reporters=5, quorum=3)
+    world.oracle.send(GUARDIAN, "removeReporter", PEOPLE[1])
+    with refuses("O:REPORTER"):
+        world.oracle.send(GUARDIAN, "removeReporter", PEOPLE[1])
+
+
+def test_attack_94_a_stolen_guardian_cannot_silence_the_reporters(world: OracleWorld, refuses) -> None:
+    """It can stop the Timelock from letting reporters in again, so that silence by its hand would last for ever."""
+    world.oracle.send(GUARDIAN, "removeReporter", PEOPLE[1])
+    for number in (0, 2):
+        with refuses("O:QUORUM"):
+            world.oracle.send(GUARDIAN, "removeReporter", PEOPLE[number])
+    world.submit(world.reports((0, PRICE, 0), (2, PRICE, 0)))
+    assert world.price() == PRICE
+    world.oracle.send(TIMELOCK, "setReporter", PEOPLE[2], False)  # the Timelock may
+    assert world.oracle.call("reporterCount") == 1
 
 
 def test_nobody_is_let_in_or_out_twice(world: OracleWorld) -> None:
