@@ -4,8 +4,9 @@
 @license MIT
 @notice How the owner of an order kills it without the relayer.
 @dev Owns:     which cancels are announced, and from when each counts.
-     Promises: a cancel cannot be refused, cannot be taken back, and counts CANCEL_DELAY after it. Nothing revives an
-               order whose cancel counts. Only the owner cancels, by a transaction or by a signature that anyone may send.
+     Promises: a cancel cannot be refused, cannot be taken back, and counts CANCEL_DELAY after it; a later cancel of more of
+               a lane that still waits begins its delay anew, which is the owner's to avoid. Nothing revives an order
+               whose cancel counts. Only the owner cancels, by a transaction or by a signature that anyone may send.
      Never:    touches a balance, or the progress of an order that still lives.
      Errors:   S:COUNT, S:LANE, S:EPOCH, S:WAIT, S:DEADLINE, S:SIG; Settlement says what each means.
 
