@@ -5,7 +5,7 @@ Promises: refuses what it does not understand and says where; a limit that is le
 Never:    tells the engine (the service does, by a command in the journal).
 
     {"tiers": [{"maxOrderNotional": "1000000", "maxOpenOrders": 100, "maxDailyVolume": "10000000",
-                "priceBandBps": 2000},
+                "priceBandBps": 2000, "maxOrdersPerSecond": 100, "orderBurst": 1000},
                {"maxDailyVolume": "50000000"}],
      "accounts": {"0x7099...79C8": {"maxOpenOrders": 500, "maxDailyVolume": null}},
      "indexMaxAgeSeconds": 300}
@@ -31,6 +31,8 @@ DEFAULTS = Limits(
     open_orders=100,
     daily_volume=10_000_000 * 10**6,
     band_bps=2_000,
+    orders_per_second=100,
+    order_burst=1_000,
 )
 DEFAULT_TABLE = LimitTable((DEFAULTS,))
 MOST_BPS = 1_000_000
@@ -44,9 +46,12 @@ _NAMES = {
     "maxOpenOrders": "open_orders",
     "maxDailyVolume": "daily_volume",
     "priceBandBps": "band_bps",
+    "maxOrdersPerSecond": "orders_per_second",
+    "orderBurst": "order_burst",
 }
 _MONEY = ("order_notional", "daily_volume")
-_MOST = {"open_orders": MOST_ORDERS, "band_bps": MOST_BPS}
+_MOST = {"open_orders": MOST_ORDERS, "band_bps": MOST_BPS, "orders_per_second": MOST_ORDERS, "order_burst": MOST_ORDERS}
+_NEVER_NULL = ("order_burst",)
 
 
 def load_limits(choice: str | None) -> LimitTable:
@@ -92,7 +97,7 @@ def _limits(value: Any, where: str) -> Limits:
     changes: dict[str, int | None] = {}
     for name, shown in _object(value, where, tuple(_NAMES)).items():
         field = _NAMES[name]
-        if shown is None:
+        if shown is None and field not in _NEVER_NULL:
             changes[field] = None
         elif field in _MONEY:
             changes[field] = parse_usdc(shown, f"{where}.{name}")

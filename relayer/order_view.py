@@ -73,6 +73,8 @@ def account_reply(engine: Engine, request: GetAccount, now_ms: int) -> AccountRe
             limits.daily_volume,
             limits.band_bps,
             engine.volume_today(account, now_ms),
+            limits.orders_per_second,
+            limits.order_burst,
         ),
     )
 

@@ -245,6 +245,8 @@ class LimitsState(msgspec.Struct, frozen=True):
     daily_volume: int | None = None
     band_bps: int | None = None
     traded_today: int = 0
+    orders_per_second: int | None = None
+    order_burst: int = 1
 
 
 class AccountReply(Reply, frozen=True):

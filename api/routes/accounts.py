@@ -65,6 +65,8 @@ async def get_limits(context: Shared, account: OwnAccount) -> dict[str, Any]:
         "maxOpenOrders": limits.open_orders,
         "maxDailyVolume": _usdc(limits.daily_volume),
         "priceBandBps": limits.band_bps,
+        "maxOrdersPerSecond": limits.orders_per_second,
+        "orderBurst": limits.order_burst,
         "volumeToday": format_usdc(limits.traded_today),
     }
 

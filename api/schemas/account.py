@@ -41,6 +41,8 @@ class LimitsShape(Shape):
     max_open_orders: Annotated[int | None, Field(description="resting in one market: ORDER_TOO_MANY_OPEN")]
     max_daily_volume: Annotated[Decimal | None, Field(description="matched in a UTC day: ORDER_DAILY_VOLUME")]
     price_band_bps: Annotated[int | None, Field(description="around the index price: ORDER_PRICE_OUT_OF_BAND")]
+    max_orders_per_second: Annotated[int | None, Field(description="accepted orders: RATE_LIMITED")]
+    order_burst: Annotated[int, Field(description="how many of them may come at once")]
     volume_today: Annotated[Decimal, Field(description="matched since 00:00 UTC, as maker and as taker")]
 
 

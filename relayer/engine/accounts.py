@@ -39,6 +39,7 @@ class Account:
 
     open_in: how many of them are in each market.
     tier: what its CXPT reaches; it lowers the fees of its fills.
+    bucket: thousandths of its latest orders as of `bucket_ms`, see `limits`.
     volume: 1e-6 USDC matched on `volume_day` (days since 1970), see `limits`.
     first_free: no lane below it is free. A mere short cut for `free_nonces`, so snapshots leave it out.
     """
@@ -46,6 +47,8 @@ class Account:
     __slots__ = (
         "address",
         "balances",
+        "bucket",
+        "bucket_ms",
         "epoch",
         "first_free",
         "guards",
@@ -69,6 +72,8 @@ class Account:
         self.open_in: dict[str, int] = {}
         self.sessions: dict[bytes, Session] = {}
         self.guards: dict[str, Guard] = {}
+        self.bucket = 0
+        self.bucket_ms = 0
         self.volume = 0
         self.volume_day = 0
 

@@ -1,7 +1,7 @@
-"""Risk before matching: how large, how many, how much a day and how far from the index an account may trade.
+"""Risk before matching: how large, how many, how often, how much a day and how far from the index an account may trade.
 
 Owns:     the limits of every account (by its fee tier, or by its own address) as the operator last set them, the index
-          prices, and each account's volume of the day.
+          prices, and each account's volume of the day and its bucket of orders.
 Promises: the limits come from a command and the index from chain facts, so a replay refuses exactly what was refused.
           An engine that was told no limits has none. A refused order changes nothing. Orders that rest already stay,
           whatever the limits become.
@@ -33,15 +33,21 @@ if TYPE_CHECKING:
 BPS = 10_000
 DAY_MS = 86_400_000
 INDEX_SECONDS = 300
+ORDER = 1_000  # what one order fills of a bucket; so a rate is what leaks in a millisecond
 
 
 class Limits(msgspec.Struct, frozen=True, array_like=True):
-    """None: no limit. order_notional and daily_volume: 1e-6 USDC. open_orders: in one market. band_bps: 1/10,000."""
+    """None: no limit. order_notional and daily_volume: 1e-6 USDC. open_orders: in one market. band_bps: 1/10,000.
+
+    orders_per_second, after `order_burst` at once: accepted orders, by the time of their commands.
+    """
 
     order_notional: int | None = None
     open_orders: int | None = None
     daily_volume: int | None = None
     band_bps: int | None = None
+    orders_per_second: int | None = None
+    order_burst: int = 1
 
 
 class LimitTable(msgspec.Struct, frozen=True, array_like=True):
@@ -111,11 +117,37 @@ def volume_today(account: Account, time_ms: int) -> int:
     return account.volume if account.volume_day == time_ms // DAY_MS else 0
 
 
+def count_order(state: State, account: Account, time_ms: int) -> None:
+    """Pours an accepted order into the account's bucket, which leaks `orders_per_second`."""
+    rate = state.limits.of(account.address, account.tier).orders_per_second
+    if rate is not None:
+        account.bucket, account.bucket_ms = _bucket(account, rate, time_ms) + ORDER, time_ms
+
+
+def _bucket(account: Account, rate: int, time_ms: int) -> int:
+    """Thousandths of orders that have not leaked yet."""
+    return max(account.bucket - max(time_ms - account.bucket_ms, 0) * rate, 0)
+
+
+def _require_rate(rate: int, burst: int, account: Account, time_ms: int) -> None:
+    over = _bucket(account, rate, time_ms) + ORDER - burst * ORDER
+    if over > 0:
+        wait = f"again in {-(-over // rate)} ms" if rate else "none now"
+        raise OrderProblem(
+            "RATE_LIMITED",
+            f"the account has sent more orders than it may: {rate} a second, {burst} at once; cancels are not limited",
+            given=f"one more than {burst}",
+            allowed=wait,
+        )
+
+
 def require_within_limits(state: State, market: Market, record: OrderRecord, time_ms: int) -> None:
     """Raises OrderProblem for an order that is beyond a limit of its account."""
     order = record.order
     account = state.accounts.get(order.account)
     limits = state.limits.of(order.account, account.tier if account else 0)
+    if limits.orders_per_second is not None and account is not None:
+        _require_rate(limits.orders_per_second, limits.order_burst, account, time_ms)
     if limits.band_bps is not None:
         index = state.limits.index(market.terms.base_asset, time_ms)
         if index is not None:

@@ -14,7 +14,7 @@ from relayer.engine.book import CANCEL_BOTH, CANCEL_MAKER, CANCEL_TAKER, DECREME
 from relayer.engine.commands import Place
 from relayer.engine.events import OrderAccepted, OrderReduced, OrderRejected, Traded
 from relayer.engine.fills import FillRecord
-from relayer.engine.limits import count_volume, require_within_limits
+from relayer.engine.limits import count_order, count_volume, require_within_limits
 from relayer.engine.orders import CANCELLED, FILLED, OPEN, OrderRecord
 from relayer.engine.placing import require_acceptable, require_book_allows, require_signer_allows
 from relayer.engine.quote_guard import count_maker_fill, require_armed, trip_reached
@@ -47,6 +47,7 @@ def place(turn: Turn, command: Place) -> None:
     state.next_order_number += 1
     state.add_open(record)
     account = state.accounts[order.account]
+    count_order(state, account, turn.time_ms)
     account.lanes[record.lane].used = unpack_nonce(order.nonce).seq
     turn.reserve(market, record, order.quantity)
     turn.events.append(

@@ -26,7 +26,7 @@ from relayer.engine.sessions import Session, SessionTerms, notional_at_limit
 from relayer.engine.state import AppliedFact, Market, OutboxRow, State
 from relayer.engine.withdrawals import SetAside
 
-SNAPSHOT_VERSION = 4
+SNAPSHOT_VERSION = 5
 
 
 class _OrderImage(msgspec.Struct, array_like=True, frozen=True):
@@ -58,7 +58,7 @@ class _MarketImage(msgspec.Struct, array_like=True, frozen=True):
 
 class _AccountImage(msgspec.Struct, array_like=True, frozen=True):
     """balances: (asset, total, reserved); lanes: (lane, used, floor, unsettled); sessions: (key, terms); volume: (day,
-    amount); guards: (market, terms, fills, until_ms)."""
+    amount); bucket: (level, time_ms); guards: (market, terms, fills, until_ms)."""
 
     address: bytes
     epoch: int
@@ -66,6 +66,7 @@ class _AccountImage(msgspec.Struct, array_like=True, frozen=True):
     lanes: list[tuple[int, int, int, int]]
     sessions: list[tuple[bytes, SessionTerms]]
     volume: tuple[int, int]
+    bucket: tuple[int, int]
     guards: list[tuple[str, GuardTerms, list[tuple[int, int, int]], int | None]]
 
 
@@ -246,6 +247,7 @@ def _account_image(account: Account) -> _AccountImage:
         [(number, lane.used, lane.floor, lane.unsettled) for number, lane in sorted(account.lanes.items())],
         [(key, session.terms) for key, session in sorted(account.sessions.items())],
         (account.volume_day, account.volume),
+        (account.bucket, account.bucket_ms),
         [(market, guard.terms, list(guard.fills), guard.until_ms) for market, guard in account.guards.items()],
     )
 
@@ -254,6 +256,7 @@ def _account(image: _AccountImage) -> Account:
     account = Account(image.address)
     account.epoch = image.epoch
     account.volume_day, account.volume = image.volume
+    account.bucket, account.bucket_ms = image.bucket
     for market, terms, fills, until_ms in image.guards:
         guard = account.guards[market] = Guard(terms)
         for fill in fills:

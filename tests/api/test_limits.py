@@ -32,6 +32,8 @@ def test_an_account_sees_its_limits_and_what_it_has_traded(exchange: Any) -> Non
             "maxOpenOrders": 100,
             "maxDailyVolume": "10000000",
             "priceBandBps": 2000,
+            "maxOrdersPerSecond": 100,
+            "orderBurst": 1000,
             "volumeToday": "30000",
         }
     stranger = exchange.get(f"/v1/accounts/{maker.address}/limits", exchange.login(taker))

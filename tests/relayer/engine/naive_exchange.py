@@ -58,6 +58,9 @@ class NaiveExchange:
         self.now_ms = 0
         self.made: list[tuple[int, bytes, str, int, int]] = []  # maker fills: time, account, market, lots, price
         self.most = dict.fromkeys(("worth", "open", "a day", "band"))  # None: no limit; worth and a day in 1e-6 USDC
+        self.rate: int | None = None  # orders a second
+        self.burst = 1
+        self.sent: dict[bytes, list[tuple[int, int]]] = {}  # accepted orders: when, at which rate
         self.index: dict[str, int] = {}  # ticks
         self.guards: dict[tuple[bytes, str], NaiveGuard] = {}
         self.traded: list[tuple[int, bytes, int]] = []  # day, account, 1e-6 USDC
@@ -121,6 +124,8 @@ class NaiveExchange:
         if events[0][0] == "rejected":
             return "ORDER_POST_ONLY_WOULD_TRADE" if tif == "POST_ONLY" else "ORDER_FOK_UNFILLABLE"
         self.orders[digest] = order
+        if self.rate is not None:
+            self.sent.setdefault(order.account, []).append((self.now_ms, self.rate))
         trades = [event[1:] for event in events if event[0] == "trade"]
         for taker_id, maker_id, price, quantity in trades:
             self._settle_now(taker_id, maker_id, price, quantity)
@@ -147,6 +152,12 @@ class NaiveExchange:
                     self.cancel(digest)
 
     def beyond_limit(self, order: Known, lots: int, tif: str) -> str | None:
+        if self.rate is not None:
+            level, then = 0, 0
+            for time, rate in self.sent.get(order.account, []):
+                level, then = max(level - (time - then) * rate, 0) + 1000, time
+            if max(level - (self.now_ms - then) * self.rate, 0) + 1000 > 1000 * self.burst:
+                return "RATE_LIMITED"
         index, band = self.index.get(order.market), self.most["band"]
         if index is not None and band is not None:
             ratio = Fraction(order.price, index)

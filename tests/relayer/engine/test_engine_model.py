@@ -10,6 +10,7 @@ from collections.abc import Collection
 from fractions import Fraction
 from random import Random
 
+import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive_exchange import ACCOUNTS, BASE, CXPT, LISTINGS, USDC, Known, NaiveExchange, NaiveGuard
@@ -60,10 +61,11 @@ def random_action(rng: Random) -> tuple:
             "pay",
             "limit",
             "index",
+            "rate",
             "guard",
             "reset",
         ],
-        [60, 8, 1, 4, 4, 5, 6, 5, 2, 2, 4, 2, 3, 3, 3, 2],
+        [60, 8, 1, 4, 4, 5, 6, 5, 2, 2, 4, 2, 2, 3, 1, 5, 2],
     )[0]
     match kind:
         case "place":
@@ -100,11 +102,13 @@ def random_action(rng: Random) -> tuple:
             most = (rng.randint(500, 10_000), rng.randint(0, 6), rng.randint(1_000, 40_000), rng.randint(0, 300))
             return kind, *(value if rng.random() < 0.35 else None for value in most)
         case "guard":
-            lots, worth = rng.choice([(rng.randint(1, 60), None), (None, rng.randint(100, 6_000)), (50, 3_000)])
+            lots, worth = rng.choice([(rng.randint(1, 20), None), (None, rng.randint(100, 2_000)), (20, 1_500)])
             cooldown = rng.choice([0, 1_000, 100_000])
-            return kind, who, rng.choice([BTC, ETH]).symbol, rng.choice([1, 30_000, 600_000]), lots, worth, cooldown
+            return kind, who, rng.choice([BTC, ETH]).symbol, rng.choice([1, 60_000, 3_600_000]), lots, worth, cooldown
         case "reset":
             return kind, who, rng.choice([BTC, ETH]).symbol, rng.random() < 0.5
+        case "rate":
+            return (kind, rng.choice([None, 1, 7]), rng.randint(1, 5))
         case "index":
             return kind, rng.randint(96, 104), rng.choice([BTC, ETH])
         case _:
@@ -161,9 +165,16 @@ class Flow:
         assert all(trade.quantity % LISTINGS[market].min_lots == 0 for trade in trades)
 
     def limit(self, worth, count, a_day, bps) -> None:
-        self.desk.apply(SetLimits(self.desk.now_ms, LimitTable((Limits(worth, count, a_day, bps),), (), FOREVER)))
+        rate, burst = self.naive.rate, self.naive.burst
+        limits = Limits(worth, count, a_day, bps, rate, burst)
+        self.desk.apply(SetLimits(self.desk.now_ms, LimitTable((limits,), (), FOREVER)))
         band = None if bps is None else Fraction(bps, 10_000)
         self.naive.most = {"worth": worth, "open": count, "a day": a_day, "band": band}
+
+    def rate(self, rate, burst: int) -> None:
+        limits = msgspec.structs.replace(self.desk.engine.limits.tiers[0], orders_per_second=rate, order_burst=burst)
+        self.desk.apply(SetLimits(self.desk.now_ms, LimitTable((limits,), (), FOREVER)))
+        self.naive.rate, self.naive.burst = rate, burst
 
     def index(self, price: int, listing) -> None:
         terms = next(view.terms for view in self.desk.engine.markets() if view.terms.symbol == listing.symbol)

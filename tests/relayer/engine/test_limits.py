@@ -150,6 +150,29 @@ def test_limits_follow_the_fee_tier_and_an_account_may_have_its_own() -> None:
     assert refusal(desk, BOB, Side.BUY, 51, 1).code == "ORDER_TOO_LARGE"
 
 
+def test_orders_per_second_after_a_burst() -> None:
+    desk = limited(Limits(orders_per_second=2, order_burst=3))
+    resting = [desk.buy(ALICE, 1, 1)[0] for _ in range(3)]
+    event = refusal(desk, ALICE, Side.BUY, 1, 1)
+    assert (event.code, event.allowed) == ("RATE_LIMITED", "again in 500 ms")
+    assert accepted(desk.buy(BOB, 1, 1)[1])
+    desk.now_ms += 499
+    assert refusal(desk, ALICE, Side.BUY, 1, 1).allowed == "again in 1 ms"
+    desk.engine = Engine.restore(desk.engine.snapshot())
+    desk.now_ms += 1
+    assert accepted(desk.buy(ALICE, 1, 1)[1])
+    assert refusal(desk, ALICE, Side.BUY, 1, 1).allowed == "again in 500 ms"
+    assert len(desk.cancel(ALICE, *resting)) > len(resting), "cancels are not limited"
+    desk.now_ms += 10_000
+    assert [accepted(desk.buy(ALICE, 1, 1)[1]) for _ in range(4)] == [True, True, True, False]
+
+
+def test_refused_orders_do_not_count_for_the_rate() -> None:
+    desk = limited(Limits(orders_per_second=1, order_burst=1, order_notional=10))
+    assert refusal(desk, ALICE, Side.BUY, 11, 1).code == "ORDER_TOO_LARGE"
+    assert accepted(desk.buy(ALICE, 10, 1)[1])
+
+
 def test_orders_that_rest_stay_when_the_limits_fall() -> None:
     desk = limited(Limits())
     resting, _ = desk.buy(ALICE, 100, 10)

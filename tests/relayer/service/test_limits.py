@@ -110,6 +110,7 @@ def test_defaults_and_off() -> None:
     (tier,) = load_limits(None).tiers
     assert (tier.order_notional, tier.open_orders) == (1_000_000 * 10**6, 100)
     assert (tier.daily_volume, tier.band_bps) == (10_000_000 * 10**6, 2_000)
+    assert (tier.orders_per_second, tier.order_burst) == (100, 1_000)
     assert load_limits("off") == NO_LIMITS
 
 
@@ -132,6 +133,7 @@ def test_a_file_may_leave_out_lift_and_change(tmp_path: Path) -> None:
         ({"tiers": [{"maxOpenOrders": -1}]}, "whole number"),
         ({"tiers": [{"maxOrderNotional": 5}]}, "decimal string"),
         ({"tiers": [{"maxOrders": 5}]}, "'maxOrders'"),
+        ({"tiers": [{"orderBurst": None}]}, "whole number"),
         ({"accounts": {"alice": {}}}, "no address"),
         ({"accounts": {"0x" + ALICE.hex(): 5}}, "must be an object"),
         ({"indexMaxAgeSeconds": None}, "indexMaxAgeSeconds"),
