@@ -20,6 +20,7 @@ from typing import TypeVar, cast
 
 import msgspec
 
+from cxdex.order import Side
 from cxdex.problem import Problem
 from relayer import wire
 from relayer.framing import FrameReader, encode_frame, problem_from_wire
@@ -46,6 +47,7 @@ class EngineClient:
         self._waiting: dict[int, tuple[bytes, asyncio.Future[wire.AnyReply]]] = {}
         self._on_feed: OnFeed | None = None
         self._is_subscribed = False
+        self._watched: set[tuple[bytes, bytes]] = set()
         self._connection: _Connection | None = None
         self._connected = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
@@ -80,14 +82,40 @@ class EngineClient:
         reply = await self._request(lambda number: wire.PlaceOrders(number, list(orders)), wire.PlaceReply)
         return reply.results
 
-    async def cancel(self, account: bytes, digests: Sequence[bytes]) -> list[wire.CancelResult]:
-        reply = await self._request(lambda number: wire.CancelOrders(number, account, list(digests)), wire.CancelReply)
+    async def cancel(
+        self, account: bytes, digests: Sequence[bytes], client_order_ids: Sequence[str] = ()
+    ) -> list[wire.CancelResult]:
+        """A result for each id, then one or more for each name."""
+        reply = await self._request(
+            lambda number: wire.CancelOrders(number, account, list(digests), list(client_order_ids)), wire.CancelReply
+        )
         return reply.results
 
-    async def cancel_all(self, account: bytes, market: str | None = None) -> list[wire.CancelResult]:
+    async def cancel_all(
+        self, account: bytes, market: str | None = None, side: Side | None = None
+    ) -> list[wire.CancelResult]:
         """What was open and is cancelled now."""
-        reply = await self._request(lambda number: wire.CancelAllOrders(number, account, market), wire.CancelReply)
+        reply = await self._request(
+            lambda number: wire.CancelAllOrders(number, account, market, side), wire.CancelReply
+        )
         return reply.results
+
+    async def set_countdown(self, account: bytes, seconds: int) -> int:
+        """Unix milliseconds at which the account's orders go unless this is said again; 0 when `seconds` is 0."""
+        request = await self._request(lambda number: wire.SetCountdown(number, account, seconds), wire.CountdownReply)
+        return request.until_ms
+
+    async def watch(self, account: bytes, connection: bytes) -> None:
+        """From now on the engine cancels the account's orders when the connection is lost, or this process is.
+
+        It is told again whenever it was away.
+        """
+        await self._request(lambda number: wire.WatchConnection(number, account, connection), wire.WatchReply)
+        self._watched.add((account, connection))
+
+    async def end_watch(self, account: bytes, connection: bytes, *, lost: bool) -> None:
+        self._watched.discard((account, connection))
+        await self._request(lambda number: wire.EndWatch(number, account, connection, lost), wire.WatchReply)
 
     async def next_nonces(self, account: bytes, count: int = 1) -> list[int]:
         reply = await self._request(lambda number: wire.NextNonces(number, account, count), wire.NoncesReply)
@@ -185,6 +213,8 @@ class EngineClient:
         waiting = [frame for frame, _ in self._waiting.values()]
         if self._is_subscribed:
             connection.send(encode_frame(wire.Subscribe(0)))
+        for account, watched in self._watched:
+            connection.send(encode_frame(wire.WatchConnection(0, account, watched)))
         for frame in waiting:
             connection.send(frame)
 

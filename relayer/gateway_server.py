@@ -19,7 +19,7 @@ import msgspec
 from cxdex.problem import Problem
 from relayer.framing import FrameReader, encode_frame, wire_problem
 from relayer.request_handler import RequestHandler
-from relayer.wire import AnyRequest, ErrorReply, Feed, Subscribe
+from relayer.wire import AnyRequest, EndWatch, ErrorReply, Feed, Subscribe, WatchConnection
 
 log = logging.getLogger("relayer.gateway")
 
@@ -54,6 +54,10 @@ class GatewayServer:
         connection = GatewayConnection(self)
         self._connections.add(connection)
         return connection
+
+    def lost(self, connection: GatewayConnection) -> None:
+        self.forget(connection)
+        self.handler.safety.gateway_lost(connection.watched)
 
     def forget(self, connection: GatewayConnection) -> None:
         self._connections.discard(connection)
@@ -91,6 +95,7 @@ class GatewayServer:
 
 class GatewayConnection(asyncio.Protocol):
     def __init__(self, server: GatewayServer) -> None:
+        self.watched: set[tuple[bytes, bytes]] = set()  # (account, connection) of clients that want it known
         self._server = server
         self._frames = FrameReader()
         self._transport: asyncio.Transport | None = None
@@ -104,7 +109,7 @@ class GatewayConnection(asyncio.Protocol):
 
     def connection_lost(self, _exc: Exception | None) -> None:
         self._transport = None
-        self._server.forget(self)
+        self._server.lost(self)
 
     def data_received(self, data: bytes) -> None:
         try:
@@ -151,6 +156,10 @@ class GatewayConnection(asyncio.Protocol):
         self._open_requests += 1
         if isinstance(request, Subscribe):
             self._subscribe()
+        elif isinstance(request, WatchConnection):
+            self.watched.add((request.account, request.connection))
+        elif isinstance(request, EndWatch):
+            self.watched.discard((request.account, request.connection))
         self._server.serve(self, request)
         self._set_pace()
 

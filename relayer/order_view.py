@@ -76,6 +76,7 @@ def account_reply(engine: Engine, request: GetAccount, now_ms: int) -> AccountRe
             limits.orders_per_second,
             limits.order_burst,
         ),
+        engine.countdown(account),
     )
 
 

@@ -24,6 +24,7 @@ from relayer.nonce_leases import NonceLeases
 from relayer.order_table import OrderTables
 from relayer.order_view import account_reply, market_state, order_state
 from relayer.projector import Projector
+from relayer.safety_desk import SafetyDesk
 from relayer.sequencer import Applied, Sequencer
 from relayer.withdrawal_desk import WithdrawalDesk
 
@@ -34,7 +35,15 @@ MAX_COMMANDS_UNPROJECTED = 200_000
 
 # What the engine may say to an order that it accepted once and has forgotten since.
 _MAY_BE_FORGOTTEN = frozenset(
-    {"MARKET_UNKNOWN", "MARKET_NOT_ACTIVE", "ORDER_EXPIRED", "ORDER_EPOCH_STALE", "ORDER_NONCE_USED"}
+    {
+        "MARKET_UNKNOWN",
+        "MARKET_NOT_ACTIVE",
+        "ORDER_CANCELLED_BEFORE",
+        "ORDER_EPOCH_STALE",
+        "ORDER_EXPIRED",
+        "ORDER_NONCE_USED",
+        "ORDER_TOO_LATE",
+    }
 )
 
 
@@ -62,6 +71,7 @@ class RequestHandler:
         self._clock = clock
         self._withdrawals = WithdrawalDesk(sequencer, cosigner)
         self._guards = GuardDesk(sequencer)
+        self.safety = SafetyDesk(sequencer)
         self._leases = NonceLeases(self._engine.free_nonces)
         self._in_flight: dict[bytes, asyncio.Future[list[Applied]]] = {}
 
@@ -74,6 +84,12 @@ class RequestHandler:
                 return await self._cancel(request)
             case wire.CancelAllOrders():
                 return await self._cancel_all(request)
+            case wire.SetCountdown():
+                return await self.safety.set_countdown(request)
+            case wire.WatchConnection():
+                return await self.safety.watch(request)
+            case wire.EndWatch():
+                return await self.safety.end_watch(request)
             case wire.NextNonces():
                 return self._next_nonces(request)
             case wire.GetOrder():
@@ -156,20 +172,25 @@ class RequestHandler:
         return wire.PlaceResult(digest, None, problem)
 
     async def _cancel(self, request: wire.CancelOrders) -> wire.CancelReply:
-        if len(request.digests) > MAX_ORDERS_A_REQUEST:
-            raise _too_many("digests", len(request.digests), MAX_ORDERS_A_REQUEST)
-        wanted = [digest for digest in request.digests if self._may_be_open(digest)]
+        asked = len(request.digests) + len(request.client_order_ids)
+        if asked > MAX_ORDERS_A_REQUEST:
+            raise _too_many("digests", asked, MAX_ORDERS_A_REQUEST)
+        wanted = [digest for digest in request.digests if await self._may_have_to_cancel(request.account, digest)]
         closed: dict[bytes, wire.OrderState] = {}
-        if wanted:
-            command = Cancel(self._sequencer.now_ms(), request.account, wanted)
-            closed = await self._closed_by(command)
+        if wanted or (request.client_order_ids and self._engine.knows(request.account)):
+            now = self._sequencer.now_ms()
+            closed = await self._closed_by(Cancel(now, request.account, wanted, request.client_order_ids))
         results = [await self._cancel_result(request.account, digest, closed) for digest in request.digests]
+        named = set(request.digests)
+        for name in dict.fromkeys(request.client_order_ids):
+            found = [s for s in closed.values() if s.client_order_id == name and s.digest not in named]
+            results += [wire.CancelResult(state.digest, state, None, name) for state in found] or [_no_such_name(name)]
         return wire.CancelReply(request.id, results)
 
     async def _cancel_all(self, request: wire.CancelAllOrders) -> wire.CancelReply:
         closed: dict[bytes, wire.OrderState] = {}
         if self._in_flight or self._engine.open_orders(request.account, request.market):
-            command = CancelAll(self._sequencer.now_ms(), request.account, request.market)
+            command = CancelAll(self._sequencer.now_ms(), request.account, request.market, request.side)
             closed = await self._closed_by(command)
         return wire.CancelReply(
             request.id, [wire.CancelResult(digest, state, None) for digest, state in closed.items()]
@@ -189,14 +210,18 @@ class RequestHandler:
         state = await self._find(digest)
         given = "0x" + digest.hex()
         if state is None or state.order.account != account:
-            problem = wire.WireProblem("ORDER_UNKNOWN", "the account has no such order", "id", given)
+            detail = "the account has no such order; should it come within two minutes, it is refused"
+            problem = wire.WireProblem("ORDER_UNKNOWN", detail, "id", given)
             return wire.CancelResult(digest, None, problem)
         problem = wire.WireProblem("ORDER_NOT_OPEN", f"the order is {state.status} already", "id", given)
         return wire.CancelResult(digest, state, problem)
 
-    def _may_be_open(self, digest: bytes) -> bool:
+    async def _may_have_to_cancel(self, account: bytes, digest: bytes) -> bool:
+        """Also an order that nobody has seen: it may come behind its cancel, and the engine has to know then."""
         view = self._engine.order_state(digest)
-        return digest in self._in_flight if view is None else view.status == "OPEN"
+        if view is not None:
+            return view.status == "OPEN"
+        return digest in self._in_flight or (self._engine.knows(account) and await self._find(digest) is None)
 
     def _next_nonces(self, request: wire.NextNonces) -> wire.NoncesReply:
         if not 1 <= request.count <= MAX_NONCES_A_REQUEST:
@@ -229,7 +254,21 @@ class RequestHandler:
 
 
 def _place(now: int, sent: wire.WireOrder) -> Place:
-    return Place(now, sent.order, sent.signature, sent.digest, sent.client_order_id, sent.kind, sent.signer)
+    return Place(
+        now,
+        sent.order,
+        sent.signature,
+        sent.digest,
+        sent.client_order_id,
+        sent.kind,
+        sent.signer,
+        sent.reject_after_ms,
+    )
+
+
+def _no_such_name(name: str) -> wire.CancelResult:
+    problem = wire.WireProblem("ORDER_UNKNOWN", "no open order of the account has this name", "clientOrderId", name)
+    return wire.CancelResult(b"", None, problem, name)
 
 
 def _taker_fill(event: Traded) -> wire.WireFill:

@@ -120,7 +120,7 @@ class Service:
         projecting = loop.create_task(self.projector.run())
         if self.engine.limits != self._limits:  # in the journal before the first order, so that a replay has them too
             await self.sequencer.submit([SetLimits(self.sequencer.now_ms(), self._limits)])
-        helpers = [loop.create_task(part) for part in (self._tick(), self.chain_feed.run(), self.settlement.run())]
+        helpers = [loop.create_task(part) for part in self._helpers()]
         server = await self._listen()
         print("ready", flush=True)
         stopping = loop.create_task(stop.wait())
@@ -184,15 +184,19 @@ class Service:
     def _book_snapshots(self) -> list[Feed]:
         return self.feeds.snapshots(self.sequencer.now_ms())
 
+    def _helpers(self) -> list[Coroutine[Any, Any, None]]:
+        return [self._tick(), self.chain_feed.run(), self.settlement.run(), self.gateways.handler.safety.run()]
+
     async def _tick(self) -> None:
-        """Once a second: expire what is due, collect garbage if nothing is going on, forget old leases."""
-        ticks, seen = 0, -1
+        """At once and then once a second: expire what is due, collect garbage if nothing goes on, forget leases."""
+        ticks, seen = -1, -1
         while True:
-            await asyncio.sleep(TICK_SECONDS)
             ticks += 1
+            if ticks:
+                await asyncio.sleep(TICK_SECONDS)
             now = self.sequencer.now_ms()
-            due = self.engine.next_expiry()
-            if due is not None and due * 1000 <= now:
+            expiry, countdown = self.engine.next_expiry(), self.engine.next_countdown()
+            if (expiry is not None and expiry * 1000 <= now) or (countdown is not None and countdown <= now):
                 try:
                     await self.sequencer.submit([Expire(now)])
                 except Problem as problem:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import msgspec
 
-from cxdex.order import Order, SignatureKind
+from cxdex.order import Order, Side, SignatureKind
 
 SOCKET_NAME = "engine.sock"
 MAX_FRAME_BYTES = 8 * 1024 * 1024
@@ -24,6 +24,7 @@ class WireOrder(msgspec.Struct, frozen=True):
     client_order_id: str | None = None
     kind: SignatureKind = SignatureKind.ACCOUNT
     signer: bytes = b""  # the session key; empty for other kinds
+    reject_after_ms: int = 0  # refused when the engine would accept it later; 0: never too late
 
 
 class WireProblem(msgspec.Struct, frozen=True):
@@ -89,13 +90,38 @@ class PlaceOrders(Request, frozen=True):
 
 
 class CancelOrders(Request, frozen=True):
+    """Each is answered on its own, in order, ids first. A name may stand for several orders: an answer for each."""
+
     account: bytes
     digests: list[bytes]
+    client_order_ids: list[str] = []
 
 
 class CancelAllOrders(Request, frozen=True):
     account: bytes
     market: str | None
+    side: Side | None = None
+
+
+class SetCountdown(Request, frozen=True):
+    """Cancels all open orders of the account in so many seconds, unless it is set again. 0 ends that."""
+
+    account: bytes
+    seconds: int
+
+
+class WatchConnection(Request, frozen=True):
+    """Cancels all open orders of the account when `EndWatch` says that the client's connection (16 bytes of the
+    gateway's choice) is lost, or when the gateway itself is."""
+
+    account: bytes
+    connection: bytes
+
+
+class EndWatch(Request, frozen=True):
+    account: bytes
+    connection: bytes
+    lost: bool
 
 
 class NextNonces(Request, frozen=True):
@@ -157,6 +183,9 @@ AnyRequest = (
     PlaceOrders
     | CancelOrders
     | CancelAllOrders
+    | SetCountdown
+    | WatchConnection
+    | EndWatch
     | NextNonces
     | GetOrder
     | OpenOrders
@@ -180,9 +209,12 @@ class PlaceResult(msgspec.Struct, frozen=True):
 
 
 class CancelResult(msgspec.Struct, frozen=True):
+    """client_order_id: the name that was asked for. A name without an open order has no digest."""
+
     digest: bytes
     state: OrderState | None
     problem: WireProblem | None
+    client_order_id: str | None = None
 
 
 class Balance(msgspec.Struct, frozen=True):
@@ -258,6 +290,17 @@ class AccountReply(Reply, frozen=True):
     sessions: list[SessionState] = []
     set_asides: list[SetAsideState] = []
     limits: LimitsState = LimitsState()
+    countdown_ms: int = 0  # unix milliseconds at which its orders are cancelled unless it renews; 0: never
+
+
+class CountdownReply(Reply, frozen=True):
+    """until_ms: unix milliseconds; 0: no countdown runs."""
+
+    until_ms: int
+
+
+class WatchReply(Reply, frozen=True):
+    pass
 
 
 class GuardsReply(Reply, frozen=True):
@@ -337,6 +380,8 @@ AnyReply = (
     | AccountReply
     | WithdrawalReply
     | GuardsReply
+    | CountdownReply
+    | WatchReply
     | StatusReply
     | SubscribedReply
     | ErrorReply

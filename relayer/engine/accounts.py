@@ -40,6 +40,7 @@ class Account:
     open_in: how many of them are in each market.
     tier: what its CXPT reaches; it lowers the fees of its fills.
     bucket: thousandths of its latest orders as of `bucket_ms`, see `limits`.
+    early_cancels: orders that were cancelled before they came, with the unix milliseconds at which that is forgotten.
     volume: 1e-6 USDC matched on `volume_day` (days since 1970), see `limits`.
     first_free: no lane below it is free. A mere short cut for `free_nonces`, so snapshots leave it out.
     """
@@ -49,6 +50,7 @@ class Account:
         "balances",
         "bucket",
         "bucket_ms",
+        "early_cancels",
         "epoch",
         "first_free",
         "guards",
@@ -76,6 +78,7 @@ class Account:
         self.bucket_ms = 0
         self.volume = 0
         self.volume_day = 0
+        self.early_cancels: dict[bytes, int] = {}
 
     def balance(self, asset: int) -> Balance:
         balance = self.balances.get(asset)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import msgspec
 
 from cxdex.facts import AnyFact
-from cxdex.order import Order, SignatureKind
+from cxdex.order import Order, Side, SignatureKind
 from relayer.engine.limits import LimitTable
 from relayer.engine.quote_guard import GuardTerms
 
@@ -29,7 +29,10 @@ class Command(msgspec.Struct, frozen=True, tag=_tag, array_like=True):
 
 
 class Place(Command, frozen=True):
-    """A signed order whose signature the gateway has checked. signer: the session key; empty for other kinds."""
+    """A signed order whose signature the gateway has checked. signer: the session key; empty for other kinds.
+
+    reject_after_ms: the order is refused when the command's time is later; 0: it may come at any time.
+    """
 
     order: Order
     signature: bytes
@@ -37,24 +40,53 @@ class Place(Command, frozen=True):
     client_order_id: str | None = None
     kind: SignatureKind = SignatureKind.ACCOUNT
     signer: bytes = b""
+    reject_after_ms: int = 0
 
 
 class Cancel(Command, frozen=True):
-    """Cancels these orders of the account; ids that are not open orders of the account are reported, not errors."""
+    """Cancels these open orders of the account, and those that it gave one of these names.
+
+    An id that was never seen is remembered for a while: its order may come behind its cancel (see `cancelling`).
+    """
 
     account: bytes
     digests: list[bytes]
+    client_order_ids: list[str] = []
 
 
 class CancelAll(Command, frozen=True):
-    """Cancels every open order of the account, in one market or (None) in all."""
+    """Cancels every open order of the account: in one market or (None) in all, of one side or (None) of both."""
 
     account: bytes
     market: str | None = None
+    side: Side | None = None
+
+
+class SetCountdown(Command, frozen=True):
+    """Cancels all open orders of the account `seconds` after this command, unless it comes again. 0 ends that."""
+
+    account: bytes
+    seconds: int
+
+
+class WatchConnection(Command, frozen=True):
+    """All open orders of the account are to be cancelled when this connection of a client is lost."""
+
+    account: bytes
+    connection: bytes
+
+
+class EndWatch(Command, frozen=True):
+    """lost: the connection is gone, so the account's orders go too; otherwise the client no longer wants that."""
+
+    account: bytes
+    connection: bytes
+    lost: bool
 
 
 class Expire(Command, frozen=True):
-    """Closes every resting order that may no longer trade at `time_ms` (see `orders.matchable_until`)."""
+    """Closes every resting order that may no longer trade at `time_ms` (see `orders.matchable_until`), and those of
+    every account whose countdown has ended."""
 
 
 class ApplyFact(Command, frozen=True):
@@ -128,6 +160,9 @@ AnyCommand = (
     Place
     | Cancel
     | CancelAll
+    | SetCountdown
+    | WatchConnection
+    | EndWatch
     | Expire
     | ApplyFact
     | OutboxRead

@@ -2,7 +2,8 @@
 
 Owns:     a `State`, and which part of the engine answers which command.
 Promises: the same commands give the same events and the same state hash, on every machine, from an empty engine or
-          from a snapshot taken anywhere in between. Every command first closes the orders that its time has expired.
+          from a snapshot taken anywhere in between. Every command first closes the orders that its time has expired,
+          and those of accounts whose countdown has ended.
           `apply` never raises for anything a trader or the chain can send: refusals are events.
 Never:    reads a clock, does I/O, draws a random number or uses floating point.
 """
@@ -14,25 +15,37 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from cxdex.facts import AnyFact
+from relayer.engine.cancelling import (
+    cancel,
+    cancel_all,
+    end_watch,
+    fire_countdowns,
+    open_orders,
+    set_countdown,
+    watch,
+)
 from relayer.engine.chain import apply_fact, note_row
 from relayer.engine.commands import (
     AnyCommand,
     ApplyFact,
     Cancel,
     CancelAll,
+    EndWatch,
     OutboxRead,
     Place,
     ResetGuard,
     SeeBlock,
     SetAsideWithdrawal,
+    SetCountdown,
     SetGuard,
     SetLimits,
+    WatchConnection,
 )
 from relayer.engine.events import AnyEvent
 from relayer.engine.lanes import free_nonces
 from relayer.engine.limits import Limits, LimitTable, volume_today
 from relayer.engine.matching import place
-from relayer.engine.orders import CANCELLED, OPEN, OrderRecord, OrderView
+from relayer.engine.orders import OrderView
 from relayer.engine.quote_guard import GuardTerms, reset_guard, set_guard
 from relayer.engine.snapshot import dump, load
 from relayer.engine.state import MarketView, OutboxRow, State
@@ -81,13 +94,20 @@ class Engine:
         self._state.drop_closed()
         turn = Turn(self._state, command.time_ms)
         turn.close_expired()
+        fire_countdowns(turn)
         match command:
             case Place():
                 place(turn, command)
             case Cancel():
-                self._cancel(turn, command)
+                cancel(turn, command)
             case CancelAll():
-                turn.close_all(self._open(command.account, command.market), "USER")
+                cancel_all(turn, command)
+            case SetCountdown():
+                set_countdown(turn, command)
+            case WatchConnection():
+                watch(turn, command)
+            case EndWatch():
+                end_watch(turn, command)
             case ApplyFact():
                 apply_fact(turn, command)
             case OutboxRead():
@@ -113,7 +133,19 @@ class Engine:
 
     def open_orders(self, account: bytes, market: str | None = None) -> list[OrderView]:
         """Oldest first."""
-        return [record.view() for record in self._open(account, market)]
+        return [record.view() for record in open_orders(self._state, account, market)]
+
+    def knows(self, account: bytes) -> bool:
+        """Whether the chain or an order ever named the account."""
+        return account in self._state.accounts
+
+    def countdown(self, account: bytes) -> int:
+        """Unix milliseconds at which the account's orders are cancelled unless it renews; 0: no countdown runs."""
+        return self._state.countdowns.until.get(account, 0)
+
+    def watched_connections(self) -> list[tuple[bytes, bytes]]:
+        """(account, connection) of every connection whose loss cancels the account's orders."""
+        return [(account, one) for account, connections in self._state.watched.items() for one in connections]
 
     def balances(self, account: bytes) -> dict[int, tuple[int, int]]:
         """asset -> (total, reserved), by asset number."""
@@ -192,6 +224,10 @@ class Engine:
         """Unix seconds at which a command will next have an order to expire; None when none rests."""
         return self._state.next_expiry()
 
+    def next_countdown(self) -> int | None:
+        """Unix milliseconds at which the first countdown ends; None when none runs."""
+        return self._state.countdowns.next()
+
     @property
     def outbox_position(self) -> tuple[int, int, int]:
         """(block, log index, outbox seq) of the last chain fact; (0, -1, 0) before the first."""
@@ -205,15 +241,3 @@ class Engine:
     def applied_facts(self) -> list[tuple[tuple[int, int, bytes], AnyFact]]:
         """Recent chain facts as (place, fact), oldest first; the last one always."""
         return [(applied.place, applied.fact) for applied in self._state.applied]
-
-    def _cancel(self, turn: Turn, command: Cancel) -> None:
-        for digest in command.digests:
-            record = self._state.orders.get(digest)
-            if record is not None and record.status == OPEN and record.order.account == command.account:
-                turn.close(record, CANCELLED, "USER")
-
-    def _open(self, account: bytes, market: str | None) -> list[OrderRecord]:
-        found = self._state.accounts.get(account)
-        if found is None:
-            return []
-        return [record for record in found.open.values() if market is None or record.order.market == market]

@@ -161,6 +161,20 @@ class WithdrawalReturned(Event, frozen=True):
     amount: int
 
 
+class CountdownSet(Event, frozen=True):
+    """The account's orders will be cancelled at this time (unix milliseconds) unless it renews. 0: not any more."""
+
+    account: bytes
+    until_ms: int
+
+
+class ConnectionWatched(Event, frozen=True):
+    """The account's orders will be cancelled when this connection of a client is lost."""
+
+    account: bytes
+    connection: bytes
+
+
 class MarketChanged(Event, frozen=True):
     """A market was listed or its status changed. status: cxdex.market.MarketStatus."""
 
@@ -195,6 +209,8 @@ AnyEvent = (
     | WithdrawalSetAside
     | WithdrawalRefused
     | WithdrawalReturned
+    | CountdownSet
+    | ConnectionWatched
     | MarketChanged
     | GuardChanged
 )

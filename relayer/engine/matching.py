@@ -11,6 +11,7 @@ from cxdex.fees import fill_fee
 from cxdex.nonce import unpack_nonce
 from cxdex.problem import Problem
 from relayer.engine.book import CANCEL_BOTH, CANCEL_MAKER, CANCEL_TAKER, DECREMENT, TRADE
+from relayer.engine.cancelling import require_in_time
 from relayer.engine.commands import Place
 from relayer.engine.events import OrderAccepted, OrderReduced, OrderRejected, Traded
 from relayer.engine.fills import FillRecord
@@ -26,6 +27,7 @@ def place(turn: Turn, command: Place) -> None:
     """Accepts and matches the order, or says why not."""
     state, order = turn.state, command.order
     try:
+        require_in_time(turn, command)
         market = require_acceptable(state, order, turn.time_ms)
         record = OrderRecord(
             state.next_order_number,

@@ -26,7 +26,7 @@ from relayer.engine.sessions import Session, SessionTerms, notional_at_limit
 from relayer.engine.state import AppliedFact, Market, OutboxRow, State
 from relayer.engine.withdrawals import SetAside
 
-SNAPSHOT_VERSION = 5
+SNAPSHOT_VERSION = 6
 
 
 class _OrderImage(msgspec.Struct, array_like=True, frozen=True):
@@ -58,7 +58,8 @@ class _MarketImage(msgspec.Struct, array_like=True, frozen=True):
 
 class _AccountImage(msgspec.Struct, array_like=True, frozen=True):
     """balances: (asset, total, reserved); lanes: (lane, used, floor, unsettled); sessions: (key, terms); volume: (day,
-    amount); bucket: (level, time_ms); guards: (market, terms, fills, until_ms)."""
+    amount); bucket: (level, time_ms); guards: (market, terms, fills, until_ms); early_cancels: (digest, until), oldest
+    first."""
 
     address: bytes
     epoch: int
@@ -68,6 +69,7 @@ class _AccountImage(msgspec.Struct, array_like=True, frozen=True):
     volume: tuple[int, int]
     bucket: tuple[int, int]
     guards: list[tuple[str, GuardTerms, list[tuple[int, int, int]], int | None]]
+    early_cancels: list[tuple[bytes, int]]
 
 
 class _Image(msgspec.Struct, frozen=True):
@@ -84,6 +86,8 @@ class _Image(msgspec.Struct, frozen=True):
     set_asides: list[SetAside]
     limits: LimitTable
     prices: list[tuple[int, IndexPrice]]
+    countdowns: list[tuple[bytes, int]]
+    watched: list[tuple[bytes, list[bytes]]]
 
 
 class _Version(msgspec.Struct):
@@ -113,6 +117,8 @@ def dump(state: State) -> bytes:
             set_asides=list(state.set_asides.values()),
             limits=state.limits.table,
             prices=sorted(state.limits.prices.items()),
+            countdowns=sorted(state.countdowns.until.items()),
+            watched=[(address, sorted(state.watched[address])) for address in sorted(state.watched)],
         )
     )
 
@@ -140,6 +146,9 @@ def load(data: bytes) -> State:
         state.accounts[account.address] = _account(account)
     for held in image.set_asides:
         state.set_asides[held.account, held.nonce] = held
+    for address, until in image.countdowns:
+        state.countdowns.set(address, until)
+    state.watched = {address: dict.fromkeys(connections) for address, connections in image.watched}
     paid = (applied.fact for applied in state.applied if isinstance(applied.fact, WithdrawnInstantly))
     state.paid_nonces.update((fact.account, fact.nonce) for fact in paid)
     for order in image.closed:
@@ -249,6 +258,7 @@ def _account_image(account: Account) -> _AccountImage:
         (account.volume_day, account.volume),
         (account.bucket, account.bucket_ms),
         [(market, guard.terms, list(guard.fills), guard.until_ms) for market, guard in account.guards.items()],
+        list(account.early_cancels.items()),
     )
 
 
@@ -266,5 +276,6 @@ def _account(image: _AccountImage) -> Account:
     if CXPT_ASSET in account.balances:
         account.tier = fee_tier(account.balances[CXPT_ASSET].total)
     account.sessions = {key: Session(terms) for key, terms in image.sessions}
+    account.early_cancels = dict(image.early_cancels)
     account.lanes = {number: Lane(used, floor, unsettled) for number, used, floor, unsettled in image.lanes}
     return account

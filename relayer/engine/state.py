@@ -17,6 +17,7 @@ from cxdex.facts import AnyFact
 from cxdex.market import MarketTerms
 from relayer.engine.accounts import Account
 from relayer.engine.book import Book
+from relayer.engine.countdowns import Countdowns
 from relayer.engine.fills import FillRecord
 from relayer.engine.limits import IndexPrice, LimitBook
 from relayer.engine.orders import OPEN, OrderRecord, matchable_until
@@ -87,6 +88,7 @@ class State:
     """applied: recent chain facts, oldest first. floor: position of the last one that is forgotten.
 
     set_asides: co-signed withdrawals on their way, oldest first. paid_nonces: of those in `applied`.
+    watched: connections of clients by account; when one is lost, the account's orders go.
     """
 
     __slots__ = (
@@ -94,6 +96,7 @@ class State:
         "accounts",
         "applied",
         "closed",
+        "countdowns",
         "floor",
         "limits",
         "markets",
@@ -105,6 +108,7 @@ class State:
         "paid_nonces",
         "resolutions",
         "set_asides",
+        "watched",
     )
 
     def __init__(self) -> None:
@@ -122,6 +126,8 @@ class State:
         self.resolutions: deque[tuple[int, str, int]] = deque()
         self.set_asides: dict[tuple[bytes, int], SetAside] = {}
         self.paid_nonces: set[tuple[bytes, int]] = set()
+        self.countdowns = Countdowns()
+        self.watched: dict[bytes, dict[bytes, None]] = {}
         self._expiries: list[tuple[int, int, bytes]] = []
 
     @property

@@ -33,6 +33,7 @@ class Known:
     price: int
     fee_bps: int
     expiry: int
+    name: str | None = None
 
 
 @dataclass
@@ -64,6 +65,8 @@ class NaiveExchange:
         self.index: dict[str, int] = {}  # ticks
         self.guards: dict[tuple[bytes, str], NaiveGuard] = {}
         self.traded: list[tuple[int, bytes, int]] = []  # day, account, 1e-6 USDC
+        self.early: dict[tuple[bytes, bytes], int] = {}  # (account, id) cancelled before it came: until, in ms
+        self.countdowns: dict[bytes, int] = {}  # account: its orders go at, in ms
 
     def discount(self, who: bytes) -> int:
         """Percent off the fees."""
@@ -221,6 +224,17 @@ class NaiveExchange:
                 return
             if found is not None and order.account == who and self.needs(order, 1)[0] == asset:
                 self.cancel(digest)
+
+    def cancel_all(self, who: bytes, market: str | None = None, side: Side | None = None) -> None:
+        for digest, order in self.orders.items():
+            if order.account == who and market in (None, order.market) and side in (None, order.side):
+                self.cancel(digest)
+
+    def fire(self, now_ms: int) -> None:
+        for who, until in list(self.countdowns.items()):
+            if until <= now_ms:
+                self.cancel_all(who)
+                del self.countdowns[who]
 
     def expire(self, now: int) -> None:
         for digest, order in self.orders.items():

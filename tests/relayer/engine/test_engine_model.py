@@ -19,10 +19,20 @@ from trading_desk import ALICE, ASSETS, BTC, ETH, Desk, of_type
 from cxdex.facts import Credited, Debited, FillSettled, FillSkipped, PriceUpdated, SettledTerms, WithdrawnInstantly
 from cxdex.nonce import pack_nonce, unpack_nonce
 from cxdex.order import OrderType, SelfTrade, Side, TimeInForce
-from relayer.engine.commands import ResetGuard, SeeBlock, SetAsideWithdrawal, SetGuard, SetLimits
+from relayer.engine.cancelling import EARLY_CANCEL_MS
+from relayer.engine.commands import (
+    EndWatch,
+    ResetGuard,
+    SeeBlock,
+    SetAsideWithdrawal,
+    SetGuard,
+    SetLimits,
+    WatchConnection,
+)
 from relayer.engine.core import Engine
 from relayer.engine.events import (
     BalanceChanged,
+    CountdownSet,
     FillCharged,
     LevelChanged,
     OrderAccepted,
@@ -64,8 +74,11 @@ def random_action(rng: Random) -> tuple:
             "rate",
             "guard",
             "reset",
+            "cancel named",
+            "countdown",
+            "disconnect",
         ],
-        [60, 8, 1, 4, 4, 5, 6, 5, 2, 2, 4, 2, 2, 3, 1, 5, 2],
+        [60, 8, 1, 4, 4, 5, 6, 5, 2, 2, 4, 2, 2, 3, 1, 5, 2, 3, 2, 1],
     )[0]
     match kind:
         case "place":
@@ -79,11 +92,19 @@ def random_action(rng: Random) -> tuple:
                 rng.choice(list(SelfTrade)),
                 rng.choice([0, 10, 50, 10_000]),
                 rng.randint(1, 900),
+                rng.choice([None, "a", "b", "c"]),
+                rng.choice([None, None, None, None, None, None, 0, -1]),
             )
         case "cancel":
             return kind, rng.randint(0, 60)
         case "cancel all":
-            return kind, who, rng.choice([None, BTC.symbol])
+            return kind, who, rng.choice([None, BTC.symbol]), rng.choice([None, *Side])
+        case "cancel named":
+            return kind, who, rng.sample(["a", "b", "c"], 2)
+        case "countdown":
+            return kind, who, rng.choice([0, 1, 30, 100])
+        case "disconnect":
+            return kind, who
         case "wait":
             return kind, rng.randint(1, 120)
         case "credit" | "debit":
@@ -140,19 +161,27 @@ class Flow:
         getattr(self, action[0].replace(" ", "_"))(*action[1:])
         self.check()
 
-    def place(self, who, market, side, lots, price, tif, stp, fee_bps, lifetime) -> None:
+    def place(self, who, market, side, lots, price, tif, stp, fee_bps, lifetime, name, limit) -> None:
         account, desk = ACCOUNTS[who], self.desk
         expiry = desk.now_ms // 1000 + SETTLEMENT_SECONDS + lifetime
         order_type = OrderType.MARKET if tif == "MARKET" else OrderType.LIMIT
         tif = "IOC" if tif == "MARKET" else tif
+        reject_after_ms = 0 if limit is None else desk.now_ms + limit
         digest, events = desk.send(
             desk.order(
                 account, side, lots, price, market=market, order_type=order_type, time_in_force=TimeInForce[tif],
                 self_trade=stp, max_fee_bps=fee_bps, expiry=expiry,
-            )
+            ),
+            name=name,
+            reject_after_ms=reject_after_ms,
         )  # fmt: skip
-        known = Known(account, market, side, price, fee_bps, expiry)
-        expected = self.naive.place(digest, known, lots, tif, stp.name)
+        known = Known(account, market, side, price, fee_bps, expiry, name)
+        if reject_after_ms and reject_after_ms < desk.now_ms:
+            expected = "ORDER_TOO_LATE"
+        elif self.naive.early.get((account, digest), 0) > desk.now_ms:
+            expected = "ORDER_CANCELLED_BEFORE"
+        else:
+            expected = self.naive.place(digest, known, lots, tif, stp.name)
         refused = [event.code for event in of_type(events, OrderRejected)]
         if isinstance(expected, str):
             assert refused == [expected]
@@ -206,17 +235,40 @@ class Flow:
         assert self.desk.cancel(b"x" * 20, digest) == []
         if was_open:
             self.naive.cancel(digest)
+        elif digest not in self.naive.orders:
+            self.naive.early[account, digest] = self.desk.now_ms + EARLY_CANCEL_MS
 
-    def cancel_all(self, who: int, market: str | None) -> None:
-        self.desk.cancel_all(ACCOUNTS[who], market)
+    def cancel_all(self, who: int, market: str | None, side: Side | None) -> None:
+        self.desk.cancel_all(ACCOUNTS[who], market, side)
+        self.naive.cancel_all(ACCOUNTS[who], market, side)
+
+    def cancel_named(self, who: int, names: list[str]) -> None:
+        self.desk.cancel(ACCOUNTS[who], names=names)
         for digest, order in self.naive.orders.items():
-            if order.account == ACCOUNTS[who] and market in (None, order.market):
+            if order.account == ACCOUNTS[who] and order.name in names:
                 self.naive.cancel(digest)
+
+    def countdown(self, who: int, seconds: int) -> None:
+        """Arms, renews or ends it."""
+        account = ACCOUNTS[who]
+        until = self.desk.now_ms + 1_000 * seconds if seconds else 0
+        assert [event.until_ms for event in of_type(self.desk.countdown(account, seconds), CountdownSet)] == [until]
+        self.naive.countdowns[account] = until
+        if not until:
+            del self.naive.countdowns[account]
+
+    def disconnect(self, who: int) -> None:
+        account, now_ms = ACCOUNTS[who], self.desk.now_ms
+        self.desk.apply(WatchConnection(now_ms, account, b"socket"))
+        assert (account, b"socket") in self.desk.engine.watched_connections()
+        self.desk.apply(EndWatch(now_ms, account, b"socket", True))
+        self.naive.cancel_all(account)
 
     def wait(self, seconds: int) -> None:
         self.desk.now_ms += 1000 * seconds
         self.desk.expire()
         self.naive.expire(self.desk.now_ms // 1000)
+        self.naive.fire(self.desk.now_ms)
 
     def credit(self, who: int, asset: int, amount: int, sign: int = 1) -> None:
         amount *= 10**12 if asset else 1
@@ -309,6 +361,7 @@ class Flow:
             expected = {asset: (naive.totals[who, asset], naive.reserved(who, asset)) for asset in assets}
             assert engine.tier(who) * 10 == naive.discount(who)
             assert engine.balances(who) == expected
+            assert engine.countdown(who) == naive.countdowns.get(who, 0)
             resting = {
                 digest for digest, order in naive.orders.items() if order.account == who and naive.resting(digest)
             }

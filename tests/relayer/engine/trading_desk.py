@@ -5,11 +5,13 @@ Never: checks anything by itself; the tests do, through the engine's public ques
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from cxdex.facts import AnyFact, Credited, MarketListed, MarketStatusChanged
 from cxdex.market import USDC_ASSET, MarketStatus
 from cxdex.nonce import pack_nonce
 from cxdex.order import Order, OrderType, SelfTrade, Side, SignatureKind, TimeInForce
-from relayer.engine.commands import AnyCommand, ApplyFact, Cancel, CancelAll, Expire, Place
+from relayer.engine.commands import AnyCommand, ApplyFact, Cancel, CancelAll, Expire, Place, SetCountdown
 from relayer.engine.core import Engine, OrderView
 from relayer.engine.events import AnyEvent
 
@@ -75,14 +77,26 @@ class Desk:
         return Order(account=account, side=side, quantity=quantity, limit_price=price, nonce=nonce, **fields)
 
     def send(
-        self, order: Order, kind: SignatureKind = SignatureKind.ACCOUNT, signer: bytes = b""
+        self,
+        order: Order,
+        kind: SignatureKind = SignatureKind.ACCOUNT,
+        signer: bytes = b"",
+        name: str | None = None,
+        reject_after_ms: int = 0,
     ) -> tuple[bytes, list[AnyEvent]]:
-        digest = (len(self.orders) + 1).to_bytes(32, "big")
+        """`name`: the client's own for the order."""
+        digest = self.next_digest
         self.orders[digest] = order
-        return digest, self.apply(Place(self.now_ms, order, SIGNATURE, digest, None, kind, signer))
+        return digest, self.apply(Place(self.now_ms, order, SIGNATURE, digest, name, kind, signer, reject_after_ms))
+
+    @property
+    def next_digest(self) -> bytes:
+        """Of the next order that is sent."""
+        return (len(self.orders) + 1).to_bytes(32, "big")
 
     def buy(self, account: bytes, quantity: int, price: int, **changes) -> tuple[bytes, list[AnyEvent]]:
-        """`signer`: a session key that signs instead of the account. `kind`: another kind of signature."""
+        """`signer`: a session key that signs instead of the account. `kind`: another kind of signature. `name` and
+        `reject_after_ms`: see `send`."""
         return self._send_side(account, Side.BUY, quantity, price, changes)
 
     def sell(self, account: bytes, quantity: int, price: int, **changes) -> tuple[bytes, list[AnyEvent]]:
@@ -93,13 +107,17 @@ class Desk:
     ) -> tuple[bytes, list[AnyEvent]]:
         signer = changes.pop("signer", b"")
         kind = changes.pop("kind", SignatureKind.SESSION if signer else SignatureKind.ACCOUNT)
-        return self.send(self.order(account, side, quantity, price, **changes), kind, signer)
+        name, limit = changes.pop("name", None), changes.pop("reject_after_ms", 0)
+        return self.send(self.order(account, side, quantity, price, **changes), kind, signer, name, limit)
 
-    def cancel(self, account: bytes, *digests: bytes) -> list[AnyEvent]:
-        return self.apply(Cancel(self.now_ms, account, list(digests)))
+    def cancel(self, account: bytes, *digests: bytes, names: Sequence[str] = ()) -> list[AnyEvent]:
+        return self.apply(Cancel(self.now_ms, account, list(digests), list(names)))
 
-    def cancel_all(self, account: bytes, market: str | None = None) -> list[AnyEvent]:
-        return self.apply(CancelAll(self.now_ms, account, market))
+    def cancel_all(self, account: bytes, market: str | None = None, side: Side | None = None) -> list[AnyEvent]:
+        return self.apply(CancelAll(self.now_ms, account, market, side))
+
+    def countdown(self, account: bytes, seconds: int) -> list[AnyEvent]:
+        return self.apply(SetCountdown(self.now_ms, account, seconds))
 
     def expire(self) -> list[AnyEvent]:
         return self.apply(Expire(self.now_ms))
