@@ -37,6 +37,7 @@ from api.routes import (
     orders,
     pages,
     protection,
+    safety,
     settlements,
     status,
     vault,
@@ -85,7 +86,8 @@ def create_app(settings: Settings) -> FastAPI:
     app.include_router(pages.router)
     if measures is not None:
         app.router.routes.append(measures.route())
-    for module in (status, health, markets, orders, accounts, settlements, vault, withdrawals, protection, auth):
+    modules = (status, health, markets, orders, safety, accounts, settlements, vault, withdrawals, protection, auth)
+    for module in modules:
         app.include_router(module.router, prefix="/v1")
     app.add_exception_handler(Problem, _on_problem)
     app.add_exception_handler(RequestValidationError, _on_invalid)

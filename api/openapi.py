@@ -41,8 +41,14 @@ cancelling.
 
 Send `{"op":"subscribe","ch":"book","key":"sBTC-USDC"}`. Channels: `book`, `trades`, `markets` (key: the market), and
 after `{"op":"auth","token":"..."}` (or the fields of POST /v1/auth/login) `orders`, `balances` and `protection`
-(market-maker protection) of the signed-in account. Other ops: `unsubscribe`, `ping`. A mistake is answered by
-`{"op":"error","code":...}`; the connection stays.
+(market-maker protection) of the signed-in account. Other ops: `unsubscribe`, `ping`, and
+signed in:
+
+* `{"op":"cancelOnDisconnect","enabled":true}`: from its answer on, all open orders of the account are cancelled
+  (reason `DISCONNECTED`) when this connection ends, in whatever way, also when a process of ours ends it.
+* `{"op":"deadman","seconds":30}`: as POST /v1/deadman.
+
+A mistake is answered by `{"op":"error","code":...}`; the connection stays.
 
 Every message is `{"ch","key","epoch","seq","prev","ts","type","data","crc"?}`. A subscription starts with a `snapshot`;
 then each message has `prev` equal to the `seq` before it. In a book a quantity of `"0"` removes the level; `crc` is the

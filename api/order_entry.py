@@ -155,13 +155,18 @@ ROUTES = [
 
 
 def read_signed_order(context: Context, value: Any) -> WireOrder:
-    """One entry {"order","signature","chainId","clientOrderId"?}, checked but for the signature itself."""
-    entry = read_object(value, SIGNED_FIELDS, ("clientOrderId",), "the body")
+    """{"order","signature","chainId","clientOrderId"?,"rejectAfter"?}, checked but for the signature itself."""
+    entry = read_object(value, SIGNED_FIELDS, ("clientOrderId", "rejectAfter"), "the body")
     read_chain_id(entry["chainId"], context.deployment.chain_id)
     order, _ = read_order(entry["order"], context.markets.terms_of)
     signature = read_signature(entry["signature"])
+    reject_after = entry.get("rejectAfter")
     return WireOrder(
-        order, signature, order_digest(context.domain, order), read_client_order_id(entry.get("clientOrderId"))
+        order,
+        signature,
+        order_digest(context.domain, order),
+        read_client_order_id(entry.get("clientOrderId")),
+        reject_after_ms=0 if reject_after is None else read_small_integer(reject_after, "rejectAfter", least=1),
     )
 
 
@@ -203,7 +208,7 @@ def _fill_json(fill: WireFill, terms: MarketTerms) -> dict[str, Any]:
 
 def _engine_problem(result: PlaceResult | CancelResult) -> DetailedProblem:
     problem = result.problem
-    members = {"orderId": "0x" + result.digest.hex()}
+    members = {"orderId": "0x" + result.digest.hex()} if result.digest else {}
     if problem is None:
         return DetailedProblem("INTERNAL", "the engine gave no answer for this order", members)
     return DetailedProblem(

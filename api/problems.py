@@ -101,6 +101,10 @@ CODES: Mapping[str, CodeEntry] = {
     "ORDER_PRICE_OUT_OF_BAND": _entry(
         422, "Price too far from the index", "A limit price may be this far above (buyer) or below (seller) the index."
     ),
+    "ORDER_TOO_LATE": _entry(422, "Order too late", "The order reached the engine after its rejectAfter."),
+    "ORDER_CANCELLED_BEFORE": _entry(
+        409, "Cancelled before it came", "A cancel of this order arrived before the order; that holds for two minutes."
+    ),
     "PROTECTION_TRIPPED": _entry(
         422,
         "Quotes are protected",
@@ -110,6 +114,7 @@ CODES: Mapping[str, CodeEntry] = {
     "PROTECTION_UNKNOWN": _entry(404, "No protection", "The account has set no market-maker protection in the market."),
     "ORDER_UNKNOWN": _entry(404, "Unknown order", "No order with this id (or nonce) was accepted."),
     "ORDER_NOT_OPEN": _entry(409, "Order not open", "The order is already filled, cancelled or expired."),
+    "ACCOUNT_UNKNOWN": _entry(404, "Unknown account", "The exchange has seen no deposit of this account."),
     "MARKET_UNKNOWN": _entry(404, "Unknown market", "No market with this symbol is listed."),
     "MARKET_NOT_ACTIVE": _entry(422, "Market not active", "The market is paused or delisted.", retryable=True),
     "BALANCE_INSUFFICIENT": _entry(

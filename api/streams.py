@@ -24,6 +24,7 @@ from api.context import Context
 from api.feed import PRIVATE_CHANNELS, PUBLIC_CHANNELS, Stream
 from api.fields import decode_json, read_address, read_object, read_signature, read_small_integer, read_text
 from api.problems import new_trace_id, problem_document
+from api.safety_ops import SafetyOps
 from api.snapshots import snapshot_data
 from cxdex.problem import Problem
 
@@ -64,6 +65,7 @@ class Connection:
         self._refilled = time.monotonic()
         self._ignored = 0
         self._last_sent = "nothing"
+        self._safety = SafetyOps(context.engine, self._reply, self._refuse)
 
     async def run(self) -> None:
         await self._socket.accept()
@@ -79,6 +81,7 @@ class Connection:
             for task in (*tasks, *self._syncs):
                 task.cancel()
             await asyncio.gather(*tasks, *self._syncs, return_exceptions=True)
+            await self._safety.disconnected()
             await self._close()
 
     # Subscriber: called by the hub ------------------------------------------------------------------------
@@ -155,6 +158,8 @@ class Connection:
             "unsubscribe": self._unsubscribe,
             "auth": self._authenticate,
             "ping": self._ping,
+            "cancelOnDisconnect": self._cancel_on_disconnect,
+            "deadman": self._deadman,
         }
         if "op" not in message:
             raise Problem("FIELD_MISSING", "the message lacks the field op", field="op", allowed=", ".join(operations))
@@ -166,6 +171,12 @@ class Connection:
     def _ping(self, message: dict[str, Any]) -> None:
         read_object(message, ("op",), ("id",), "ping")
         self._reply({"op": "pong", "ts": time.time_ns() // 1_000_000}, message.get("id"))
+
+    def _cancel_on_disconnect(self, message: dict[str, Any]) -> None:
+        self._safety.cancel_on_disconnect(message, self._own_account())
+
+    def _deadman(self, message: dict[str, Any]) -> None:
+        self._safety.deadman(message, self._own_account())
 
     def _authenticate(self, message: dict[str, Any]) -> None:
         """{"op":"auth","token"}, or the fields of POST /v1/auth/login."""
@@ -225,10 +236,13 @@ class Connection:
         market = read_text(message["key"], "key")
         return self._context.hub.stream(channel, self._context.markets.find(market).terms.symbol)
 
-    def _own_key(self, key: Any) -> str:
+    def _own_account(self) -> bytes:
         if self._session is None:
             raise Problem("AUTH_REQUIRED", "sign in first", allowed='{"op":"auth","token":"..."}')
-        account = self._session[0]
+        return self._session[0]
+
+    def _own_key(self, key: Any) -> str:
+        account = self._own_account()
         if key is not None and read_address(key, "key") != account:
             raise Problem("AUTH_INVALID", "this connection is signed in as another account", field="key", given=key)
         return "0x" + account.hex()

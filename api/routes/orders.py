@@ -15,6 +15,7 @@ from api.problems import DetailedProblem
 from api.reads.orders import find_order, list_orders
 from api.routes.inputs import LIMIT_DEFAULT, Cursor, Limit, Shared, SignedIn, require_own
 from api.schemas.account import CancelOutcomes, OrderPage, OrderShape
+from cxdex.order import Side
 from cxdex.problem import Problem
 from relayer.public_order import order_state_json
 from relayer.wire import OrderState
@@ -71,10 +72,15 @@ async def cancel_order(context: Shared, session: SignedIn, order_id: str) -> dic
 
 
 @router.delete("/orders", response_model=CancelOutcomes, response_model_exclude_none=False)
-async def cancel_orders(context: Shared, session: SignedIn, market: Market = None) -> dict[str, Any]:
-    """Cancels every open order of the account, in one market or in all."""
+async def cancel_orders(
+    context: Shared,
+    session: SignedIn,
+    market: Market = None,
+    side: Annotated[Literal["BUY", "SELL"] | None, Query(description="only this side")] = None,
+) -> dict[str, Any]:
+    """Cancels every open order of the account, in one market or in all, of one side or of both."""
     symbol = context.markets.find(market).terms.symbol if market is not None else None
-    results = await context.engine.cancel_all(session, symbol)
+    results = await context.engine.cancel_all(session, symbol, Side[side] if side is not None else None)
     return {"results": [cancel_result_json(context, result) for result in results]}
 
 

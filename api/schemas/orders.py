@@ -61,6 +61,10 @@ class PlaceRequest(Shape):
     signature: Signature
     chain_id: ChainId
     client_order_id: Annotated[str | None, Field(min_length=1, max_length=64)] = None
+    reject_after: Annotated[
+        int | str | None,
+        Field(description="unix milliseconds; the engine refuses the order when it would accept it later. Not signed"),
+    ] = None
 
 
 class BatchRequest(Shape):

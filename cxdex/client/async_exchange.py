@@ -21,6 +21,7 @@ from cxdex.client.replies import (
     AccountInfo,
     Balance,
     Book,
+    Cancelled,
     Fill,
     Market,
     Order,
@@ -136,9 +137,25 @@ class AsyncExchange:
         order_id = order.id if isinstance(order, Order) else order
         return await self._driver.run(trading.cancel(self._session, order_id))
 
-    async def cancel_all(self, market: str | None = None) -> int:
-        """Cancels every open order, of one market or of all. Returns how many."""
-        return await self._driver.run(trading.cancel_all(self._session, market))
+    async def cancel_all(self, market: str | None = None, side: str | None = None) -> int:
+        """Cancels every open order, of one market or of all, of one side or of both. Returns how many."""
+        return await self._driver.run(trading.cancel_all(self._session, market, side))
+
+    async def cancel_each(
+        self, orders: Sequence[str | Order] = (), *, client_order_ids: Sequence[str] = ()
+    ) -> list[Cancelled]:
+        """Cancels by id and by client order id; each is answered on its own, in order, ids first.
+
+        An id that the exchange has not seen is refused should its order come within two minutes.
+        """
+        return await self._driver.run(trading.cancel_each(self._session, orders, client_order_ids))
+
+    async def cancel_all_after(self, seconds: int) -> int | None:
+        """Dead man's switch: every open order is cancelled in so many seconds, unless you call this again. 0 ends it.
+
+        Returns when it fires, in unix milliseconds. The engine keeps the time; this process need not live on.
+        """
+        return await self._driver.run(trading.cancel_all_after(self._session, seconds))
 
     async def cancel_many(self, orders: Sequence[Order]) -> int:
         """Cancels these by one signature a batch, without signing in. Returns how many were still open."""

@@ -52,8 +52,15 @@ def login(account: bytes, expires_at: int, signature: bytes) -> Call:
     return Call("POST", "/auth/login", body=_json.encode(body))
 
 
-def place(terms: MarketTerms, signed: SignedOrder, chain_id: int, client_order_id: str | None) -> Call:
-    return Call("POST", "/orders", body=_json.encode(signed_order_json(terms, signed, chain_id, client_order_id)))
+def place(
+    terms: MarketTerms,
+    signed: SignedOrder,
+    chain_id: int,
+    client_order_id: str | None,
+    reject_after: int | None = None,
+) -> Call:
+    entry = signed_order_json(terms, signed, chain_id, client_order_id, reject_after)
+    return Call("POST", "/orders", body=_json.encode(entry))
 
 
 def place_batch(entries: list[dict[str, Any]]) -> Call:
@@ -79,8 +86,17 @@ def cancel(order_id: str) -> Call:
     return Call("DELETE", f"/orders/{order_id}", needs_login=True)
 
 
-def cancel_all(market: str | None) -> Call:
-    return Call("DELETE", "/orders", _query(market=market), needs_login=True)
+def cancel_all(market: str | None, side: str | None = None) -> Call:
+    return Call("DELETE", "/orders", _query(market=market, side=side), needs_login=True)
+
+
+def cancel_batch(ids: list[str], client_order_ids: list[str]) -> Call:
+    body = {"ids": ids, "clientOrderIds": client_order_ids}
+    return Call("POST", "/orders/cancel/batch", body=_json.encode(body), needs_login=True)
+
+
+def deadman(seconds: int) -> Call:
+    return Call("POST", "/deadman", body=_json.encode({"seconds": seconds}), needs_login=True)
 
 
 def cancel_signed(account: bytes, nonces: list[int], deadline: int, signature: bytes) -> Call:
@@ -125,9 +141,13 @@ def withdrawals(account: bytes, limit: int, cursor: str | None) -> Call:
 
 
 def signed_order_json(
-    terms: MarketTerms, signed: SignedOrder, chain_id: int, client_order_id: str | None
+    terms: MarketTerms,
+    signed: SignedOrder,
+    chain_id: int,
+    client_order_id: str | None,
+    reject_after: int | None = None,
 ) -> dict[str, Any]:
-    """The body of POST /orders: decimals are strings."""
+    """The body of POST /orders: decimals are strings. reject_after: unix milliseconds."""
     fields = order_message(signed.order)
     fields["quantity"] = format_quantity(terms, signed.order.quantity)
     fields["limitPrice"] = format_price(terms, signed.order.limit_price)
@@ -135,6 +155,8 @@ def signed_order_json(
     entry: dict[str, Any] = {"order": fields, "signature": _hex(signed.signature), "chainId": chain_id}
     if client_order_id is not None:
         entry["clientOrderId"] = client_order_id
+    if reject_after is not None:
+        entry["rejectAfter"] = reject_after
     return entry
 
 

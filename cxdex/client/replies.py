@@ -257,6 +257,25 @@ class BatchReply(Reply, frozen=True):
     results: list[BatchEntry]
 
 
+class Cancelled(Reply, frozen=True):
+    """One entry of a batch of cancels, named by what was asked: the `order` as it is now, or the `problem`."""
+
+    id: str | None = None
+    client_order_id: str | None = None
+    order: Order | None = None
+    problem: dict[str, Any] | None = None
+
+
+class CancelBatchReply(Reply, frozen=True):
+    results: list[Cancelled]
+
+
+class Countdown(Reply, frozen=True):
+    """fires_at: when the open orders are cancelled; None: no countdown runs."""
+
+    fires_at: int | None
+
+
 class Outcome(msgspec.Struct, frozen=True):
     """What became of one order of a batch. `outcome`: accepted, rejected or unknown; `id` is set in every case."""
 

@@ -37,10 +37,22 @@ log = logging.getLogger("cxdex.feed")
 
 
 class Feed:
-    """One connection, any number of subscriptions. For one reader: iterate it in one task."""
+    """One connection, any number of subscriptions. For one reader: iterate it in one task.
 
-    def __init__(self, exchange: AsyncExchange, *, silence_seconds: float = SILENCE_SECONDS) -> None:
+    cancel_on_disconnect: the exchange cancels all open orders of the account whenever this connection ends.
+    `guarded` is set while it has said that it will.
+    """
+
+    def __init__(
+        self,
+        exchange: AsyncExchange,
+        *,
+        silence_seconds: float = SILENCE_SECONDS,
+        cancel_on_disconnect: bool = False,
+    ) -> None:
         self._exchange = exchange
+        self._cancel_on_disconnect = cancel_on_disconnect
+        self.guarded = asyncio.Event()
         self._silence = silence_seconds
         self._subscriptions: dict[tuple[str, str | None], Subscription] = {}
         self._socket: ClientConnection | None = None
@@ -66,6 +78,8 @@ class Feed:
                 async with connect(self._exchange.feed_url, max_size=MAX_MESSAGE_BYTES) as socket:
                     self._socket = socket
                     await self._introduce(socket, list(self._subscriptions.values()))
+                    if self._cancel_on_disconnect:
+                        await self._guard(socket)
                     while True:
                         async with asyncio.timeout(self._silence):
                             text = await socket.recv()
@@ -77,6 +91,7 @@ class Feed:
                 log.warning("feed lost (%s); again in %.1f s", str(error) or type(error).__name__, pause)
             finally:
                 self._socket = None
+                self.guarded.clear()
             self.reconnects += 1
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
@@ -86,6 +101,10 @@ class Feed:
             await _send(socket, {"op": "auth", "token": await self._exchange.login()})
         for subscription in subscriptions:
             await self._ask(socket, subscription)
+
+    async def _guard(self, socket: ClientConnection) -> None:
+        await _send(socket, {"op": "auth", "token": await self._exchange.login()})
+        await _send(socket, {"op": "cancelOnDisconnect", "enabled": True})
 
     async def _ask(self, socket: ClientConnection, subscription: Subscription) -> None:
         request: dict[str, Any] = {"op": "subscribe", "ch": subscription.channel}
@@ -110,6 +129,8 @@ class Feed:
             return None
         if decoded.get("op") == "heartbeat":
             await self._hear(socket, decoded)
+        elif decoded.get("op") == "cancelOnDisconnect":
+            self.guarded.set()
         elif decoded.get("op") == "error" and not decoded.get("retryable"):
             raise ApiProblem(int(decoded.get("status", 400)), decoded)
         return None

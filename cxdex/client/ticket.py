@@ -26,6 +26,7 @@ class OrderTerms(TypedDict, total=False):
     expires_in: int
     self_trade: str
     client_order_id: str
+    reject_in_ms: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,8 @@ class Ticket:
     time_in_force   GTC, IOC, FOK, POST_ONLY; default GTC, and IOC for a MARKET order
     max_fee_bps     default: the market's present fee, so that nobody can charge more
     expires_in      seconds; default 28 days, one day for IOC and FOK
+    reject_in_ms    the exchange refuses the order when it would accept it later than so many milliseconds after it was
+                    first sent, so that a retry after an outage places nothing stale (by this machine's clock)
     """
 
     market: str
@@ -48,6 +51,11 @@ class Ticket:
     expires_in: int | None = None
     self_trade: str = "CANCEL_TAKER"
     client_order_id: str | None = None
+    reject_in_ms: int | None = None
+
+    def reject_after(self, now_ms: int) -> int | None:
+        """Unix milliseconds."""
+        return None if self.reject_in_ms is None else now_ms + self.reject_in_ms
 
     def to_order(self, terms: MarketTerms, account: bytes, nonce: int, now: int) -> Order:
         """`now`: unix seconds. Raises OrderProblem."""

@@ -17,12 +17,23 @@ import msgspec
 
 from cxdex.client import endpoints
 from cxdex.client.errors import ApiProblem, OutcomeUnknown, Unreachable
-from cxdex.client.replies import Balance, BatchEntry, BatchReply, Fill, Order, Outcome, Page
+from cxdex.client.replies import (
+    Balance,
+    BatchEntry,
+    BatchReply,
+    CancelBatchReply,
+    Cancelled,
+    Countdown,
+    Fill,
+    Order,
+    Outcome,
+    Page,
+)
 from cxdex.client.session import Session
 from cxdex.client.steps import Flow, Pause
 from cxdex.client.ticket import Ticket
 from cxdex.market import MarketTerms
-from cxdex.order import SignedOrder
+from cxdex.order import Side, SignedOrder
 from cxdex.problem import Problem
 from cxdex.wallet import SessionWallet
 
@@ -31,6 +42,7 @@ PLACE_ATTEMPTS = 5
 FIRST_PAUSE_SECONDS = 0.2
 CANCEL_SECONDS = 60
 MAX_BATCH = 50
+MAX_CANCELS = 200
 SETTLE_PAUSE_SECONDS = 0.25
 RECENT_FILLS = 500
 
@@ -49,19 +61,25 @@ def place(session: Session, ticket: Ticket) -> Flow[Order]:
     """Raises OrderProblem before sending, ApiProblem when refused, OutcomeUnknown when nobody can say."""
     terms, signed = yield from sign_ticket(session, ticket)
     try:
-        return (yield from submit(session, terms, signed, ticket.client_order_id))
+        return (yield from submit(session, terms, signed, ticket.client_order_id, ticket.reject_after(_now_ms())))
     except ApiProblem as problem:
         if problem.code not in NONCE_REFUSALS or problem.after_silence:
             raise
     session.nonces.forget()
     terms, signed = yield from sign_ticket(session, ticket)
-    return (yield from submit(session, terms, signed, ticket.client_order_id))
+    return (yield from submit(session, terms, signed, ticket.client_order_id, ticket.reject_after(_now_ms())))
 
 
-def submit(session: Session, terms: MarketTerms, signed: SignedOrder, client_order_id: str | None) -> Flow[Order]:
+def submit(
+    session: Session,
+    terms: MarketTerms,
+    signed: SignedOrder,
+    client_order_id: str | None,
+    reject_after: int | None = None,
+) -> Flow[Order]:
     """Sends one signed order until its outcome is known, or gives up with OutcomeUnknown."""
     status = yield from session.status()
-    call = endpoints.place(terms, signed, status.chain_id, client_order_id)
+    call = endpoints.place(terms, signed, status.chain_id, client_order_id, reject_after)
     silence = ""
     for attempt in range(PLACE_ATTEMPTS):
         if attempt:
@@ -121,7 +139,7 @@ def _place_batch(session: Session, tickets: Sequence[Ticket]) -> Flow[list[Outco
         for ticket, t, nonce in zip(tickets, terms, nonces, strict=True)
     ]
     entries = [
-        endpoints.signed_order_json(t, s, status.chain_id, ticket.client_order_id)
+        endpoints.signed_order_json(t, s, status.chain_id, ticket.client_order_id, ticket.reject_after(_now_ms()))
         for ticket, t, s in zip(tickets, terms, signed, strict=True)
     ]
     results = yield from _send_batch(entries)
@@ -190,9 +208,32 @@ def cancel_many(session: Session, orders: Sequence[Order]) -> Flow[int]:
     return cancelled
 
 
-def cancel_all(session: Session, market: str | None) -> Flow[int]:
-    reply: BatchReply = yield from session.request(endpoints.cancel_all(market), BatchReply)
+def cancel_all(session: Session, market: str | None, side: str | None) -> Flow[int]:
+    side = Side(Side.parse(side.upper(), "side")).name if side is not None else None
+    reply: BatchReply = yield from session.request(endpoints.cancel_all(market, side), BatchReply)
     return sum(entry.order is not None for entry in reply.results)
+
+
+def cancel_each(session: Session, orders: Sequence[str | Order], names: Sequence[str]) -> Flow[list[Cancelled]]:
+    """In requests of MAX_CANCELS, ids first. Trying again is safe, but says ORDER_NOT_OPEN to what has gone."""
+    wanted: list[tuple[str, str]] = [("id", o.id if isinstance(o, Order) else o) for o in orders]
+    wanted += [("name", name) for name in names]
+    outcomes: list[Cancelled] = []
+    for start in range(0, len(wanted), MAX_CANCELS):
+        chunk = wanted[start : start + MAX_CANCELS]
+        call = endpoints.cancel_batch(*([text for kind, text in chunk if kind == k] for k in ("id", "name")))
+        reply: CancelBatchReply = yield from session.request(call, CancelBatchReply)
+        outcomes += reply.results
+    return outcomes
+
+
+def cancel_all_after(session: Session, seconds: int) -> Flow[int | None]:
+    reply: Countdown = yield from session.request(endpoints.deadman(seconds), Countdown)
+    return reply.fires_at
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def balances(session: Session) -> Flow[list[Balance]]:

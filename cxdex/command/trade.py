@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cxdex.client import Ticket
+from cxdex.client import ApiProblem, Ticket
 from cxdex.command import view
 from cxdex.command.context import Settings
 from cxdex.problem import Problem
@@ -35,6 +35,7 @@ class _Options:
     max_fee_bps: int | None
     expires_in: int | None
     client_id: str | None
+    reject_in_ms: int | None = None
 
     def ticket(self, market: str, side: str, quantity: str) -> Ticket:
         """Raises Problem OPTION_INVALID unless exactly one of the two prices is given."""
@@ -55,6 +56,7 @@ class _Options:
             self.max_fee_bps,
             self.expires_in,
             client_order_id=self.client_id,
+            reject_in_ms=self.reject_in_ms,
         )
 
 
@@ -62,6 +64,7 @@ def register(app: typer.Typer) -> None:
     app.command("order")(place)
     app.command("validate")(validate)
     app.command("cancel")(cancel)
+    app.command("deadman")(deadman)
     app.command("orders")(orders)
     app.command("nonce")(nonce)
 
@@ -77,11 +80,15 @@ def place(
     max_fee_bps: MaxFee = None,
     expires_in: ExpiresIn = None,
     client_id: ClientId = None,
+    reject_in_ms: Annotated[
+        int | None, typer.Option("--reject-in-ms", min=1, help="refused when the exchange would accept it later")
+    ] = None,
     wait: Annotated[bool, typer.Option("--wait", help="wait until its fills are settled on chain")] = False,
 ) -> None:
     """Sign and place an order: cxdex order sBTC-USDC buy 0.01 --price 60000.1"""
     settings: Settings = context.obj
-    ticket = _Options(price, worst_price, tif, max_fee_bps, expires_in, client_id).ticket(market, side, quantity)
+    options = _Options(price, worst_price, tif, max_fee_bps, expires_in, client_id, reject_in_ms)
+    ticket = options.ticket(market, side, quantity)
     with settings.exchange() as exchange:
         order = exchange.place(ticket)
         if not settings.as_json:
@@ -130,12 +137,16 @@ def cancel(
     order_id: Annotated[str | None, typer.Argument(help="the order's id")] = None,
     every: Annotated[bool, typer.Option("--all", help="every open order")] = False,
     market: Annotated[str | None, typer.Option(help="with --all: only this market")] = None,
+    side: Annotated[str | None, typer.Option(help="with --all: only buy, or only sell")] = None,
+    client_id: Annotated[str | None, typer.Option("--client-id", help="open orders that you gave this name")] = None,
     on_chain: Annotated[bool, typer.Option("--on-chain", help="by a transaction that nobody can refuse")] = False,
 ) -> None:
-    """Cancel one order, or --all of them. What they have matched already still settles."""
+    """Cancel one order, those of a name, or --all of them. What they have matched already still settles."""
     settings: Settings = context.obj
-    if every == (order_id is not None) or (on_chain and market is not None):
-        allowed = "an order's id, or --all [--market M]; --on-chain knows no markets"
+    chosen = (every, order_id is not None, client_id is not None).count(True)
+    narrowed = market is not None or side is not None
+    if chosen != 1 or (narrowed and not every) or (on_chain and (narrowed or client_id is not None)):
+        allowed = "an id, --client-id NAME, or --all [--market M] [--side S]; --on-chain takes an id or --all alone"
         raise Problem("OPTION_INVALID", "say what to cancel", allowed=allowed)
     with settings.exchange() as exchange:
         if on_chain:
@@ -148,8 +159,28 @@ def cancel(
             order = exchange.cancel(order_id)
             view.show_json(order) if settings.as_json else view.show_order(order)
             return
-        count = exchange.cancel_all(market)
+        if client_id is not None:
+            outcomes = exchange.cancel_each(client_order_ids=[client_id])
+            if outcomes[0].problem is not None:
+                raise ApiProblem(int(outcomes[0].problem.get("status", 404)), outcomes[0].problem)
+            count = len(outcomes)
+        else:
+            count = exchange.cancel_all(market, side)
     view.show_json({"cancelled": count}) if settings.as_json else view.console.print(f"cancelled {count}")
+
+
+def deadman(
+    context: typer.Context,
+    seconds: Annotated[int, typer.Argument(min=0, max=86_400, help="from now; 0 ends the countdown")],
+) -> None:
+    """Cancel all open orders in so many seconds, unless this is called again before."""
+    settings: Settings = context.obj
+    with settings.exchange() as exchange:
+        fires_at = exchange.cancel_all_after(seconds)
+    if settings.as_json:
+        view.show_json({"firesAt": fires_at})
+    else:
+        view.console.print("no countdown runs" if fires_at is None else f"all orders are cancelled in {seconds} s")
 
 
 def orders(

@@ -38,6 +38,9 @@ def test_every_route_is_described(document: dict[str, Any]) -> None:
         ("post", "/v1/orders"),
         ("post", "/v1/orders/batch"),
         ("post", "/v1/orders/validate"),
+        ("post", "/v1/orders/cancel/batch"),
+        ("post", "/v1/deadman"),
+        ("get", "/v1/deadman"),
         ("post", "/v1/orders/cancel"),
         ("get", "/v1/orders"),
         ("get", "/v1/orders/{order_id}"),
@@ -92,6 +95,9 @@ def test_private_routes_say_that_they_need_a_token(document: dict[str, Any]) -> 
         if operation.get("security") == [{"bearer": []}]
     }
     assert private == {
+        ("post", "/v1/orders/cancel/batch"),
+        ("post", "/v1/deadman"),
+        ("get", "/v1/deadman"),
         ("get", "/v1/orders"),
         ("delete", "/v1/orders"),
         ("delete", "/v1/orders/{order_id}"),

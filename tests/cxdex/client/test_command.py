@@ -31,7 +31,7 @@ def test_help_lists_every_command() -> None:
     done = cxdex("--help")
     assert done.returncode == 0
     named = "order validate cancel orders balance fills deposit withdraw claim book trades markets status nonce session"
-    assert all(command in done.stdout for command in named.split())
+    assert all(command in done.stdout for command in [*named.split(), "deadman"])
 
 
 @pytest.mark.parametrize(
@@ -43,6 +43,9 @@ def test_help_lists_every_command() -> None:
         (["order", "sBTC-USDC", "buy", "1"], {}, "OPTION_INVALID"),
         (["order", "sBTC-USDC", "buy", "1", "--price", "1", "--worst-price", "2"], {}, "OPTION_INVALID"),
         (["cancel"], {}, "OPTION_INVALID"),
+        (["cancel", "--all", "--client-id", "mine"], {}, "OPTION_INVALID"),
+        (["cancel", "0x12", "--side", "buy"], {}, "OPTION_INVALID"),
+        (["cancel", "--all", "--on-chain", "--side", "buy"], {}, "OPTION_INVALID"),
         (["--session-of", "me", "orders"], {"CXDEX_PRIVATE_KEY": KEY.hex()}, "FIELD_INVALID"),
         (["orders"], {"CXDEX_PRIVATE_KEY": KEY.hex(), "CXDEX_SESSION_OF": "0x" + "11" * 19}, "FIELD_INVALID"),
         (["--api", "nonsense", "book", "sBTC-USDC"], {}, "API_URL_INVALID"),
