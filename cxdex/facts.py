@@ -69,12 +69,16 @@ class FillSettled(Fact, frozen=True):
 
 
 class FillSkipped(Fact, frozen=True):
-    """`count` numbers from `sequence` on moved nothing."""
+    """`count` numbers from `sequence` on moved nothing. The orders are named unless the numbers were voided: whoever
+    settles may use a number up with orders of their own, and then the reason says nothing about ours.
+    """
 
     market: str
     sequence: int
     reason: int
     count: int = 1
+    maker_order: bytes = b""
+    taker_order: bytes = b""
 
 
 class NonceRaised(Fact, frozen=True):

@@ -103,7 +103,7 @@ def skipped(ledger: Ledger, event: FillSkipped, at: Position) -> None:
             event.reason,
         )
     )
-    ledger.fact(at, facts.FillSkipped(symbol, event.sequence, event.reason))
+    ledger.fact(at, facts.FillSkipped(symbol, event.sequence, event.reason, 1, event.maker_order, event.taker_order))
 
 
 def voided(ledger: Ledger, event: SequenceVoided, at: Position) -> None:

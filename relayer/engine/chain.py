@@ -31,7 +31,7 @@ from cxdex.nonce import unpack_nonce
 from relayer.engine.commands import ApplyFact, OutboxRead
 from relayer.engine.events import MarketChanged
 from relayer.engine.sessions import NO_SESSION, restore_session, revoke_session, set_session, use_session
-from relayer.engine.settlement import forget_resolved, resolve, settle, unresolve
+from relayer.engine.settlement import forget_resolved, settle, skip, unresolve
 from relayer.engine.state import AppliedFact, Market, OutboxRow, State
 from relayer.engine.turn import Turn
 from relayer.engine.withdrawals import pay_out, take_back
@@ -73,8 +73,7 @@ def _apply(turn: Turn, applied: AppliedFact) -> None:
         case FillSettled() as fact:
             settle(turn, fact, applied.block)
         case FillSkipped() as fact:
-            for sequence in range(fact.sequence, fact.sequence + fact.count):
-                resolve(turn, fact.market, sequence, applied.block, fact.reason)
+            skip(turn, fact, applied.block)
         case NonceRaised() as fact:
             applied.number = _raise_nonce(turn, fact)
         case EpochRaised() as fact:

@@ -7,7 +7,7 @@ Never:    decides whether a fact counts (see `chain`).
 from __future__ import annotations
 
 from cxdex.batch import SkipReason
-from cxdex.facts import FillSettled, SettledTerms
+from cxdex.facts import FillSettled, FillSkipped, SettledTerms
 from cxdex.market import USDC_ASSET
 from cxdex.nonce import unpack_nonce
 from cxdex.order import SignatureKind
@@ -94,6 +94,16 @@ def _take_foreign(turn: Turn, market: Market, sequence: int, block: int, terms: 
     market.foreign[sequence] = fill
     turn.state.resolutions.append((block, fill.market, sequence))
     _cover_both(turn, fill, "FILL_VOIDED")
+
+
+def skip(turn: Turn, fact: FillSkipped, block: int) -> None:
+    """Numbers that moved nothing. If others used one up, their reason is not about our orders: our fill is voided."""
+    for sequence in range(fact.sequence, fact.sequence + fact.count):
+        market = turn.state.markets.get(fact.market)
+        ours = None if market is None else market.unsettled.get(sequence)
+        named = (fact.maker_order, fact.taker_order)
+        is_ours = ours is None or not fact.maker_order or named == (ours.maker_digest, ours.taker_digest)
+        resolve(turn, fact.market, sequence, block, fact.reason if is_ours else SkipReason.VOIDED)
 
 
 def resolve(turn: Turn, symbol: str, sequence: int, block: int, skip_reason: int | None) -> None:

@@ -226,7 +226,7 @@ def test_a_skip_uses_the_number_and_moves_nothing() -> None:
         fold, 1, [events.FillSkipped(b"m" * 32, b"t" * 32, BOB, ALICE, 1, 0, True, 60_000, 5, 3), fill(1)]
     )
     assert fold.state.markets.get((SYMBOL,)).next_sequence == 2
-    assert rows.facts[0] == (1, 0, facts.FillSkipped(SYMBOL, 0, 3))
+    assert rows.facts[0] == (1, 0, facts.FillSkipped(SYMBOL, 0, 3, 1, b"m" * 32, b"t" * 32))
     assert fold.state.balances.rows != before  # the second one moved
 
 

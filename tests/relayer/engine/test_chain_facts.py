@@ -130,6 +130,24 @@ def test_a_skipped_fill_closes_the_rest_of_a_blamed_taker() -> None:
     assert closings(events) == [(taker, "CANCELLED", "CHAIN_CANCEL")]
 
 
+def test_a_number_that_others_used_up_says_nothing_about_our_orders() -> None:
+    desk = Desk()
+    desk.sell(BOB, 4, 100)
+    desk.buy(ALICE, 10, 100)
+    foreign = FillSkipped(BTC.symbol, 0, SkipReason.TAKER_CANCELLED, 1, b"m" * 32, b"t" * 32)
+    events = desk.fact(foreign)
+    assert [event.reason for event in of_type(events, FillVoided)] == [SkipReason.VOIDED]
+    assert closings(events) == []
+
+
+def test_a_skip_that_names_our_orders_blames_them() -> None:
+    desk = Desk()
+    maker, _ = desk.sell(BOB, 4, 100)
+    taker, _ = desk.buy(ALICE, 10, 100)
+    events = desk.fact(FillSkipped(BTC.symbol, 0, SkipReason.TAKER_CANCELLED, 1, maker, taker))
+    assert closings(events) == [(taker, "CANCELLED", "CHAIN_CANCEL")]
+
+
 def test_spent_proceeds_of_a_skipped_fill_leave_a_debt_and_cancel_what_it_uncovers() -> None:
     desk = Desk(base=10**15)  # 10 lots each
     desk.sell(BOB, 10, 100)
