@@ -31,6 +31,7 @@ from scripts.self_check import BLUEPRINT_PREAMBLE, Subject, self_check
 from scripts.wiring import PROXIED, Settings, open_contracts
 
 DEVELOPMENT_CHAINS = (31337, 1337)
+LEAST_PUBLIC_DELAY = 600  # seconds; cancels on chain wait 300 for the same reason
 DAY = 24 * 3600  # seconds
 WHOLE = 10**18  # units of a synth
 
@@ -93,8 +94,8 @@ def deploy(
     if found is not None:
         progress(f"contracts are there already: {out_path}")
         return found
-    if options.usdc is None and chain.chain_id not in DEVELOPMENT_CHAINS:
-        raise Problem("USDC_MISSING", f"chain {chain.chain_id} needs the address of its USDC", allowed="pass --usdc")
+    if chain.chain_id not in DEVELOPMENT_CHAINS:
+        require_public(chain.chain_id, options)
 
     roles = role_addresses(keys)
     first_block = chain.block_number() + 1
@@ -125,6 +126,18 @@ def existing(chain: Chain, path: Path) -> Deployment | None:
     if deployment.chain_id != chain.chain_id:
         raise Problem("DEPLOYMENT_INVALID", f"{path} is for chain {deployment.chain_id}, not {chain.chain_id}")
     return deployment if all(chain.code(address) for address in deployment.contracts.values()) else None
+
+
+def require_public(chain_id: int, options: Options) -> None:
+    """What only a development chain may do without. Raises Problem."""
+    if options.usdc is None:
+        raise Problem("USDC_MISSING", f"chain {chain_id} needs the address of its USDC", allowed="pass --usdc")
+    if options.withdrawal_delay < LEAST_PUBLIC_DELAY:
+        raise Problem(
+            "DELAY_TOO_SHORT",
+            f"a withdrawal that waits {options.withdrawal_delay} seconds could leave before a matched fill is settled",
+            allowed=f"at least {LEAST_PUBLIC_DELAY} seconds on chain {chain_id}",
+        )
 
 
 def role_addresses(keys: Mapping[str, str]) -> dict[str, bytes]:

@@ -160,6 +160,12 @@ def test_no_mock_money_where_money_may_be_real(tmp_path: Path) -> None:
         deploy(url, KEYS, tmp_path / "deployment.json", Options())
 
 
+def test_no_short_withdrawal_delay_where_money_may_be_real(tmp_path: Path) -> None:
+    options = Options(usdc=bytes(19) + b"\x01", withdrawal_delay=599)
+    with running_node(chain_id=8453) as url, pytest.raises(Problem, match="DELAY_TOO_SHORT"):
+        deploy(url, KEYS, tmp_path / "deployment.json", options)
+
+
 def run_script(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", *arguments]
     return subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
