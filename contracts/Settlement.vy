@@ -259,8 +259,8 @@ def settleBatch(entryCount: uint256):
     @custom:invariant The two cursors never hold the same account: each would overwrite the other's balances.
     @param entryCount Number of entries, at most MAX_ENTRIES.
     """
-    if msg.sender != CORE:
-        assert self.lastBeat != 0 and block.timestamp > self.lastBeat + HEARTBEAT_TIMEOUT, "S:CORE"
+    if msg.sender != CORE and (self.lastBeat == 0 or block.timestamp <= self.lastBeat + HEARTBEAT_TIMEOUT):
+        self._only_core()  # which it is not
     assert entryCount <= MAX_ENTRIES and len(msg.data) >= HEAD_BYTES + ENTRY_BYTES * entryCount, "S:LENGTH"
 
     domain: bytes32 = order_hash._domain_separator()
@@ -292,12 +292,11 @@ def settleBatch(entryCount: uint256):
         else:
             kind: uint256 = role >> KIND_SHIFT
             role &= MASK_8
-            assert role <= TAKER, "S:ENTRY"
+            assert role <= TAKER and kind in [SESSION_KEY, CONTRACT], "S:ENTRY"
             digest = order_hash._digest(entry, role == MAKER, market.hash, domain)
             if kind == SESSION_KEY:
                 session = signatures._signer(digest, entry.r, entry.vs)
             else:
-                assert kind == CONTRACT, "S:ENTRY"
                 if not self._wallet_accepts(account, digest, entry, position):
                     session = REFUSED
                 position += (entry.r + ENTRY_BYTES - 1) // ENTRY_BYTES * ENTRY_BYTES
