@@ -66,6 +66,13 @@ def view_all(contract: str, address: str, function: str, *arguments: Any) -> Flo
     return decode(types, bytes.fromhex(result[2:]))
 
 
+def require_node(chain_id: int) -> Flow[None]:
+    """Raises Problem NODE_MISSING, NODE_WRONG_CHAIN, or what the node answers instead."""
+    node_chain = int((yield from node("eth_chainId")), 16)
+    if node_chain != chain_id:
+        raise Problem("NODE_WRONG_CHAIN", "the node is of another chain", given=str(node_chain), allowed=str(chain_id))
+
+
 def send(wallet: Wallet, chain_id: int, to: str, data: str) -> Flow[Transaction]:
     """Simulates, signs, sends and waits until it is mined. Raises Problem TRANSACTION_REVERTED with the reason.
 
@@ -73,9 +80,7 @@ def send(wallet: Wallet, chain_id: int, to: str, data: str) -> Flow[Transaction]
     """
     sender = to_checksum(wallet.account)
     call = {"from": sender, "to": to, "data": data}
-    node_chain = int((yield from node("eth_chainId")), 16)
-    if node_chain != chain_id:
-        raise Problem("NODE_WRONG_CHAIN", "the node is of another chain", given=str(node_chain), allowed=str(chain_id))
+    yield from require_node(chain_id)
     gas = int((yield from node("eth_estimateGas", call)), 16)
     head = yield from node("eth_getBlockByNumber", "latest", False)
     nonce = int((yield from node("eth_getTransactionCount", sender, "pending")), 16)

@@ -109,6 +109,7 @@ def withdraw_instantly(
         "recipient": paid,
         "nonce": str(secrets.randbits(NONCE_BITS)),
     }
+    yield from chain.require_node(status.chain_id)  # the exchange sets the money aside when it co-signs
     cosigned = yield from _cosigned(session, body, within)
     r, vs = to_compact(bytes.fromhex(cosigned.signature[2:]))
     data = chain.encode_call(

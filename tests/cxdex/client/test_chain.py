@@ -197,6 +197,15 @@ def test_an_instant_withdrawal_is_built_from_what_was_asked_and_the_cosigners_wo
     assert node.sent == [(VAULT, selector(WITHDRAW) + encode(kinds, values).hex())]
 
 
+def test_no_money_is_set_aside_for_a_transaction_that_cannot_be_sent(session: Session) -> None:
+    node = Node(chain_id=1)
+    script = script_with(node)
+    script.routes["POST /withdrawals/instant"] = ok(COSIGNED)
+    with pytest.raises(Problem, match="NODE_WRONG_CHAIN"):
+        script.run(custody.withdraw_instantly(session, "25", "USDC", True, None, 0.0))
+    assert script.sent("/withdrawals/instant") == []
+
+
 def test_an_instant_withdrawal_waits_for_matched_fills_under_one_nonce(session: Session) -> None:
     node, answers = Node(), [refusal(409, "WITHDRAWAL_UNSETTLED"), silence, ok(COSIGNED)]
     script = script_with(node)
