@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 from alembic import op
+from alembic.util import CommandError
 
 from cxdex.storage import Uint
 
@@ -299,4 +300,4 @@ def _hash_the_outbox(connection: sa.Connection) -> None:
 
 
 def downgrade() -> None:
-    raise NotImplementedError("the rows of the old schema cannot be derived from the new contracts' events")
+    raise CommandError("the rows of the old schema cannot be derived from the new contracts' events")
