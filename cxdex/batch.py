@@ -14,6 +14,10 @@ four 32-byte words. The contract streams them from calldata with two cursors, on
   r, vs = EIP-2098 compact signature, by the account (kind 0) or by a session key of the account (kind 1)
         = for a contract wallet (kind 2) the length of its signature and 0; the signature follows in as many
           further blocks of 128 bytes as it needs, padded with zeros; they do not count as entries
+  kind  = 4, 5, 6: a conditional order, signed as kind 0, 1, 2. One block of 128 bytes follows its entry, before those
+          of a wallet's signature, and does not count as an entry either:
+            trigger 8 | triggerPrice 64 | activeFrom 40,  first publish time 40 | second publish time 40,  0,  0
+          The two times are those of `SignedOrder.proof`; Triggers.vy looks their prices up in the oracle's history.
 
 Every entry that trades uses up one sequence number of its market, also when the fill is skipped.
 """
@@ -24,6 +28,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 
+from cxdex.condition import Condition
 from cxdex.eip712 import market_hash
 from cxdex.keccak import keccak
 from cxdex.order import Order, Side, SignatureKind, SignedOrder
@@ -32,6 +37,7 @@ from cxdex.signature import ECDSA_SIGNATURE_BYTES, MAX_CONTRACT_SIGNATURE_BYTES,
 SETTLE_BATCH_SELECTOR = keccak(b"settleBatch(uint256)")[:4]
 ENTRY_BYTES = 128
 MAX_ENTRIES = 4096  # of one batch
+CONDITIONAL = 4  # added to the signature's kind
 
 
 class Role(IntEnum):
@@ -102,25 +108,36 @@ def pack_terms(order: Order) -> int:
 
 
 def entries_of(signed: SignedOrder) -> int:
-    """How many times 128 bytes the order takes in a batch: its entry, and what holds a contract wallet's signature."""
+    """How many times 128 bytes the order takes in a batch: its entry, and the blocks that follow it."""
+    entries = 1 if signed.order.condition is None else 2
     if signed.kind is SignatureKind.CONTRACT:
-        return 1 - (-len(signed.signature) // ENTRY_BYTES)
-    return 1
+        entries += -(-len(signed.signature) // ENTRY_BYTES)
+    return entries
 
 
 def pack_order_entry(signed: SignedOrder, role: Role, fill: int) -> bytes:
-    """The order's entry, and the blocks of its signature when a contract wallet made it."""
+    """The order's entry, its condition if it has one, and the blocks of a contract wallet's signature."""
     order, signature = signed.order, signed.signature
-    who = int.from_bytes(order.account, "big") | order.expiry << 160 | fill << 200 | role << 240 | signed.kind << 248
+    kind, condition = int(signed.kind), b""
+    if order.condition is not None:
+        kind, condition = kind + CONDITIONAL, pack_condition(order.condition, signed.proof)
+    who = int.from_bytes(order.account, "big") | order.expiry << 160 | fill << 200 | role << 240 | kind << 248
     blocks = b""
     if signed.kind is SignatureKind.CONTRACT:
         _require_length(len(signature) <= MAX_CONTRACT_SIGNATURE_BYTES, signed)
         r, vs = len(signature), 0
-        blocks = signature.ljust((entries_of(signed) - 1) * ENTRY_BYTES, b"\0")
+        blocks = signature + bytes(-len(signature) % ENTRY_BYTES)
     else:
         _require_length(len(signature) == ECDSA_SIGNATURE_BYTES, signed)
         r, vs = to_compact(signature)
-    return b"".join(word.to_bytes(32, "big") for word in (who, pack_terms(order), r, vs)) + blocks
+    return b"".join(word.to_bytes(32, "big") for word in (who, pack_terms(order), r, vs)) + condition + blocks
+
+
+def pack_condition(condition: Condition, proof: tuple[int, int]) -> bytes:
+    """The block behind the entry of a conditional order: what was signed, and the publish times that prove it."""
+    word = condition.trigger | condition.trigger_price << 8 | condition.active_from << 72
+    times = proof[0] | proof[1] << 40
+    return word.to_bytes(32, "big") + times.to_bytes(32, "big") + bytes(64)
 
 
 def _require_length(fits: bool, signed: SignedOrder) -> None:

@@ -26,6 +26,11 @@ ORDER_TYPE = (
     "uint64 quantity,uint64 limitPrice,uint16 maxFeeBps,uint64 maxCollateral,string selfTrade,"
     "bool reduceOnly,uint64 expiry,uint64 nonce)"
 )
+CONDITIONAL_ORDER_TYPE = (
+    "ConditionalOrder(address account,string market,string side,string orderType,string timeInForce,"
+    "uint64 quantity,uint64 limitPrice,uint16 maxFeeBps,uint64 maxCollateral,string selfTrade,"
+    "bool reduceOnly,uint64 expiry,uint64 nonce,string trigger,uint64 triggerPrice,uint64 activeFrom)"
+)
 CANCEL_ORDERS_TYPE = "CancelOrders(address account,uint64[] nonces,uint64 deadline)"
 CANCEL_ALL_TYPE = "CancelAll(address account,uint64 epoch,uint64 deadline)"
 INSTANT_WITHDRAWAL_TYPE = (
@@ -36,6 +41,7 @@ LOGIN_TYPE = "Login(address account,string statement,uint64 expiresAt)"
 LOGIN_STATEMENT = "Sign in to Cxmpute DEX. This gives no permission to trade or move funds."
 
 ORDER_TYPEHASH = keccak(ORDER_TYPE.encode())
+CONDITIONAL_ORDER_TYPEHASH = keccak(CONDITIONAL_ORDER_TYPE.encode())
 CANCEL_ORDERS_TYPEHASH = keccak(CANCEL_ORDERS_TYPE.encode())
 CANCEL_ALL_TYPEHASH = keccak(CANCEL_ALL_TYPE.encode())
 INSTANT_WITHDRAWAL_TYPEHASH = keccak(INSTANT_WITHDRAWAL_TYPE.encode())
@@ -72,26 +78,27 @@ def order_digest(domain: Domain, order: Order) -> bytes:
 
 
 def order_struct_hash(order: Order) -> bytes:
-    return keccak(
-        b"".join(
-            (
-                ORDER_TYPEHASH,
-                _address(order.account),
-                market_hash(order.market),
-                _text(order.side.name),
-                _text(order.order_type.name),
-                _text(order.time_in_force.name),
-                _word(order.quantity),
-                _word(order.limit_price),
-                _word(order.max_fee_bps),
-                _word(order.max_collateral),
-                _text(order.self_trade.name),
-                _word(int(order.reduce_only)),
-                _word(order.expiry),
-                _word(order.nonce),
-            )
-        )
+    """Of the type that the order is signed as: a plain order and a conditional one never hash alike."""
+    fields = (
+        _address(order.account),
+        market_hash(order.market),
+        _text(order.side.name),
+        _text(order.order_type.name),
+        _text(order.time_in_force.name),
+        _word(order.quantity),
+        _word(order.limit_price),
+        _word(order.max_fee_bps),
+        _word(order.max_collateral),
+        _text(order.self_trade.name),
+        _word(int(order.reduce_only)),
+        _word(order.expiry),
+        _word(order.nonce),
     )
+    condition = order.condition
+    if condition is None:
+        return keccak(ORDER_TYPEHASH + b"".join(fields))
+    waiting = (_text(condition.trigger.name), _word(condition.trigger_price), _word(condition.active_from))
+    return keccak(CONDITIONAL_ORDER_TYPEHASH + b"".join(fields + waiting))
 
 
 def cancel_orders_digest(domain: Domain, account: bytes, nonces: list[int], deadline: int) -> bytes:
@@ -171,7 +178,7 @@ def login_digest(domain: Domain, account: bytes, expires_at: int) -> bytes:
 
 def order_message(order: Order) -> dict[str, Any]:
     """The order as an EIP-712 message. Integers are decimal strings: JSON numbers lose digits above 2**53."""
-    return {
+    message = {
         "account": to_checksum(order.account),
         "market": order.market,
         "side": order.side.name,
@@ -186,6 +193,11 @@ def order_message(order: Order) -> dict[str, Any]:
         "expiry": str(order.expiry),
         "nonce": str(order.nonce),
     }
+    if order.condition is not None:
+        message["trigger"] = order.condition.trigger.name
+        message["triggerPrice"] = str(order.condition.trigger_price)
+        message["activeFrom"] = str(order.condition.active_from)
+    return message
 
 
 def typed_data(domain: Domain, type_string: str, message: dict[str, Any]) -> dict[str, Any]:
@@ -205,7 +217,8 @@ def typed_data(domain: Domain, type_string: str, message: dict[str, Any]) -> dic
 
 
 def order_typed_data(domain: Domain, order: Order) -> dict[str, Any]:
-    return typed_data(domain, ORDER_TYPE, order_message(order))
+    type_string = ORDER_TYPE if order.condition is None else CONDITIONAL_ORDER_TYPE
+    return typed_data(domain, type_string, order_message(order))
 
 
 def parse_type(type_string: str) -> tuple[str, list[dict[str, str]]]:

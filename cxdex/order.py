@@ -1,6 +1,6 @@
 """The signed order: what a trader commits to, in the units the chain uses.
 
-Owns:     `Order` (13 signed fields), its enumerated words, and the digest that is its id for ever.
+Owns:     `Order` (13 signed fields, and 3 more when it waits for a condition) and its enumerated words.
 Promises: an `Order` that exists is well formed: every field is inside the width that the settlement
           contract packs it into. Money and quantities are integers (lots, ticks, 1e-6 USDC).
 Never:    knows markets, balances, clocks or I/O. Decimal strings become lots and ticks in `units`.
@@ -9,9 +9,10 @@ Never:    knows markets, balances, clocks or I/O. Decimal strings become lots an
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import IntEnum
 
+from cxdex.condition import Condition
 from cxdex.problem import OrderProblem
+from cxdex.signed_field import Word, require_range
 
 QUANTITY_BITS = 39  # the lane that counts fills keeps its fortieth bit for a pending cancel
 PRICE_BITS = 64
@@ -21,24 +22,7 @@ COLLATERAL_BITS = 64
 MAX_FEE_BPS = 10_000
 
 
-class _Word(IntEnum):
-    """An enumeration that a wallet shows as a word and the contract packs as its number."""
-
-    @classmethod
-    def parse(cls, word: str, field: str) -> _Word:
-        try:
-            return cls[word]
-        except KeyError:
-            raise OrderProblem(
-                "ORDER_FIELD_INVALID",
-                f"{field} is not one of the words this exchange knows",
-                field=field,
-                given=word,
-                allowed=", ".join(member.name for member in cls),
-            ) from None
-
-
-class Side(_Word):
+class Side(Word):
     SELL = 0
     BUY = 1
 
@@ -47,21 +31,29 @@ class Side(_Word):
         return Side.BUY if self is Side.SELL else Side.SELL
 
 
-class OrderType(_Word):
+class OrderType(Word):
     """A MARKET order is a LIMIT order that never rests: `limit_price` is the worst price it accepts."""
 
     LIMIT = 0
     MARKET = 1
 
 
-class TimeInForce(_Word):
+class TimeInForce(Word):
+    """GTD rests like GTC; the word says that whoever signed chose the expiry, which every order has."""
+
     GTC = 0
     IOC = 1
     FOK = 2
     POST_ONLY = 3
+    GTD = 4
+
+    @property
+    def rests(self) -> bool:
+        """What the book does not take at once stays in it."""
+        return self not in (TimeInForce.IOC, TimeInForce.FOK)
 
 
-class SelfTrade(_Word):
+class SelfTrade(Word):
     """What happens when the order would meet another one of its own account. The taker's word decides."""
 
     CANCEL_TAKER = 0
@@ -70,7 +62,7 @@ class SelfTrade(_Word):
     DECREMENT = 3
 
 
-class SignatureKind(_Word):
+class SignatureKind(Word):
     """Who signed the order's digest; the account that pays is always the one inside the order."""
 
     ACCOUNT = 0  # the account's own key
@@ -91,6 +83,7 @@ class Order:
                    0: sell only what the account has
     expiry         unix seconds; the order is dead from this second on
     nonce          epoch 16 | lane 24 | seq 24, see `nonce`
+    condition      what must happen before the order trades; signed as a type of its own, see `eip712`
     """
 
     account: bytes
@@ -106,6 +99,7 @@ class Order:
     max_collateral: int = 0
     self_trade: SelfTrade = SelfTrade.CANCEL_TAKER
     reduce_only: bool = False
+    condition: Condition | None = None
 
     def __post_init__(self) -> None:
         if len(self.account) != 20 or not any(self.account):
@@ -116,25 +110,33 @@ class Order:
                 given="0x" + self.account.hex(),
                 allowed="0x and 40 hexadecimal digits",
             )
-        _require_range("quantity", self.quantity, 1, 2**QUANTITY_BITS - 1)
-        _require_range("limitPrice", self.limit_price, 1, 2**PRICE_BITS - 1)
-        _require_range("maxFeeBps", self.max_fee_bps, 0, MAX_FEE_BPS)
-        _require_range("expiry", self.expiry, 1, 2**EXPIRY_BITS - 1)
-        _require_range("nonce", self.nonce, 0, 2**NONCE_BITS - 1)
-        _require_range("maxCollateral", self.max_collateral, 0, 2**COLLATERAL_BITS - 1)
-        if self.order_type is OrderType.MARKET and self.time_in_force not in (TimeInForce.IOC, TimeInForce.FOK):
+        require_range("quantity", self.quantity, 1, 2**QUANTITY_BITS - 1)
+        require_range("limitPrice", self.limit_price, 1, 2**PRICE_BITS - 1)
+        require_range("maxFeeBps", self.max_fee_bps, 0, MAX_FEE_BPS)
+        require_range("expiry", self.expiry, 1, 2**EXPIRY_BITS - 1)
+        require_range("nonce", self.nonce, 0, 2**NONCE_BITS - 1)
+        require_range("maxCollateral", self.max_collateral, 0, 2**COLLATERAL_BITS - 1)
+        if self.order_type is OrderType.MARKET and self.time_in_force.rests:
             raise OrderProblem(
                 "ORDER_FIELD_INVALID",
-                "a MARKET order never rests, so it cannot be GTC or POST_ONLY",
+                "a MARKET order never rests, so it cannot be GTC, GTD or POST_ONLY",
                 field="timeInForce",
                 given=self.time_in_force.name,
                 allowed="IOC, FOK",
+            )
+        if self.condition is not None and self.condition.active_from >= self.expiry:
+            raise OrderProblem(
+                "ORDER_FIELD_INVALID",
+                "the order would expire before a price could trigger it",
+                field="activeFrom",
+                given=str(self.condition.active_from),
+                allowed=f"before the expiry, {self.expiry}",
             )
 
     @property
     def may_rest(self) -> bool:
         """Only such an order can be a maker; the contract enforces it."""
-        return self.time_in_force in (TimeInForce.GTC, TimeInForce.POST_ONLY)
+        return self.time_in_force.rests
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,20 +144,13 @@ class SignedOrder:
     """An order with its signature, its digest (the order's id), and who made the signature.
 
     ACCOUNT and SESSION: 65 bytes, r 32, s 32, v 27 or 28. CONTRACT: whatever the wallet's code takes.
+
+    proof  publish times that show the chain that an INDEX trigger was met: (when the price was, 0), or for a trailing
+           one (when the extreme was, when the price had turned). No price is to be shown for LAST: (0, 0)
     """
 
     order: Order
     signature: bytes
     digest: bytes
     kind: SignatureKind = SignatureKind.ACCOUNT
-
-
-def _require_range(field: str, value: int, low: int, high: int) -> None:
-    if not low <= value <= high:
-        raise OrderProblem(
-            "ORDER_FIELD_INVALID",
-            f"{field} is outside the range the contract can hold",
-            field=field,
-            given=str(value),
-            allowed=f"{low} to {high}",
-        )
+    proof: tuple[int, int] = (0, 0)

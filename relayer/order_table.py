@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, Table, bindparam, func, insert, inspect, select, update
 from sqlmodel import SQLModel
 
+from cxdex.condition import Condition, Trigger
 from cxdex.order import Order, OrderType, SelfTrade, Side, TimeInForce
 from cxdex.problem import Problem
 from relayer.projection import RowChanges
@@ -122,7 +123,14 @@ def order_from_row(row: Any) -> Order:
         max_collateral=row["max_collateral"],
         self_trade=SelfTrade(row["self_trade"]),
         reduce_only=bool(row["reduce_only"]),
+        condition=_condition_from_row(row),
     )
+
+
+def _condition_from_row(row: Any) -> Condition | None:
+    if row["trigger"] is None:
+        return None
+    return Condition(Trigger(row["trigger"]), row["trigger_price"], row["active_from"])
 
 
 def order_state_from_row(row: Any) -> OrderState:

@@ -15,6 +15,8 @@ class OrderRow(SQLModel, table=True):
     """One row per accepted order, for ever. Writer: the projector.
 
     signature_kind  a cxdex.order.SignatureKind; the signature is 65 bytes unless a contract wallet made it
+    trigger         a cxdex.condition.Trigger; None, with the two that follow, for an order without a condition
+    proof_first, proof_second  publish times that prove an INDEX trigger to the chain; 0 before it, and for LAST
     """
 
     __tablename__ = "order"
@@ -41,6 +43,11 @@ class OrderRow(SQLModel, table=True):
     nonce: int = Field(sa_column=Column(Uint, nullable=False))
     signature: bytes = Field(sa_column=Column(LargeBinary(1024), nullable=False))
     signature_kind: int = 0
+    trigger: int | None = None
+    trigger_price: int | None = Field(default=None, sa_column=Column(Uint))
+    active_from: int | None = Field(default=None, sa_column=Column(Big))
+    proof_first: int = Field(default=0, sa_column=Column(Big, nullable=False))
+    proof_second: int = Field(default=0, sa_column=Column(Big, nullable=False))
     client_order_id: str | None = None
     status: str  # OPEN, FILLED, CANCELLED, EXPIRED
     reason: str | None = None

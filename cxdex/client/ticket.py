@@ -62,8 +62,8 @@ class Ticket:
         order_type = OrderType(OrderType.parse(self.order_type.upper(), "orderType"))
         word = self.time_in_force or ("IOC" if order_type is OrderType.MARKET else "GTC")
         time_in_force = TimeInForce(TimeInForce.parse(word.upper(), "timeInForce"))
-        resting = time_in_force in (TimeInForce.GTC, TimeInForce.POST_ONLY)
-        lifetime = self.expires_in if self.expires_in is not None else RESTING_SECONDS if resting else IMMEDIATE_SECONDS
+        default_lifetime = RESTING_SECONDS if time_in_force.rests else IMMEDIATE_SECONDS
+        lifetime = self.expires_in if self.expires_in is not None else default_lifetime
         fee = self.max_fee_bps if self.max_fee_bps is not None else max(terms.maker_fee_bps, terms.taker_fee_bps)
         return Order(
             account=account,

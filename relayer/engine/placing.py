@@ -90,6 +90,22 @@ def _require_market(state: State, order: Order) -> Market:
 
 
 def _require_supported(order: Order) -> None:
+    if order.condition is not None:
+        raise OrderProblem(
+            "ORDER_CONDITION_UNSUPPORTED",
+            "orders that wait for a price are not taken yet",
+            field="trigger",
+            given=order.condition.trigger.name,
+            allowed="an order without trigger, triggerPrice and activeFrom",
+        )
+    if order.time_in_force is TimeInForce.GTD:
+        raise OrderProblem(
+            "ORDER_GTD_UNSUPPORTED",
+            "GTD is not taken yet; GTC rests until its expiry too",
+            field="timeInForce",
+            given="GTD",
+            allowed="GTC, IOC, FOK, POST_ONLY",
+        )
     if order.reduce_only and order.side is Side.BUY:
         raise OrderProblem(
             "ORDER_REDUCE_ONLY_UNSUPPORTED",

@@ -321,4 +321,10 @@ def _trade(row: Row[Any]) -> Trade:
 
 
 def _signed_order(row: Row[Any]) -> SignedOrder:
-    return SignedOrder(order_from_row(row._mapping), row.signature, row.digest, SignatureKind(row.signature_kind))
+    return SignedOrder(
+        order_from_row(row._mapping),
+        row.signature,
+        row.digest,
+        SignatureKind(row.signature_kind),
+        (row.proof_first, row.proof_second),
+    )

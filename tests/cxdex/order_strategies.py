@@ -6,6 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from cxdex.condition import Condition, Trigger
 from cxdex.eip712 import Domain
 from cxdex.order import Order, OrderType, SelfTrade, Side, TimeInForce
 
@@ -18,6 +19,7 @@ WORDS = [
     for force in TimeInForce
     if kind is OrderType.LIMIT or force in (TimeInForce.IOC, TimeInForce.FOK)
 ]
+STOP = Condition(Trigger.INDEX_AT_OR_BELOW, 590_000, 1_800_000_000)
 
 
 def order(**changed: Any) -> Order:
@@ -43,8 +45,16 @@ def integers(low: int, high: int) -> st.SearchStrategy[int]:
 
 
 @st.composite
+def conditions(draw: st.DrawFn, before: int) -> Condition:
+    """One that comes into force before this time."""
+    return Condition(draw(st.sampled_from(Trigger)), draw(integers(1, 2**64 - 1)), draw(integers(0, before - 1)))
+
+
+@st.composite
 def orders(draw: st.DrawFn, account: bytes = ACCOUNT) -> Order:
+    """Every second one waits for a condition."""
     order_type, time_in_force = draw(st.sampled_from(WORDS))
+    expiry = draw(integers(1, 2**40 - 1))
     return Order(
         account=account,
         market=draw(st.one_of(st.sampled_from(["sBTC-USDC", "X"]), st.text(min_size=1, max_size=32))),
@@ -54,11 +64,12 @@ def orders(draw: st.DrawFn, account: bytes = ACCOUNT) -> Order:
         quantity=draw(integers(1, 2**39 - 1)),
         limit_price=draw(integers(1, 2**64 - 1)),
         max_fee_bps=draw(integers(0, 10_000)),
-        expiry=draw(integers(1, 2**40 - 1)),
+        expiry=expiry,
         nonce=draw(integers(0, 2**64 - 1)),
         max_collateral=draw(integers(0, 2**64 - 1)),
         self_trade=draw(st.sampled_from(SelfTrade)),
         reduce_only=draw(st.booleans()),
+        condition=draw(st.one_of(st.none(), conditions(expiry))),
     )
 
 
@@ -67,6 +78,8 @@ def extremes() -> list[Order]:
     chosen = [order(order_type=kind, time_in_force=force) for kind, force in WORDS]
     chosen += [order(side=side) for side in Side]
     chosen += [order(self_trade=word) for word in SelfTrade]
+    chosen += [order(condition=Condition(trigger, 600_000, 1_800_000_000)) for trigger in Trigger]
+    chosen.append(order(condition=Condition(Trigger.INDEX_AT_OR_ABOVE, 1, 0)))
     chosen.append(order(quantity=1, limit_price=1, max_fee_bps=0, expiry=1, nonce=0))
     most = 2**64 - 1
     chosen.append(
@@ -78,6 +91,7 @@ def extremes() -> list[Order]:
             nonce=most,
             max_collateral=most,
             reduce_only=True,
+            condition=Condition(Trigger.LAST_RISES_BY, most, 2**40 - 2),
         )
     )
     return chosen

@@ -15,16 +15,18 @@ from cxdex.batch import (
     SkipReason,
     encode_settle_batch,
     entries_of,
+    pack_condition,
     pack_order_entry,
     pack_terms,
     trade_id,
     unpack_fill,
 )
+from cxdex.condition import Condition, Trigger
 from cxdex.eip712 import market_hash, order_digest
 from cxdex.keccak import keccak
 from cxdex.order import Order, Side, SignatureKind, SignedOrder
 from cxdex.signature import sign_digest, to_compact
-from tests.cxdex.order_strategies import DOMAIN, KEY, order, orders
+from tests.cxdex.order_strategies import DOMAIN, KEY, STOP, order, orders
 
 
 @dataclass(frozen=True)
@@ -65,11 +67,22 @@ def read_batch(calldata: bytes) -> list[Entry]:
     words = [int.from_bytes(calldata[at : at + 32], "big") for at in range(36, len(calldata), 32)]
     read = [Entry(*words[at : at + 4]) for at in range(0, len(words), 4)]
     at = counted = 0
-    while at < len(read):  # the blocks of a wallet's signature follow its entry and are not counted
-        at += 1 + (-(-read[at].r // ENTRY_BYTES) if read[at].kind == SignatureKind.CONTRACT else 0)
+    while at < len(read):  # the blocks that follow an entry are not counted
+        at += 1 + blocks_behind(read[at])
         counted += 1
     assert (at, counted) == (len(read), count)
     return read
+
+
+def blocks_behind(entry: Entry) -> int:
+    signature = -(-entry.r // ENTRY_BYTES) if entry.kind & 3 == SignatureKind.CONTRACT else 0
+    return signature + (1 if entry.kind & 4 else 0)
+
+
+def waiting(plain: SignedOrder, condition: Condition = STOP, proof: tuple[int, int] = (0, 0)) -> SignedOrder:
+    """The same order under a condition. It keeps its signature: nobody checks it here."""
+    conditional = replace(plain.order, condition=condition)
+    return replace(plain, order=conditional, digest=order_digest(DOMAIN, conditional), proof=proof)
 
 
 def by_wallet(length: int, number: int = 20) -> SignedOrder:
@@ -80,7 +93,8 @@ def by_wallet(length: int, number: int = 20) -> SignedOrder:
 
 
 MAKERS = [signed(0, Side.SELL), replace(signed(1, Side.SELL), kind=SignatureKind.SESSION), by_wallet(300, 2)]
-TAKERS = [signed(number, Side.BUY) for number in range(10, 13)]
+MAKERS += [waiting(maker) for maker in MAKERS]
+TAKERS = [*(signed(number, Side.BUY) for number in range(10, 12)), waiting(signed(12, Side.BUY))]
 
 
 @given(orders())
@@ -97,7 +111,7 @@ def test_terms_hold_every_signed_number(chosen: Order) -> None:
 @settings(max_examples=60)
 @given(
     st.lists(
-        st.tuples(st.sampled_from(["A", "B"]), st.integers(0, 2), st.integers(0, 2), st.integers(1, 2**40 - 1)),
+        st.tuples(st.sampled_from(["A", "B"]), st.integers(0, 5), st.integers(0, 2), st.integers(1, 2**40 - 1)),
         max_size=12,
     )
 )
@@ -133,7 +147,7 @@ def replay(entries: list[Entry]) -> list[tuple[bytes, int, tuple[int, int], tupl
             cursors = {}
             continue
         cursors[entry.role] = entry
-        blocks = -(-entry.r // ENTRY_BYTES) if entry.kind == SignatureKind.CONTRACT else 0
+        blocks = blocks_behind(entry)
         if entry.fill:
             maker, taker = cursors[Role.MAKER], cursors[Role.TAKER]
             done.append((market, sequence, (maker.r, maker.vs), (taker.r, taker.vs), entry.fill))
@@ -142,7 +156,7 @@ def replay(entries: list[Entry]) -> list[tuple[bytes, int, tuple[int, int], tupl
 
 
 def test_an_order_that_is_in_its_cursor_is_not_sent_again() -> None:
-    fills = [MatchedFill("A", i, MAKERS[i], TAKERS[0], 1) for i in range(3)]
+    fills = [MatchedFill("A", i, MAKERS[i], TAKERS[0], 1) for i in range(len(MAKERS))]
     entries = read_batch(encode_settle_batch(fills))
     assert len(entries) == 1 + len(TAKERS[:1]) + sum(entries_of(maker) for maker in MAKERS)
     assert [(entry.r, entry.role) for entry in entries].count((to_compact(TAKERS[0].signature)[0], Role.TAKER)) == 1
@@ -171,6 +185,30 @@ def test_a_wallets_signature_follows_its_entry_in_whole_blocks(length: int, entr
     assert tail == order.signature + bytes(len(tail) - length)
     (_, maker, *rest) = read_batch(encode_settle_batch([MatchedFill("A", 0, order, TAKERS[0], 7)]))
     assert (maker.r, len(rest)) == (length, entries)  # the blocks, and the taker
+
+
+@pytest.mark.parametrize("trigger", Trigger)
+def test_a_condition_follows_its_entry_in_one_block(trigger: Trigger) -> None:
+    condition = Condition(trigger, 2**64 - 2, 2**40 - 3)
+    chosen = replace(TAKERS[0], order=replace(TAKERS[0].order, expiry=2**40 - 1))
+    order = waiting(chosen, condition, (2**40 - 4, 2**40 - 5))
+    head, block = halves = [pack_order_entry(order, Role.TAKER, 3)[at : at + ENTRY_BYTES] for at in (0, ENTRY_BYTES)]
+    assert b"".join(halves) == pack_order_entry(order, Role.TAKER, 3)
+    assert (head[0], head[1:]) == (4, pack_order_entry(chosen, Role.TAKER, 3)[1:])
+    word, times, *rest = (int.from_bytes(block[at : at + 32], "big") for at in range(0, ENTRY_BYTES, 32))
+    assert (word & 255, word >> 8 & 2**64 - 1, word >> 72) == (trigger, 2**64 - 2, 2**40 - 3)
+    assert (times & 2**40 - 1, times >> 40) == (2**40 - 4, 2**40 - 5)
+    assert rest == [0, 0]
+
+
+@pytest.mark.parametrize(("length", "entries"), [(0, 2), (1, 3), (129, 4)])
+def test_a_condition_stands_before_a_wallets_signature(length: int, entries: int) -> None:
+    plain, order = by_wallet(length), waiting(by_wallet(length), STOP, (1, 0))
+    packed = pack_order_entry(order, Role.MAKER, 7)
+    assert len(packed) == ENTRY_BYTES * entries == ENTRY_BYTES * entries_of(order)
+    assert packed[0] == 6
+    assert packed[ENTRY_BYTES : 2 * ENTRY_BYTES] == pack_condition(STOP, (1, 0))
+    assert packed[1:ENTRY_BYTES] + packed[2 * ENTRY_BYTES :] == pack_order_entry(plain, Role.MAKER, 7)[1:]
 
 
 def test_a_session_key_differs_from_the_account_by_one_byte() -> None:

@@ -11,11 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cxdex import eip712
+from cxdex.condition import Trigger
 from cxdex.eip712 import Domain, InstantWithdrawal, order_digest, order_typed_data, typed_data
 from cxdex.keccak import keccak
 from cxdex.order import Order
 from cxdex.signature import recover, sign_digest
-from tests.cxdex.order_strategies import ACCOUNT, DOMAIN, KEY, integers, order, orders
+from tests.cxdex.order_strategies import ACCOUNT, DOMAIN, KEY, STOP, integers, order, orders
 
 addresses = st.binary(min_size=20, max_size=20)
 withdrawals = st.builds(
@@ -140,10 +141,31 @@ def test_every_signed_field_changes_the_id() -> None:
         {"reduce_only": True},
         {"expiry": 1_900_000_001},
         {"nonce": 2},
+        {"condition": STOP},
     ]
     ids = {order_digest(DOMAIN, order(**change)) for change in changes}
     assert len(ids) == len(changes)
     assert plain not in ids
+
+
+def test_every_part_of_a_condition_changes_the_id() -> None:
+    waiting = [
+        order(condition=STOP),
+        order(condition=replace(STOP, trigger=Trigger.LAST_AT_OR_BELOW)),
+        order(condition=replace(STOP, trigger_price=STOP.trigger_price + 1)),
+        order(condition=replace(STOP, active_from=STOP.active_from + 1)),
+    ]
+    assert len({order_digest(DOMAIN, chosen) for chosen in [order(), *waiting]}) == 5
+
+
+def test_a_condition_is_a_type_of_its_own() -> None:
+    """A wallet shows which of the two it signs, and the plain type is the one it has always been."""
+    plain, waiting = order_typed_data(DOMAIN, order()), order_typed_data(DOMAIN, order(condition=STOP))
+    assert (plain["primaryType"], waiting["primaryType"]) == ("Order", "ConditionalOrder")
+    assert waiting["types"]["ConditionalOrder"][:13] == plain["types"]["Order"]
+    assert {name: waiting["message"][name] for name in plain["message"]} == plain["message"]
+    added = {name: value for name, value in waiting["message"].items() if name not in plain["message"]}
+    assert added == {"trigger": "INDEX_AT_OR_BELOW", "triggerPrice": "590000", "activeFrom": "1800000000"}
 
 
 def test_a_signature_is_for_one_chain_and_one_contract() -> None:

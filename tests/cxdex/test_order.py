@@ -37,7 +37,7 @@ def test_a_value_outside_the_packed_width_is_refused_by_name(field: str, value: 
     assert caught.value.allowed
 
 
-@pytest.mark.parametrize("force", [TimeInForce.GTC, TimeInForce.POST_ONLY])
+@pytest.mark.parametrize("force", [TimeInForce.GTC, TimeInForce.GTD, TimeInForce.POST_ONLY])
 def test_a_market_order_cannot_rest(force: TimeInForce) -> None:
     with pytest.raises(OrderProblem, match="never rests"):
         order(order_type=OrderType.MARKET, time_in_force=force)
@@ -45,7 +45,7 @@ def test_a_market_order_cannot_rest(force: TimeInForce) -> None:
 
 def test_only_resting_orders_may_be_makers() -> None:
     resting = {force for kind, force in WORDS if order(order_type=kind, time_in_force=force).may_rest}
-    assert resting == {TimeInForce.GTC, TimeInForce.POST_ONLY}
+    assert resting == {TimeInForce.GTC, TimeInForce.GTD, TimeInForce.POST_ONLY}
 
 
 def test_an_unknown_word_names_the_known_ones() -> None:

@@ -27,7 +27,7 @@ from cxdex.eip712 import (
 )
 from cxdex.order import Order
 from cxdex.signature import recover, sign_digest
-from tests.cxdex.order_strategies import ACCOUNT, DOMAIN, KEY, extremes, order, orders
+from tests.cxdex.order_strategies import ACCOUNT, DOMAIN, KEY, STOP, extremes, order, orders
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = Path(__file__).parent / "signers" / "viem.mjs"
@@ -100,7 +100,9 @@ def test_viem_agrees_on_any_order(chosen: list[Order]) -> None:
     assert_same(chosen)
 
 
-@pytest.mark.parametrize("chosen", [order(), *extremes()[-2:]], ids=["plain", "least", "most"])
+@pytest.mark.parametrize(
+    "chosen", [order(), order(condition=STOP), *extremes()[-2:]], ids=["plain", "stop", "least", "most"]
+)
 def test_cast_agrees(cast: Path, chosen: Order) -> None:
     assert_cast_signs(cast, order_digest(DOMAIN, chosen), order_typed_data(DOMAIN, chosen))
 

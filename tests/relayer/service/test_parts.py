@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 import socket
 from concurrent.futures import ThreadPoolExecutor
@@ -12,17 +13,18 @@ import msgspec
 import pytest
 from sqlalchemy import text
 
+from cxdex.condition import Condition, Trigger
 from cxdex.facts import Credited, FillSkipped, MarketStatusChanged
 from cxdex.market import MarketStatus
 from cxdex.nonce import pack_nonce
-from cxdex.order import Side
+from cxdex.order import Side, SignedOrder
 from cxdex.problem import Problem
 from cxdex.storage import open_database
 from relayer.chain_feed import ChainFeed
 from relayer.client import EngineClient
 from relayer.engine.commands import ApplyFact, Place
 from relayer.engine.core import Engine
-from relayer.engine.events import FillRestored, FillVoided
+from relayer.engine.events import FillRestored, FillVoided, OrderAccepted
 from relayer.gateway_server import GatewayServer
 from relayer.journal.journal import Journal
 from relayer.nonce_leases import LEASE_SECONDS, NonceLeases
@@ -31,6 +33,7 @@ from relayer.projector import Projector, project
 from relayer.recovery import recover
 from relayer.request_handler import RequestHandler
 from relayer.sequencer import Applied, Sequencer
+from relayer.settler.store import Store
 from relayer.wire import Feed
 from tests.relayer.service.running_engine import LISTED, MARKET, ChainFacts, account, signed
 
@@ -207,6 +210,20 @@ def test_a_skipped_fill_is_voided_in_the_table_and_the_order_stays_as_the_engine
             assert row is not None
             assert view is not None
             assert [getattr(row, name) for name in view.__slots__] == [getattr(view, name) for name in view.__slots__]
+
+
+@pytest.mark.parametrize("condition", [None, Condition(Trigger.LAST_RISES_BY, 2**64 - 1, 2**40 - 2)])
+def test_the_settler_reads_the_order_that_was_signed(tmp_path: Path, condition: Condition | None) -> None:
+    database = open_database(f"sqlite:///{tmp_path / 'x.db'}")
+    tables, store = OrderTables(database), Store(database)
+    tables.open()
+    placed = signed(ALICE, 0, Side.SELL, 1000, 9)
+    order = dataclasses.replace(placed.order, expiry=2**40 - 1, condition=condition)
+    project(tables, [(1, [OrderAccepted(1, order, placed.signature, placed.digest, None)])])
+    assert store.signed_orders([placed.digest]) == {placed.digest: SignedOrder(order, placed.signature, placed.digest)}
+    found = tables.find(placed.digest)
+    assert found is not None
+    assert found.order == order
 
 
 def test_a_second_writer_of_the_tables_is_found_out(tmp_path: Path) -> None:
