@@ -4,13 +4,14 @@ API_PORT ?= 8000
 STATE ?= .state
 SECONDS ?= 600
 SEED ?=
+COMMANDS ?= 1000000
 BIN := .venv/bin
 ANVIL_BIN = $(firstword $(wildcard node_modules/@foundry-rs/anvil-*/bin))
 # ape finds the node only on PATH; its files stay inside the project.
 RUN = PATH="$(CURDIR)/$(BIN):$(CURDIR)/$(ANVIL_BIN):$$PATH" APE_DATA_FOLDER="$(CURDIR)/.cache/ape"
 
 .DEFAULT_GOAL := help
-.PHONY: help install up reset test lint compile contracts-test python-test audit fuzz abi lock
+.PHONY: help install up reset test lint compile contracts-test python-test audit fuzz fuzz-matching abi lock
 
 help: ## Lists the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +49,9 @@ audit: install ## Compares the database of the running exchange with the chain
 
 fuzz: install ## Fuzzes the contracts: SECONDS=600 SEED=<any>; prints what was covered
 	@$(RUN) $(BIN)/python -m scripts.fuzz --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
+
+fuzz-matching: install ## Fuzzes the matching engine against a naive one: COMMANDS=1000000 SEED=<any>
+	@$(RUN) $(BIN)/python -m scripts.fuzz_matching --commands $(COMMANDS) $(if $(SEED),--seed $(SEED))
 
 abi: compile ## Writes cxdex/abi from the compiled contracts
 	$(RUN) python -m scripts.export_abi

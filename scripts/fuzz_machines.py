@@ -7,18 +7,16 @@ Never:    changes what a machine does.
 from __future__ import annotations
 
 import functools
-import sys
 from collections.abc import Callable
-from types import ModuleType
 from typing import Any
 
 from hypothesis.stateful import RuleBasedStateMachine
 
 from cxdex.keccak import keccak
-from scripts.artifacts import ROOT, load_artifacts
+from scripts.artifacts import load_artifacts
 from scripts.fuzz_coverage import Coverage
+from scripts.tests_folder import open_tests_folder
 
-CUSTODY = ROOT / "tests" / "contracts" / "custody"
 QUIET = ("Debt.time_passes", "RandomTrading.time_passes")  # they call nothing
 
 Function = tuple[str, bool]  # name, whether it only reads
@@ -26,7 +24,7 @@ Function = tuple[str, bool]  # name, whether it only reads
 
 def machines(coverage: Coverage) -> list[type[RuleBasedStateMachine]]:
     """The exchange among thieves, synth debt against its reference, and random trading against the second ledger."""
-    open_tests_folder()
+    open_tests_folder("contracts/custody")
     from custody_evm import Evm, Refused
     from test_debt_machine import Debt
     from test_hostile_machine import HostileCustody
@@ -43,14 +41,6 @@ def machines(coverage: Coverage) -> list[type[RuleBasedStateMachine]]:
     trading = trading_machine(lambda name: artifacts[name].init_code)
     coverage.quiet.update(QUIET)
     return [HostileCustody, Debt, trading]
-
-
-def open_tests_folder() -> None:
-    """The tests are no package, and an installed package of the same name would win over a folder."""
-    sys.path.insert(0, str(CUSTODY))  # as the tests' own conftest does
-    folder = ModuleType("tests")
-    folder.__path__ = [str(ROOT / "tests")]
-    sys.modules["tests"] = folder
 
 
 def functions_by_selector() -> dict[bytes, Function]:

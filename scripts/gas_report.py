@@ -19,7 +19,7 @@ from typing import Any
 from cxdex.batch import MatchedFill, encode_settle_batch
 from cxdex.nonce import unpack_nonce
 from scripts.artifacts import ROOT, load_artifacts
-from scripts.fuzz_machines import open_tests_folder
+from scripts.tests_folder import open_tests_folder
 
 PAGE = ROOT / "docs" / "gas.md"
 CUSTODY = ROOT / "tests" / "contracts" / "custody"
@@ -146,7 +146,7 @@ def page(rows: list[Breakdown], behind: dict[str, int], calls: dict[str, int]) -
 
 
 def measure() -> str:
-    open_tests_folder()
+    open_tests_folder("contracts/custody")
     from tests.contracts.gas_scenarios import SHAPES, WITH_A_LANE_AN_ORDER, GasNode, running_anvil
 
     artifacts = load_artifacts()

@@ -8,6 +8,8 @@ from __future__ import annotations
 import copy
 from dataclasses import dataclass
 
+HIGHEST_PRICE = 2**64 - 1  # what fits into the contract's 64 bits
+
 
 @dataclass
 class Resting:
@@ -23,18 +25,32 @@ class NaiveMatcher:
         self.resting: list[Resting] = []  # in order of arrival
         self.used: set[object] = set()
 
+    def apply(self, command: dict) -> list[tuple]:
+        """One command of `python -m relayer match`, decoded."""
+        c = command
+        match c["op"]:
+            case "place":
+                return self.place(c["id"], c["account"], c["side"], c["quantity"], c.get("price"), c["tif"], c["stp"])
+            case "cancel":
+                return self.cancel(c["id"])
+            case "reduce":
+                return self.reduce(c["id"], c["quantity"])
+            case _:
+                return self.replace(c["id"], c["price"], c["quantity"], c["stp"])
+
     def find(self, order_id: object) -> Resting | None:
         return next((order for order in self.resting if order.id == order_id), None)
 
     def place(self, order_id, account, side, quantity, price, tif, stp) -> list[tuple]:
         """price None: a market order. stp NONE: may trade with itself."""
-        if order_id in self.used or quantity <= 0 or (price is not None and price <= 0):
+        if order_id in self.used or quantity <= 0 or (price is not None and not 0 < price <= HIGHEST_PRICE):
             return [("rejected", order_id)]
         taker = Resting(order_id, account, side, price, quantity)
         if tif == "POST_ONLY" and self._best(taker) is not None:
             return [("rejected", order_id)]
         if tif == "FOK":
-            rehearsal = copy.deepcopy(self)
+            rehearsal = NaiveMatcher()
+            rehearsal.resting = [copy.copy(order) for order in self.resting]
             events = rehearsal._trade(copy.copy(taker), stp, rests=False)
             if sum(event[4] for event in events if event[0] == "trade") != quantity:
                 return [("rejected", order_id)]
@@ -60,7 +76,7 @@ class NaiveMatcher:
 
     def replace(self, order_id: object, price: int, quantity: int, stp: str) -> list[tuple]:
         order = self.find(order_id)
-        if order is None or quantity <= 0 or price <= 0:
+        if order is None or quantity <= 0 or not 0 < price <= HIGHEST_PRICE:
             return [("rejected", order_id)]
         replaced = ("replaced", order_id, price, quantity)
         if price == order.price and quantity <= order.quantity:
@@ -118,3 +134,18 @@ class NaiveMatcher:
             else:
                 events.append(("canceled", taker.id, taker.quantity))
         return events
+
+
+def as_tuple(event: dict) -> tuple:
+    """An event of `python -m relayer match` in the naive matcher's words."""
+    match event["event"]:
+        case "trade":
+            return ("trade", event["taker"], event["maker"], event["price"], event["quantity"])
+        case "stp":
+            return ("stp", event["taker"], event["maker"], event["mode"], event.get("quantity", 0))
+        case "canceled" | "reduced":
+            return (event["event"], event["id"], event["quantity"])
+        case "replaced":
+            return ("replaced", event["id"], event["price"], event["quantity"])
+        case word:
+            return (word, event["id"])

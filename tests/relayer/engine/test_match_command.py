@@ -12,7 +12,7 @@ from random import Random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from naive_matcher import NaiveMatcher
+from naive_matcher import NaiveMatcher, as_tuple
 
 from relayer import match
 
@@ -58,37 +58,9 @@ def play(flow: list[dict]) -> tuple[list[dict], list[dict]]:
     return printed[0], printed[1]
 
 
-def as_tuple(event: dict) -> tuple:
-    match event["event"]:
-        case "trade":
-            return ("trade", event["taker"], event["maker"], event["price"], event["quantity"])
-        case "stp":
-            return ("stp", event["taker"], event["maker"], event["mode"], event.get("quantity", 0))
-        case "canceled" | "reduced":
-            return (event["event"], event["id"], event["quantity"])
-        case "replaced":
-            return ("replaced", event["id"], event["price"], event["quantity"])
-        case word:
-            return (word, event["id"])
-
-
 def naively(flow: list[dict]) -> tuple[list[tuple], list[tuple]]:
-    naive, events = NaiveMatcher(), []
-    for seq, command in enumerate(flow):
-        c = dict(command)
-        match c.pop("op"):
-            case "place":
-                c.pop("type")
-                answer = naive.place(
-                    c["id"], c["account"], c["side"], c["quantity"], c.get("price"), c["tif"], c["stp"]
-                )
-            case "cancel":
-                answer = naive.cancel(c["id"])
-            case "reduce":
-                answer = naive.reduce(c["id"], c["quantity"])
-            case "replace":
-                answer = naive.replace(c["id"], c["price"], c["quantity"], c["stp"])
-        events += [(seq, *event) for event in answer]
+    naive = NaiveMatcher()
+    events = [(seq, *event) for seq, command in enumerate(flow) for event in naive.apply(command)]
     return events, naive.book()
 
 
