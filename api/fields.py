@@ -51,6 +51,14 @@ def read_object(value: Any, required: Collection[str], optional: Collection[str]
     return value
 
 
+def read_list(value: Any, field: str, most: int) -> list[Any]:
+    """1 to `most` entries."""
+    if isinstance(value, list) and 1 <= len(value) <= most:
+        return value
+    given = f"{len(value)} entries" if isinstance(value, list) else type_name(value)
+    raise Problem("FIELD_INVALID", f"{field} must be a list", field=field, given=given, allowed=f"1 to {most} entries")
+
+
 def read_text(value: Any, field: str, code: str = "FIELD_INVALID") -> str:
     if not isinstance(value, str):
         raise Problem(code, f"{field} must be a string", field=field, given=type_name(value), allowed="a string")

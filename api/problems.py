@@ -15,6 +15,7 @@ import msgspec
 from starlette.responses import Response
 
 from cxdex.problem import Problem
+from relayer.wire import WireProblem
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 1
@@ -150,6 +151,16 @@ class DetailedProblem(Problem):
     def __init__(self, code: str, detail: str, members: Mapping[str, Any], **rest: str | None) -> None:
         super().__init__(code, detail, **rest)
         self.members = members
+
+
+def engine_problem(digest: bytes, problem: WireProblem | None) -> DetailedProblem:
+    """What the engine said of one order, with the order's id."""
+    members = {"orderId": "0x" + digest.hex()} if digest else {}
+    if problem is None:
+        return DetailedProblem("INTERNAL", "the engine gave no answer for this order", members)
+    return DetailedProblem(
+        problem.code, problem.detail, members, field=problem.field, given=problem.given, allowed=problem.allowed
+    )
 
 
 def problem_document(problem: Problem, trace_id: str | None = None) -> dict[str, Any]:

@@ -73,6 +73,15 @@ class Signers:
         self._asking = asyncio.Semaphore(NODE_QUESTIONS)
         self._waiting = 0
 
+    def recognise(self, account: bytes, found: Recovered) -> Signer | None:
+        """Who signed, when that is known without asking anybody: the account's own key, or a session that was asked
+        for before."""
+        if found.key == account:
+            return Signer(SignatureKind.ACCOUNT, found.signature)
+        if found.key is not None and (account, found.key) in self._sessions:
+            return Signer(SignatureKind.SESSION, found.signature, found.key)
+        return None
+
     async def judge(
         self, account: bytes, digest: bytes, raw: bytes, found: Recovered, message: Message, *, sessions: bool = True
     ) -> Signer:

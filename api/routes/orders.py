@@ -8,10 +8,9 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query
 
+from api.cancelling import cancel_all, cancel_one
 from api.context import Context
 from api.fields import read_address, read_digest
-from api.order_entry import cancel_result_json
-from api.problems import DetailedProblem
 from api.reads.orders import find_order, list_orders
 from api.routes.inputs import LIMIT_DEFAULT, Cursor, Limit, Shared, SignedIn, require_own
 from api.schemas.account import CancelOutcomes, OrderPage, OrderShape
@@ -57,18 +56,7 @@ def get_orders(
 @router.delete("/orders/{order_id}", response_model=OrderShape)
 async def cancel_order(context: Shared, session: SignedIn, order_id: str) -> dict[str, Any]:
     """Cancels one order. The answer is sent after the cancel is on disk."""
-    digest = read_digest(order_id)
-    (result,) = await context.engine.cancel(session, [digest])
-    if result.problem is not None or result.state is None:
-        problem = result.problem
-        raise DetailedProblem(
-            problem.code if problem else "ORDER_UNKNOWN",
-            problem.detail if problem else "the account has no such order",
-            {"orderId": order_id},
-            field="id",
-            given=order_id,
-        )
-    return _json(context, result.state)
+    return await cancel_one(context, session, order_id)
 
 
 @router.delete("/orders", response_model=CancelOutcomes, response_model_exclude_none=False)
@@ -79,9 +67,7 @@ async def cancel_orders(
     side: Annotated[Literal["BUY", "SELL"] | None, Query(description="only this side")] = None,
 ) -> dict[str, Any]:
     """Cancels every open order of the account, in one market or in all, of one side or of both."""
-    symbol = context.markets.find(market).terms.symbol if market is not None else None
-    results = await context.engine.cancel_all(session, symbol, Side[side] if side is not None else None)
-    return {"results": [cancel_result_json(context, result) for result in results]}
+    return await cancel_all(context, session, market, Side[side] if side is not None else None)
 
 
 async def _find(context: Context, digest: bytes) -> OrderState | None:

@@ -6,14 +6,9 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
 
-from api.context import Context
-from api.fields import read_digest
-from api.order_entry import cancel_result_json
-from api.order_json import read_client_order_id
+from api.cancelling import cancel_each
 from api.routes.inputs import Shared, SignedIn, body_of, body_schema
-from api.schemas.safety import MAX_CANCELS, CancelBatchReply, CancelBatchRequest, CountdownRequest, CountdownShape
-from cxdex.problem import Problem
-from relayer.wire import CancelResult
+from api.schemas.safety import CancelBatchReply, CancelBatchRequest, CountdownRequest, CountdownShape
 
 router = APIRouter(tags=["orders"])
 
@@ -33,15 +28,7 @@ async def cancel_batch(context: Shared, session: SignedIn, body: CancelBatch) ->
 
     An id that the exchange has not seen is refused should its order come within two minutes.
     """
-    asked = len(body.ids) + len(body.client_order_ids)
-    if not 1 <= asked <= MAX_CANCELS:
-        raise Problem(
-            "FIELD_INVALID", "name the orders", field="ids", given=f"{asked} entries", allowed=f"1 to {MAX_CANCELS}"
-        )
-    digests = [read_digest(order_id, "ids") for order_id in body.ids]
-    names = [name for text in body.client_order_ids if (name := read_client_order_id(text)) is not None]
-    results = await context.engine.cancel(session, digests, names)
-    return {"results": [_entry(context, result) for result in results]}
+    return await cancel_each(context, session, body.ids, body.client_order_ids)
 
 
 @router.post("/deadman", response_model=CountdownShape, openapi_extra=body_schema(CountdownRequest, {"seconds": 30}))
@@ -62,8 +49,3 @@ async def get_deadman(context: Shared, session: SignedIn) -> dict[str, Any]:
 
 def _countdown_json(until_ms: int) -> dict[str, Any]:
     return {"firesAt": until_ms or None}
-
-
-def _entry(context: Context, result: CancelResult) -> dict[str, Any]:
-    asked = "0x" + result.digest.hex() if result.digest else None
-    return {"id": asked, "clientOrderId": result.client_order_id, **cancel_result_json(context, result)}

@@ -6,11 +6,10 @@ from typing import Annotated
 
 from pydantic import Field
 
+from api.cancelling import MAX_CANCELS
 from api.schemas.account import CancelOutcome
 from api.schemas.base import Millis, Shape
 from relayer.engine.cancelling import LONGEST_COUNTDOWN_SECONDS
-
-MAX_CANCELS = 200
 
 
 class CancelBatchRequest(Shape):
