@@ -120,6 +120,30 @@ class Book(Generic[Key]):
             else:
                 del side.keys[bisect_left(side.keys, key)]
 
+    def put_back(self, order: BookOrder[Key], older: BookOrder[Key] | None, newer: BookOrder[Key] | None) -> None:
+        """Undoes the `remove` that came last: these were its neighbours then."""
+        side, key = (self._bids, order.price) if order.is_buy else (self._asks, -order.price)
+        level = side.levels.get(key)
+        if level is None:
+            self.rest(order)
+            return
+        order.older, order.newer, order.level = older, newer, level
+        if older is None:
+            level.oldest = order
+        else:
+            older.newer = order
+        if newer is None:
+            level.newest = order
+        else:
+            newer.older = order
+        level.quantity += order.remaining
+
+    def succeed(self, old: BookOrder[Key], new: BookOrder[Key]) -> None:
+        """Puts `new`, of the same price and side, in the very place of the resting `old`, which leaves the book."""
+        older, newer = old.older, old.newer
+        self.remove(old)
+        self.put_back(new, older, newer)
+
     def reduce(self, order: BookOrder[Key], remaining: int) -> None:
         """Lowers a resting order to `remaining` lots (1 or more); it keeps its place."""
         level = order.level

@@ -17,8 +17,10 @@ from relayer.engine.events import ConnectionWatched, CountdownSet
 from relayer.engine.orders import CANCELLED, OPEN, OrderRecord
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from relayer.engine.accounts import Account
-    from relayer.engine.commands import Place
+    from relayer.engine.commands import SignedCommand
     from relayer.engine.state import State
     from relayer.engine.turn import Turn
 
@@ -43,12 +45,16 @@ def cancel(turn: Turn, command: Cancel) -> None:
     for digest in command.digests:
         record = turn.state.orders.get(digest)
         if record is None:
-            _block_early(account, digest, turn.time_ms)
+            block_early(account, digest, turn.time_ms)
         elif record.status == OPEN and record.order.account == command.account:
             turn.close(record, CANCELLED, "USER")
     if command.client_order_ids:
-        names = frozenset(command.client_order_ids)
-        turn.close_all([record for record in account.open.values() if record.client_order_id in names], "USER")
+        turn.close_all(named(account, frozenset(command.client_order_ids)), "USER")
+
+
+def named(account: Account, names: Collection[str]) -> list[OrderRecord]:
+    """The account's open orders with one of these names, oldest first."""
+    return [record for record in account.open.values() if record.client_order_id in names]
 
 
 def cancel_all(turn: Turn, command: CancelAll) -> None:
@@ -56,7 +62,7 @@ def cancel_all(turn: Turn, command: CancelAll) -> None:
     turn.close_all([record for record in found if command.side in (None, record.order.side)], "USER")
 
 
-def require_in_time(turn: Turn, command: Place) -> None:
+def require_in_time(turn: Turn, command: SignedCommand) -> None:
     """Raises for an order that came after its own time limit, or after its cancel."""
     if command.reject_after_ms and turn.time_ms > command.reject_after_ms:
         raise OrderProblem(
@@ -115,7 +121,7 @@ def end_watch(turn: Turn, command: EndWatch) -> None:
         turn.close_all(open_orders(turn.state, command.account), "DISCONNECTED")
 
 
-def _block_early(account: Account, digest: bytes, time_ms: int) -> None:
+def block_early(account: Account, digest: bytes, time_ms: int) -> None:
     _forget_early(account, time_ms)
     early = account.early_cancels
     early.pop(digest, None)

@@ -28,7 +28,7 @@ class Command(msgspec.Struct, frozen=True, tag=_tag, array_like=True):
     time_ms: int
 
 
-class Place(Command, frozen=True):
+class SignedCommand(Command, frozen=True):
     """A signed order whose signature the gateway has checked. signer: the session key; empty for other kinds.
 
     reject_after_ms: the order is refused when the command's time is later; 0: it may come at any time.
@@ -41,6 +41,39 @@ class Place(Command, frozen=True):
     kind: SignatureKind = SignatureKind.ACCOUNT
     signer: bytes = b""
     reject_after_ms: int = 0
+
+
+class Place(SignedCommand, frozen=True):
+    """A new order."""
+
+
+class Replace(SignedCommand, frozen=True):
+    """An order in place of an open one of the same account, market, side and nonce, which the chain counts as one."""
+
+    replaces: bytes = b""
+
+
+class CancelAndPlace(SignedCommand, frozen=True):
+    """Cancels an order of the account (by id, or those open with a name) and enters another, in one step.
+
+    place_anyway: also when there was nothing to cancel. keep_if_refused: the order stays when the new one is refused.
+    """
+
+    cancels: bytes = b""
+    cancels_name: str | None = None
+    place_anyway: bool = False
+    keep_if_refused: bool = True
+
+
+class Reduce(Command, frozen=True):
+    """Lowers what the order may fill in all to `quantity` lots, those that it has filled included; it keeps its place.
+
+    When so many are filled already the rest is cancelled. The same command again changes nothing.
+    """
+
+    account: bytes
+    digest: bytes
+    quantity: int
 
 
 class Cancel(Command, frozen=True):
@@ -158,6 +191,9 @@ class ResetGuard(Command, frozen=True):
 
 AnyCommand = (
     Place
+    | Replace
+    | CancelAndPlace
+    | Reduce
     | Cancel
     | CancelAll
     | SetCountdown

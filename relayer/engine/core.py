@@ -15,6 +15,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from cxdex.facts import AnyFact
+from relayer.engine.amending import cancel_and_place, reduce, replace
 from relayer.engine.cancelling import (
     cancel,
     cancel_all,
@@ -30,9 +31,12 @@ from relayer.engine.commands import (
     ApplyFact,
     Cancel,
     CancelAll,
+    CancelAndPlace,
     EndWatch,
     OutboxRead,
     Place,
+    Reduce,
+    Replace,
     ResetGuard,
     SeeBlock,
     SetAsideWithdrawal,
@@ -98,6 +102,12 @@ class Engine:
         match command:
             case Place():
                 place(turn, command)
+            case Replace():
+                replace(turn, command)
+            case CancelAndPlace():
+                cancel_and_place(turn, command)
+            case Reduce():
+                reduce(turn, command)
             case Cancel():
                 cancel(turn, command)
             case CancelAll():

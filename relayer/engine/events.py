@@ -17,12 +17,17 @@ class Event(msgspec.Struct, frozen=True, tag=True, array_like=True):
 
 
 class OrderAccepted(Event, frozen=True):
+    """replaces: the order whose place it takes; the chain counts both as one. filled_before: lots that this one, and
+    those before it, had filled: so many less may this one fill."""
+
     order: Order
     signature: bytes
     digest: bytes
     client_order_id: str | None
     kind: SignatureKind = SignatureKind.ACCOUNT
     signer: bytes = b""
+    replaces: bytes = b""
+    filled_before: int = 0
 
 
 class OrderRejected(Event, frozen=True):
@@ -62,7 +67,7 @@ class Traded(Event, frozen=True):
 
 
 class OrderReduced(Event, frozen=True):
-    """The open quantity fell without a trade (self-trade prevention by decrement)."""
+    """The open quantity fell without a trade (by its owner's word, or self-trade prevention by decrement)."""
 
     digest: bytes
     account: bytes
@@ -71,7 +76,10 @@ class OrderReduced(Event, frozen=True):
 
 
 class OrderClosed(Event, frozen=True):
-    """The order is done. status: FILLED, CANCELLED or EXPIRED; reason: a stable word, e.g. USER, IOC, SELF_TRADE."""
+    """The order is done. status: FILLED, CANCELLED or EXPIRED; reason: a stable word, e.g. USER, IOC, SELF_TRADE.
+
+    replaced_by: the order that took its place, when the reason is REPLACED.
+    """
 
     digest: bytes
     account: bytes
@@ -79,6 +87,19 @@ class OrderClosed(Event, frozen=True):
     status: str
     reason: str
     remaining: int
+    replaced_by: bytes = b""
+
+
+class ReduceRefused(Event, frozen=True):
+    """The open order, if there is one, is as it was."""
+
+    digest: bytes
+    account: bytes
+    code: str
+    detail: str
+    field: str | None = None
+    given: str | None = None
+    allowed: str | None = None
 
 
 class LevelChanged(Event, frozen=True):
@@ -200,6 +221,7 @@ AnyEvent = (
     | OrderRejected
     | Traded
     | OrderReduced
+    | ReduceRefused
     | OrderClosed
     | LevelChanged
     | BalanceChanged

@@ -12,7 +12,7 @@ from cxdex.nonce import unpack_nonce
 from cxdex.problem import Problem
 from relayer.engine.book import CANCEL_BOTH, CANCEL_MAKER, CANCEL_TAKER, DECREMENT, TRADE
 from relayer.engine.cancelling import require_in_time
-from relayer.engine.commands import Place
+from relayer.engine.commands import SignedCommand
 from relayer.engine.events import OrderAccepted, OrderReduced, OrderRejected, Traded
 from relayer.engine.fills import FillRecord
 from relayer.engine.limits import count_order, count_volume, require_within_limits
@@ -23,46 +23,52 @@ from relayer.engine.state import Market
 from relayer.engine.turn import Turn
 
 
-def place(turn: Turn, command: Place) -> None:
+def place(turn: Turn, command: SignedCommand) -> None:
     """Accepts and matches the order, or says why not."""
-    state, order = turn.state, command.order
     try:
-        require_in_time(turn, command)
-        market = require_acceptable(state, order, turn.time_ms)
-        record = OrderRecord(
-            state.next_order_number,
-            order,
-            command.digest,
-            command.client_order_id,
-            market.terms,
-            turn.time_ms,
-            command.kind,
-            command.signer,
-        )
-        require_within_limits(state, market, record, turn.time_ms)
-        require_armed(state, order, turn.time_ms)
-        require_signer_allows(state, market, record, turn.time_ms)
-        require_book_allows(market, record)
+        market, record = admit(turn, command)
     except Problem as problem:
-        turn.events.append(_rejection(turn.time_ms, command, problem))
+        reject(turn, command, problem)
         return
+    enter(turn, market, record, command)
+
+
+def admit(turn: Turn, command: SignedCommand, old: OrderRecord | None = None) -> tuple[Market, OrderRecord]:
+    """The order as it could enter now. Raises Problem; either way nothing has changed.
+
+    old: the order that it replaces, which must be out of the way (see `amending`).
+    """
+    state, order = turn.state, command.order
+    require_in_time(turn, command)
+    filled_before = 0 if old is None else old.nonce_filled
+    market = require_acceptable(state, order, turn.time_ms, filled_before, shares_nonce=old is not None)
+    record = OrderRecord(
+        state.next_order_number,
+        order,
+        command.digest,
+        command.client_order_id,
+        market.terms,
+        turn.time_ms,
+        command.kind,
+        command.signer,
+        b"" if old is None else old.digest,
+        filled_before,
+        () if old is None else (*old.ancestors, old.digest),
+    )
+    require_within_limits(state, market, record, turn.time_ms)
+    require_armed(state, order, turn.time_ms)
+    require_signer_allows(state, market, record, turn.time_ms)
+    require_book_allows(market, record)
+    return market, record
+
+
+def enter(turn: Turn, market: Market, record: OrderRecord, command: SignedCommand) -> None:
+    """The order that was admitted meets the book, and rests or goes."""
+    state, order = turn.state, record.order
     state.next_order_number += 1
     state.add_open(record)
-    account = state.accounts[order.account]
-    count_order(state, account, turn.time_ms)
-    account.lanes[record.lane].used = unpack_nonce(order.nonce).seq
-    turn.reserve(market, record, order.quantity)
-    turn.events.append(
-        OrderAccepted(
-            turn.time_ms,
-            order,
-            command.signature,
-            command.digest,
-            command.client_order_id,
-            command.kind,
-            command.signer,
-        )
-    )
+    state.accounts[order.account].lanes[record.lane].used = unpack_nonce(order.nonce).seq
+    accept(turn, market, record, command)
     _match(turn, market, record)
     trip_reached(turn, market)
     if record.status != OPEN:
@@ -75,8 +81,27 @@ def place(turn: Turn, command: Place) -> None:
         turn.close(record, CANCELLED, order.time_in_force.name)
 
 
+def accept(turn: Turn, market: Market, record: OrderRecord, command: SignedCommand) -> None:
+    """What an order takes and says when it is accepted, wherever it goes then."""
+    count_order(turn.state, turn.state.accounts[record.order.account], turn.time_ms)
+    turn.reserve(market, record, record.entry.remaining)
+    turn.events.append(
+        OrderAccepted(
+            turn.time_ms,
+            record.order,
+            command.signature,
+            record.digest,
+            record.client_order_id,
+            record.kind,
+            record.signer,
+            record.replaces,
+            record.filled_before,
+        )
+    )
+
+
 def _match(turn: Turn, market: Market, taker: OrderRecord) -> None:
-    left = taker.order.quantity
+    left = taker.entry.remaining
     stopped = False
     for step, entry, quantity in market.book.match(taker.entry, taker.order.self_trade):
         maker = turn.state.orders[entry.key]
@@ -174,15 +199,7 @@ def _traded(time_ms: int, fill: FillRecord, price: int, quantity: int, maker_lef
     )
 
 
-def _rejection(time_ms: int, command: Place, problem: Problem) -> OrderRejected:
-    return OrderRejected(
-        time_ms,
-        command.digest,
-        command.order.account,
-        command.order.market,
-        problem.code,
-        problem.detail,
-        problem.field,
-        problem.given,
-        problem.allowed,
-    )
+def reject(turn: Turn, command: SignedCommand, problem: Problem) -> None:
+    order = command.order
+    words = (problem.code, problem.detail, problem.field, problem.given, problem.allowed)
+    turn.events.append(OrderRejected(turn.time_ms, command.digest, order.account, order.market, *words))

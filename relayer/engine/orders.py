@@ -31,6 +31,8 @@ class OrderView:
     filled  lots matched, whether or not the chain has settled them (a voided fill stays counted)
     version 1 at acceptance, plus 1 for every later event that names the order
     signer  the session key that signed; empty when the account did
+    replaces, replaced_by   see `events`; empty for most
+    filled_before           lots that the orders it replaced had filled: they count against its quantity
     """
 
     order: Order
@@ -44,26 +46,35 @@ class OrderView:
     created_ms: int
     updated_ms: int
     signer: bytes = b""
+    replaces: bytes = b""
+    replaced_by: bytes = b""
+    filled_before: int = 0
 
 
 class OrderRecord:
-    """number: place in the order of acceptance. reserved: of `asset`. unsettled: fills on their way to the chain.
+    """number: place in the order of acceptance; an order that keeps another's place in the book keeps its number.
 
+    reserved: of `asset`. unsettled: fills on their way to the chain.
     signer: the session key that signed, empty when the account did. session_reserved: notional held of its limit.
+    ancestors: of an open order, all that it has replaced, and those before them.
     """
 
     __slots__ = (
+        "ancestors",
         "asset",
         "client_order_id",
         "created_ms",
         "digest",
         "entry",
         "filled",
+        "filled_before",
         "kind",
         "lane",
         "number",
         "order",
         "reason",
+        "replaced_by",
+        "replaces",
         "reserved",
         "session_reserved",
         "signer",
@@ -83,13 +94,16 @@ class OrderRecord:
         time_ms: int,
         kind: SignatureKind = SignatureKind.ACCOUNT,
         signer: bytes = b"",
+        replaces: bytes = b"",
+        filled_before: int = 0,
+        ancestors: tuple[bytes, ...] = (),
     ) -> None:
         self.number = number
         self.order = order
         self.digest = digest
         self.client_order_id = client_order_id
         self.entry: BookOrder[bytes] = BookOrder(
-            digest, order.account, order.side is Side.BUY, order.limit_price, order.quantity
+            digest, order.account, order.side is Side.BUY, order.limit_price, order.quantity - filled_before
         )
         self.lane = unpack_nonce(order.nonce).lane
         self.asset = reserved_asset(terms, order)
@@ -100,9 +114,18 @@ class OrderRecord:
         self.status = OPEN
         self.reason: str | None = None
         self.filled = 0
+        self.filled_before = filled_before
+        self.replaces = replaces
+        self.ancestors = ancestors
+        self.replaced_by = b""
         self.unsettled = 0
         self.version = 1
         self.created_ms = self.updated_ms = time_ms
+
+    @property
+    def nonce_filled(self) -> int:
+        """Lots that all orders of its nonce have filled: what the chain counts, once it has settled them."""
+        return self.filled_before + self.filled
 
     def view(self) -> OrderView:
         return OrderView(
@@ -117,6 +140,9 @@ class OrderRecord:
             created_ms=self.created_ms,
             updated_ms=self.updated_ms,
             signer=self.signer,
+            replaces=self.replaces,
+            replaced_by=self.replaced_by,
+            filled_before=self.filled_before,
         )
 
 

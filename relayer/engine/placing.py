@@ -20,11 +20,16 @@ from relayer.engine.sessions import require_live, require_notional
 from relayer.engine.state import Market, State
 
 
-def require_acceptable(state: State, order: Order, time_ms: int) -> Market:
-    """The order's market. Raises OrderProblem when the order cannot be accepted."""
+def require_acceptable(
+    state: State, order: Order, time_ms: int, filled_before: int = 0, *, shares_nonce: bool = False
+) -> Market:
+    """The order's market. Raises OrderProblem when the order cannot be accepted.
+
+    shares_nonce: with an order that it replaces, and whose fills (`filled_before`) the chain counts against it too.
+    """
     market = _require_market(state, order)
     _require_supported(order)
-    _require_lots(market.terms, order)
+    require_whole_fills(market.terms, order.quantity)
     _require_fee_cap(market.terms, order)
     if matchable_until(order) * 1000 <= time_ms:
         raise OrderProblem(
@@ -34,8 +39,11 @@ def require_acceptable(state: State, order: Order, time_ms: int) -> Market:
             given=str(order.expiry),
             allowed=f"unix seconds after {time_ms // 1000 + SETTLEMENT_SECONDS}",
         )
-    require_free(state.accounts.get(order.account), unpack_nonce(order.nonce), order.nonce)
-    _require_funds(state, market.terms, order)
+    if shares_nonce:
+        _require_unfilled(market.terms, order, filled_before)
+    else:
+        require_free(state.accounts.get(order.account), unpack_nonce(order.nonce), order.nonce)
+    _require_funds(state, market.terms, order, order.quantity - filled_before)
     return market
 
 
@@ -124,23 +132,24 @@ def _require_supported(order: Order) -> None:
         )
 
 
-def _require_lots(terms: MarketTerms, order: Order) -> None:
-    if order.quantity < terms.min_lots:
+def require_whole_fills(terms: MarketTerms, quantity: int) -> None:
+    """Raises for lots that the market's fills cannot add up to."""
+    if quantity < terms.min_lots:
         raise OrderProblem(
             "ORDER_TOO_SMALL",
             "the order is below the market's smallest fill",
             field="quantity",
-            given=format_quantity(terms, order.quantity),
+            given=format_quantity(terms, quantity),
             allowed=f"{format_quantity(terms, terms.min_lots)} or more",
         )
-    rest = order.quantity % terms.min_lots
+    rest = quantity % terms.min_lots
     if rest:
-        below = order.quantity - rest
+        below = quantity - rest
         raise OrderProblem(
             "ORDER_LOT_INVALID",
             "quantity must be a multiple of the market's smallest fill, so that no remainder gets stuck",
             field="quantity",
-            given=format_quantity(terms, order.quantity),
+            given=format_quantity(terms, quantity),
             allowed=f"nearest: {format_quantity(terms, below)} or {format_quantity(terms, below + terms.min_lots)}",
         )
 
@@ -166,9 +175,20 @@ def _require_fee_cap(terms: MarketTerms, order: Order) -> None:
         )
 
 
-def _require_funds(state: State, terms: MarketTerms, order: Order) -> None:
+def _require_unfilled(terms: MarketTerms, order: Order, filled_before: int) -> None:
+    if order.quantity <= filled_before:
+        raise OrderProblem(
+            "ORDER_FILLED_BEFORE",
+            "the orders of this nonce have filled as much already, and the chain counts them as one",
+            field="quantity",
+            given=format_quantity(terms, order.quantity),
+            allowed=f"more than {format_quantity(terms, filled_before)}",
+        )
+
+
+def _require_funds(state: State, terms: MarketTerms, order: Order, lots: int) -> None:
     asset = reserved_asset(terms, order)
-    needed = reservation(terms, order, order.quantity)
+    needed = reservation(terms, order, lots)
     account = state.accounts.get(order.account)
     available = account.available(asset) if account else 0
     if available >= needed:

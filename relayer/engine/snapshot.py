@@ -26,7 +26,7 @@ from relayer.engine.sessions import Session, SessionTerms, notional_at_limit
 from relayer.engine.state import AppliedFact, Market, OutboxRow, State
 from relayer.engine.withdrawals import SetAside
 
-SNAPSHOT_VERSION = 6
+SNAPSHOT_VERSION = 7
 
 
 class _OrderImage(msgspec.Struct, array_like=True, frozen=True):
@@ -44,6 +44,10 @@ class _OrderImage(msgspec.Struct, array_like=True, frozen=True):
     version: int
     created_ms: int
     updated_ms: int
+    replaces: bytes
+    replaced_by: bytes
+    filled_before: int
+    ancestors: tuple[bytes, ...]
 
 
 class _MarketImage(msgspec.Struct, array_like=True, frozen=True):
@@ -201,6 +205,10 @@ def _order_image(record: OrderRecord) -> _OrderImage:
         record.version,
         record.created_ms,
         record.updated_ms,
+        record.replaces,
+        record.replaced_by,
+        record.filled_before,
+        record.ancestors,
     )
 
 
@@ -215,7 +223,11 @@ def _record(state: State, image: _OrderImage) -> OrderRecord:
         image.created_ms,
         image.kind,
         image.signer,
+        image.replaces,
+        image.filled_before,
+        image.ancestors,
     )
+    record.replaced_by = image.replaced_by
     record.status = image.status
     record.reason = image.reason
     record.filled = image.filled

@@ -161,6 +161,12 @@ class State:
         self.open_count -= 1
         self.closed.append(record)
 
+    def hand_over(self, old: OrderRecord, new: OrderRecord) -> None:
+        """`new` takes the place of the open `old` wherever that stands: same account, market, lane and number."""
+        self.orders[new.digest] = new
+        self.accounts[new.order.account].open[new.number] = new
+        self.closed.append(old)
+
     def drop_closed(self) -> None:
         """Forgets the oldest closed orders beyond the limit, but none that still has a fill on its way.
 

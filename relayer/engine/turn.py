@@ -67,7 +67,7 @@ class Turn:
         record.version += 1
         record.updated_ms = self.time_ms
 
-    def close(self, record: OrderRecord, status: str, reason: str) -> None:
+    def close(self, record: OrderRecord, status: str, reason: str, replaced_by: bytes = b"") -> None:
         """Ends the order: off the book, nothing reserved, its lane no longer open."""
         market = self.state.markets[record.order.market]
         entry = record.entry
@@ -78,11 +78,20 @@ class Turn:
         self.reserve(market, record, 0)
         record.status = status
         record.reason = reason
+        record.replaced_by = replaced_by
+        record.ancestors = ()
         self.note_change(record)
         self.state.remove_open(record)
         self.events.append(
             OrderClosed(
-                self.time_ms, record.digest, account.address, record.order.market, status, reason, entry.remaining
+                self.time_ms,
+                record.digest,
+                account.address,
+                record.order.market,
+                status,
+                reason,
+                entry.remaining,
+                replaced_by,
             )
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 import msgspec
+from amend_flow import AmendFlow
 from naive_exchange import ACCOUNTS, BASE, CXPT, LISTINGS, USDC, Known, NaiveExchange, NaiveGuard
 from trading_desk import ALICE, ASSETS, Desk, of_type
 
@@ -41,7 +42,7 @@ LEAVING_SECONDS = 10
 FOREVER = 10**9
 
 
-class Flow:
+class Flow(AmendFlow):
     """Drives the desk and the naive exchange together."""
 
     def __init__(self) -> None:
@@ -62,31 +63,27 @@ class Flow:
         order_type = OrderType.MARKET if tif == "MARKET" else OrderType.LIMIT
         tif = "IOC" if tif == "MARKET" else tif
         reject_after_ms = 0 if limit is None else desk.now_ms + limit
-        digest, events = desk.send(
-            desk.order(
-                account, side, lots, price, market=market, order_type=order_type, time_in_force=TimeInForce[tif],
-                self_trade=stp, max_fee_bps=fee_bps, expiry=expiry,
-            ),
-            name=name,
-            reject_after_ms=reject_after_ms,
+        order = desk.order(
+            account, side, lots, price, market=market, order_type=order_type, time_in_force=TimeInForce[tif],
+            self_trade=stp, max_fee_bps=fee_bps, expiry=expiry,
         )  # fmt: skip
-        known = Known(account, market, side, price, fee_bps, expiry, name)
-        if reject_after_ms and reject_after_ms < desk.now_ms:
-            expected = "ORDER_TOO_LATE"
-        elif self.naive.early.get((account, digest), 0) > desk.now_ms:
-            expected = "ORDER_CANCELLED_BEFORE"
-        else:
-            expected = self.naive.place(digest, known, lots, tif, stp.name)
+        digest, events = desk.send(order, name=name, reject_after_ms=reject_after_ms)
+        known = Known(account, market, side, price, fee_bps, expiry, name, order.nonce, reject_after_ms)
+        self.entered(events, self.naive.place(digest, known, lots, tif, stp.name))
+
+    def entered(self, events: list, expected: list[tuple] | str) -> None:
+        """expected: the trades, or why it was refused."""
         refused = [event.code for event in of_type(events, OrderRejected)]
         if isinstance(expected, str):
             assert refused == [expected]
             assert not of_type(events, OrderAccepted, Traded)
             return
         assert refused == []
+        assert len(of_type(events, OrderAccepted)) == 1
         trades = of_type(events, Traded)
         self.trades |= {(trade.market, trade.sequence): trade for trade in trades}
         assert [(t.taker_digest, t.maker_digest, t.price, t.quantity) for t in trades] == expected
-        assert all(trade.quantity % LISTINGS[market].min_lots == 0 for trade in trades)
+        assert all(trade.quantity % LISTINGS[trade.market].min_lots == 0 for trade in trades)
 
     def limit(self, worth, count, a_day, bps) -> None:
         rate, burst = self.naive.rate, self.naive.burst
@@ -261,6 +258,11 @@ class Flow:
                 digest for digest, order in naive.orders.items() if order.account == who and naive.resting(digest)
             }
             assert {view.digest for view in engine.open_orders(who)} == resting
+            for view in engine.open_orders(who):
+                filled = sum(lots for order, lots in naive.filled if order == view.digest)
+                counts = (filled, naive.filled_with(naive.orders[view.digest]) - filled)
+                assert (view.filled, view.filled_before) == counts
+                assert view.remaining == naive.resting(view.digest).quantity
         for symbol, book in naive.books.items():
             bids, asks = engine.levels(symbol, 100)
             assert not (bids and asks) or bids[0][0] < asks[0][0]
@@ -304,6 +306,7 @@ class Flow:
         for symbol in LISTINGS:
             sequences = [trade.sequence for trade in trades if trade.market == symbol]
             assert sequences == list(range(len(sequences)))
+        self.check_chain_count(trades)
         voided = {
             event.match_id for events in self.desk.events for event in events if type(event).__name__ == "FillVoided"
         }

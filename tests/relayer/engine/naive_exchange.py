@@ -5,13 +5,16 @@ Written from the rules alone, so that an error in the engine shows as a differen
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from fractions import Fraction
 
 from naive_matcher import NaiveMatcher
 from trading_desk import ALICE, ASSETS, BOB, BTC, CAROL, ETH
 
+from cxdex.nonce import unpack_nonce
 from cxdex.order import Side
+from relayer.engine.cancelling import EARLY_CANCEL_MS
 from relayer.engine.orders import SETTLEMENT_SECONDS
 from relayer.engine.withdrawals import MOST_A_ACCOUNT
 
@@ -34,6 +37,8 @@ class Known:
     fee_bps: int
     expiry: int
     name: str | None = None
+    nonce: int = 0
+    limit: int = 0  # ms after which it is too late; 0: never
 
 
 @dataclass
@@ -53,6 +58,7 @@ class NaiveExchange:
         self.books = {symbol: NaiveMatcher() for symbol in LISTINGS}
         self.orders: dict[bytes, Known] = {}  # in order of acceptance
         self.totals = {(who, asset): BASE if asset else USDC for who in ACCOUNTS for asset in ASSETS}
+        self.filled: list[tuple[bytes, int]] = []  # (order, lots) of every match, each side
         self.pending: list[tuple] = []  # unsettled fills: (market, sequence, moves, maker id, taker id)
         self.sequences = dict.fromkeys(LISTINGS, 0)
         self.leaving: dict[int, tuple[bytes, int, int, int]] = {}  # nonce: account, asset, amount, deadline
@@ -103,7 +109,14 @@ class NaiveExchange:
                 wanted += amount if held_asset == asset else 0
         return wanted
 
-    def place(self, digest: bytes, order: Known, lots: int, tif: str, stp: str) -> list[tuple] | str:
+    def place(
+        self, digest: bytes, order: Known, lots: int, tif: str, stp: str, replaces: bytes | None = None
+    ) -> list[tuple] | str:
+        """The trades, or why not. `replaces`: an order of the same nonce that has gone before."""
+        if order.limit and order.limit < self.now_ms:
+            return "ORDER_TOO_LATE"
+        if self.early.get((order.account, digest), 0) > self.now_ms:
+            return "ORDER_CANCELLED_BEFORE"
         listing = LISTINGS[order.market]
         if lots < listing.min_lots:
             return "ORDER_TOO_SMALL"
@@ -112,6 +125,12 @@ class NaiveExchange:
         rates = {"POST_ONLY": [listing.maker_fee_bps], "IOC": [listing.taker_fee_bps], "FOK": [listing.taker_fee_bps]}
         if order.fee_bps < max(rates.get(tif, [listing.maker_fee_bps, listing.taker_fee_bps])):
             return "ORDER_FEE_CAP_TOO_LOW"
+        if replaces is not None:
+            lots -= self.filled_with(order)
+            if lots <= 0:
+                return "ORDER_FILLED_BEFORE"
+        elif self.lane_is_busy(order):
+            return "ORDER_NONCE_LANE_BUSY"
         asset, amount = self.needs(order, lots)
         if self.totals[order.account, asset] - self.reserved(order.account, asset) < amount:
             return "BALANCE_INSUFFICIENT"
@@ -131,6 +150,7 @@ class NaiveExchange:
             self.sent.setdefault(order.account, []).append((self.now_ms, self.rate))
         trades = [event[1:] for event in events if event[0] == "trade"]
         for taker_id, maker_id, price, quantity in trades:
+            self.filled += [(taker_id, quantity), (maker_id, quantity)]
             self._settle_now(taker_id, maker_id, price, quantity)
             self.made.append((self.now_ms, self.orders[maker_id].account, order.market, quantity, price))
         for maker in {self.orders[trade[1]].account for trade in trades}:
@@ -216,6 +236,95 @@ class NaiveExchange:
 
     def cancel(self, digest: bytes) -> None:
         self.books[self.orders[digest].market].cancel(digest)
+
+    def filled_with(self, order: Known) -> int:
+        """Lots that orders of the same account and nonce have filled."""
+        same = [d for d, o in self.orders.items() if (o.account, o.nonce) == (order.account, order.nonce)]
+        return sum(lots for digest, lots in self.filled if digest in same)
+
+    def lane_is_busy(self, order: Known) -> bool:
+        lane = unpack_nonce(order.nonce).lane
+        waiting = {digest for *_, maker_id, taker_id in self.pending for digest in (maker_id, taker_id)}
+        return any(
+            (other.account, unpack_nonce(other.nonce).lane) == (order.account, lane)
+            and (digest in waiting or self.resting(digest) is not None)
+            for digest, other in self.orders.items()
+        )
+
+    def find_open(self, who: bytes, digest: bytes) -> str | None:
+        """Why it is not an open order of the account."""
+        if digest not in self.orders or self.orders[digest].account != who:
+            return "ORDER_UNKNOWN"
+        return "ORDER_NOT_OPEN" if self.resting(digest) is None else None
+
+    def reduce(self, who: bytes, digest: bytes, quantity: int) -> str | None:
+        refused = self.find_open(who, digest)
+        if refused is not None:
+            return refused
+        order, found = self.orders[digest], self.resting(digest)
+        smallest = LISTINGS[order.market].min_lots
+        if quantity < smallest:
+            return "ORDER_TOO_SMALL"
+        if quantity % smallest:
+            return "ORDER_LOT_INVALID"
+        left = quantity - self.filled_with(order)
+        if left > found.quantity:
+            return "ORDER_AMEND_RAISES"
+        if left <= 0:
+            self.cancel(digest)
+        else:
+            found.quantity = left
+        return None
+
+    def replace(self, old: bytes, digest: bytes, order: Known, lots: int, tif: str, stp: str) -> list[tuple] | str:
+        refused = self.find_open(order.account, old)
+        if refused is not None:
+            return refused
+        before, found = self.orders[old], self.resting(old)
+        if (order.nonce, order.market, order.side) != (before.nonce, before.market, before.side):
+            return "ORDER_REPLACE_DIFFERS"
+        if digest in self.orders:
+            return "ORDER_REPLACED_BEFORE"
+        rehearsal = copy.deepcopy(self)
+        rehearsal.cancel(old)
+        outcome = rehearsal.place(digest, order, lots, tif, stp, old)
+        if isinstance(outcome, str):
+            return outcome
+        left = lots - self.filled_with(order)
+        if tif not in ("GTC", "POST_ONLY") or order.price != before.price or left > found.quantity:
+            self.__dict__ = rehearsal.__dict__
+            return outcome
+        found.id, found.quantity = digest, left
+        together = [(old, before), (digest, order)]
+        self.orders = dict(pair for known in self.orders.items() for pair in (together if known[0] == old else [known]))
+        self.sent = rehearsal.sent
+        return []
+
+    def cancel_and_place(
+        self, cancels: bytes | str, anyway: bool, keeps: bool, digest: bytes, order: Known, *terms
+    ) -> list[tuple] | str:
+        """cancels: an id, or a name. terms: as `place` takes them."""
+        who = order.account
+        if isinstance(cancels, str):
+            gone = [d for d, o in self.orders.items() if o.account == who and o.name == cancels and self.resting(d)]
+            refused = None if gone else "ORDER_UNKNOWN"
+        else:
+            refused = self.find_open(who, cancels)
+            gone = [] if refused else [cancels]
+        if refused and not anyway:
+            return refused
+        if isinstance(cancels, bytes) and cancels not in self.orders:
+            self.early[who, cancels] = self.now_ms + EARLY_CANCEL_MS
+        rehearsal = copy.deepcopy(self)
+        for one in gone:
+            rehearsal.cancel(one)
+        outcome = rehearsal.place(digest, order, *terms)
+        if not isinstance(outcome, str):
+            self.__dict__ = rehearsal.__dict__
+        elif not keeps:
+            for one in gone:
+                self.cancel(one)
+        return outcome
 
     def cover(self, who: bytes, asset: int) -> None:
         for digest, order in reversed(self.orders.items()):

@@ -44,6 +44,23 @@ def _place(rng: Random) -> tuple:
     )
 
 
+def _terms(rng: Random) -> tuple:
+    lots = rng.choice([5, 10, 20, 30, 40, 60, rng.randint(1, 60)])
+    fee = rng.choice([50, 50, 50, 50, 50, 10])
+    return lots, rng.choice(TIMES_IN_FORCE[:-1]), rng.choice(list(SelfTrade)), fee, rng.choice([None, *NAMES])
+
+
+def _replace(rng: Random) -> tuple:
+    twist = rng.choice([*[None] * 30, "nonce", "side", "market", "owner", "late", "closed", "again"])
+    return rng.randrange(1_000), rng.choice([0, 0, 0, 2, -2, 9, -9]), *_terms(rng), twist
+
+
+def _cancel_and_place(rng: Random) -> tuple:
+    name = rng.choice([None, None, None, *NAMES])
+    modes = rng.random() < 0.5, rng.random() < 0.5, rng.random() < 0.3
+    return rng.randrange(1_000), name, *modes, rng.choice(list(Side)), rng.randint(97, 103), *_terms(rng)
+
+
 def _cancel_all(rng: Random) -> tuple:
     return _who(rng), rng.choice([None, BTC.symbol]), rng.choice([None, *Side])
 
@@ -65,6 +82,9 @@ def _guard(rng: Random) -> tuple:
 
 ACTIONS: dict[str, tuple[int, Callable[[Random], tuple]]] = {
     "place": (60, _place),
+    "reduce": (6, lambda rng: (rng.randrange(1_000), rng.choice([5, 10, 15, 25, 40, rng.randint(0, 60)]))),
+    "replace": (12, _replace),
+    "cancel and place": (8, _cancel_and_place),
     "cancel": (8, lambda rng: (rng.randint(0, 60),)),
     "cancel all": (1, _cancel_all),
     "cancel named": (3, lambda rng: (_who(rng), rng.sample(NAMES, 2))),

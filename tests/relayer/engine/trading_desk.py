@@ -11,7 +11,18 @@ from cxdex.facts import AnyFact, Credited, MarketListed, MarketStatusChanged
 from cxdex.market import USDC_ASSET, MarketStatus
 from cxdex.nonce import pack_nonce
 from cxdex.order import Order, OrderType, SelfTrade, Side, SignatureKind, TimeInForce
-from relayer.engine.commands import AnyCommand, ApplyFact, Cancel, CancelAll, Expire, Place, SetCountdown
+from relayer.engine.commands import (
+    AnyCommand,
+    ApplyFact,
+    Cancel,
+    CancelAll,
+    CancelAndPlace,
+    Expire,
+    Place,
+    Reduce,
+    Replace,
+    SetCountdown,
+)
 from relayer.engine.core import Engine, OrderView
 from relayer.engine.events import AnyEvent
 
@@ -88,6 +99,20 @@ class Desk:
         digest = self.next_digest
         self.orders[digest] = order
         return digest, self.apply(Place(self.now_ms, order, SIGNATURE, digest, name, kind, signer, reject_after_ms))
+
+    def replace(self, old: bytes, order: Order, **rest) -> tuple[bytes, list[AnyEvent]]:
+        """`rest`: further fields of the command."""
+        digest = rest.pop("digest", self.next_digest)
+        self.orders[digest] = order
+        return digest, self.apply(Replace(self.now_ms, order, SIGNATURE, digest, replaces=old, **rest))
+
+    def cancel_and_place(self, order: Order, **rest) -> tuple[bytes, list[AnyEvent]]:
+        digest = self.next_digest
+        self.orders[digest] = order
+        return digest, self.apply(CancelAndPlace(self.now_ms, order, SIGNATURE, digest, **rest))
+
+    def reduce(self, account: bytes, digest: bytes, quantity: int) -> list[AnyEvent]:
+        return self.apply(Reduce(self.now_ms, account, digest, quantity))
 
     @property
     def next_digest(self) -> bytes:
