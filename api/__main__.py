@@ -24,7 +24,7 @@ from cxdex.problem import Problem
 EXIT_USAGE = 2
 SHUTDOWN_SECONDS = 5
 MAX_PORT = 65_535
-MAX_SOCKET_MESSAGE = 64 * 1024
+MAX_SOCKET_MESSAGE = 512 * 1024  # above what is answered with BODY_TOO_LARGE
 
 
 def main() -> int:

@@ -81,6 +81,7 @@ def create_app(settings: Settings) -> FastAPI:
         ],
     )
     app.state.context = context
+    app.state.measures = measures
     app.router.routes.extend(ORDER_ENTRY)
     app.router.routes.append(WebSocketRoute("/v1/ws", serve_socket))
     app.include_router(pages.router)

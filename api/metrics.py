@@ -20,6 +20,7 @@ from cxdex.metrics import new_registry
 
 UNMATCHED = "none"
 ACK_ROUTES = frozenset({"/v1/orders", "/v1/orders/batch"})
+ACK_OPS = frozenset({"place", "placeBatch"})
 _METHODS = frozenset({"GET", "HEAD", "POST", "DELETE", "OPTIONS"})
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 _ACK_SECONDS = (0.0005, 0.001, 0.0015, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.02, 0.05, 0.1, 0.25, 1.0, 5.0)
@@ -43,6 +44,9 @@ class ApiMetrics:
             buckets=_ACK_SECONDS,
             registry=registry,
         )
+        self._ops = Counter(
+            "cxdex_api_websocket_requests", "Order entry over the WebSocket", ["op", "code"], registry=registry
+        )
         sockets = Gauge("cxdex_api_websocket_connections", "WebSocket clients connected", registry=registry)
         sockets.set_function(lambda: len(context.connections))
         engine = Gauge("cxdex_api_engine_connected", "1 while the engine's socket is connected", registry=registry)
@@ -59,6 +63,12 @@ class ApiMetrics:
         pair[1].observe(seconds)
         if method == "POST" and status == 200 and route in ACK_ROUTES:
             self._ack.labels(route).observe(seconds)
+
+    def answered_op(self, op: str, code: str, seconds: float) -> None:
+        """One request of order entry over the WebSocket. `op` and `code` are ours, never what a client wrote."""
+        self._ops.labels(op, code).inc()
+        if code == "OK" and op in ACK_OPS:
+            self._ack.labels(f"/v1/ws {op}").observe(seconds)
 
     def page(self, _request: Request) -> Response:
         """GET /metrics; runs in a worker thread."""

@@ -48,6 +48,18 @@ signed in:
   (reason `DISCONNECTED`) when this connection ends, in whatever way, also when a process of ours ends it.
 * `{"op":"deadman","seconds":30}`: as POST /v1/deadman.
 
+Orders travel on the same connection. `data` of an answer is the body that HTTP would answer with; an error is
+`{"op":"error","id":...}` and the same problem. The `id`, a string or number of yours, is required:
+
+* `{"op":"place","id":1,"order":{...},"signature":"0x...","chainId":31337}` as POST /v1/orders, answered by
+  `{"op":"place","id":1,"data":{...}}`; `{"op":"placeBatch","id":2,"orders":[...]}` as POST /v1/orders/batch
+* signed in: `{"op":"cancel","id":3,"orderId":"0x..."}`, `{"op":"cancelBatch","id":4,"ids":[...],
+  "clientOrderIds":[...]}` and `{"op":"cancelAll","id":5,"market":...,"side":...}` (both may be left out)
+* `{"op":"cancelSigned","id":6,...}` with the fields of POST /v1/orders/cancel, without a sign-in
+
+Send as many as you like without waiting: they reach the engine in the order in which you sent them, and answers come
+as they are ready. Up to 2000 orders and 200 cancels of a connection may wait for their answers; more is RATE_LIMITED.
+
 A mistake is answered by `{"op":"error","code":...}`; the connection stays.
 
 Every message is `{"ch","key","epoch","seq","prev","ts","type","data","crc"?}`. A subscription starts with a `snapshot`;

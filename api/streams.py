@@ -15,6 +15,7 @@ import contextlib
 import logging
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -23,18 +24,19 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 from api.context import Context
 from api.feed import PRIVATE_CHANNELS, PUBLIC_CHANNELS, Stream
 from api.fields import decode_json, read_address, read_object, read_signature, read_small_integer, read_text
+from api.message_budget import MessageBudget
+from api.order_ops import OPS as ORDER_OPS
+from api.order_ops import Answered, OrderOps
 from api.problems import new_trace_id, problem_document
 from api.safety_ops import SafetyOps
 from api.snapshots import snapshot_data
 from cxdex.problem import Problem
 
-MAX_MESSAGE_BYTES = 16 * 1024
+MAX_MESSAGE_BYTES = 256 * 1024
 MAX_QUEUE_MESSAGES = 4_096
 MAX_QUEUE_BYTES = 4 * 1024 * 1024
 MAX_SUBSCRIPTIONS = 200
-MESSAGES_PER_SECOND = 20
-MESSAGE_BURST = 100
-MESSAGES_IGNORED_BEFORE_CLOSE = 1_000
+MESSAGES_A_TURN = 32  # then the other connections, and the heartbeat, have their turn
 CLOSE_SLOW_CONSUMER = 4008
 CLOSE_TOO_MANY_MESSAGES = 4029
 CLOSE_SECONDS = 2.0
@@ -49,7 +51,7 @@ _json = msgspec.json.Encoder()
 class Connection:
     """One client. Everything runs in the event loop; `run` returns when the client is gone."""
 
-    def __init__(self, socket: WebSocket, context: Context) -> None:
+    def __init__(self, socket: WebSocket, context: Context, answered: Answered | None = None) -> None:
         self._socket = socket
         self._context = context
         self._queue: deque[tuple[str, Stream | None, int]] = deque()
@@ -61,11 +63,19 @@ class Connection:
         self._held: dict[Stream, list[tuple[int, str]]] = {}  # waiting for the stream's snapshot
         self._syncs: set[asyncio.Task[None]] = set()
         self._session: tuple[bytes, int] | None = None  # account, expiry in unix seconds
-        self._tokens = float(MESSAGE_BURST)
-        self._refilled = time.monotonic()
-        self._ignored = 0
+        self._budget = MessageBudget(lambda: self._give_up(CLOSE_TOO_MANY_MESSAGES, "too many messages"))
         self._last_sent = "nothing"
         self._safety = SafetyOps(context.engine, self._reply, self._refuse)
+        self._orders = OrderOps(context, self._reply, self._refuse, self._budget.charge, answered)
+        self._operations: dict[str, Callable[[dict[str, Any]], None]] = {
+            "subscribe": self._subscribe,
+            "unsubscribe": self._unsubscribe,
+            "auth": self._authenticate,
+            "ping": self._ping,
+            "cancelOnDisconnect": self._cancel_on_disconnect,
+            "deadman": self._deadman,
+            **dict.fromkeys(ORDER_OPS, self._order),
+        }
 
     async def run(self) -> None:
         await self._socket.accept()
@@ -81,6 +91,7 @@ class Connection:
             for task in (*tasks, *self._syncs):
                 task.cancel()
             await asyncio.gather(*tasks, *self._syncs, return_exceptions=True)
+            await self._orders.close()  # before the cancel on disconnect: nothing may be placed behind it
             await self._safety.disconnected()
             await self._close()
 
@@ -119,6 +130,7 @@ class Connection:
     # Reading ----------------------------------------------------------------------------------------------
 
     async def _read(self) -> None:
+        taken = 0
         with contextlib.suppress(WebSocketDisconnect):
             while True:
                 message = await self._socket.receive()
@@ -127,11 +139,31 @@ class Connection:
                 text = message.get("text")
                 body = text.encode("utf-8", "replace") if text is not None else message.get("bytes") or b""
                 self._handle(body)
+                taken += 1
+                if taken % MESSAGES_A_TURN == 0:
+                    await asyncio.sleep(0)
 
     def _handle(self, body: bytes) -> None:
         request_id: Any = None
+        is_order = False
         try:
-            self._take_token()
+            message = self._decode(body)
+            if isinstance(message.get("id"), str | int):
+                request_id = message["id"]
+            is_order = message.get("op") in ORDER_OPS
+            self._budget.take(0 if is_order else 1)  # an order pays only when it is refused before the engine
+            self._dispatch(message)
+        except Problem as problem:
+            if is_order:
+                self._budget.charge()
+            self._refuse(problem, request_id)
+        except Exception:
+            trace_id = new_trace_id()
+            log.exception("traceId %s: WebSocket message failed", trace_id)
+            self._refuse(Problem("INTERNAL", "something went wrong on our side"), request_id, trace_id)
+
+    def _decode(self, body: bytes) -> dict[str, Any]:
+        try:
             if len(body) > MAX_MESSAGE_BYTES:
                 raise Problem(
                     "BODY_TOO_LARGE",
@@ -140,33 +172,24 @@ class Connection:
                     allowed=f"at most {MAX_MESSAGE_BYTES} bytes",
                 )
             message = decode_json(body)
-            if isinstance(message, dict) and isinstance(message.get("id"), str | int):
-                request_id = message["id"]
-            self._dispatch(message)
-        except Problem as problem:
-            self._refuse(problem, request_id)
-        except Exception:
-            trace_id = new_trace_id()
-            log.exception("traceId %s: WebSocket message failed", trace_id)
-            self._refuse(Problem("INTERNAL", "something went wrong on our side"), request_id, trace_id)
+            if not isinstance(message, dict):
+                raise Problem("BODY_MALFORMED", "a message is a JSON object", allowed='{"op":"subscribe",...}')
+            return message
+        except Problem:
+            self._budget.take()
+            raise
 
-    def _dispatch(self, message: Any) -> None:
-        if not isinstance(message, dict):
-            raise Problem("BODY_MALFORMED", "a message is a JSON object", allowed='{"op":"subscribe",...}')
-        operations = {
-            "subscribe": self._subscribe,
-            "unsubscribe": self._unsubscribe,
-            "auth": self._authenticate,
-            "ping": self._ping,
-            "cancelOnDisconnect": self._cancel_on_disconnect,
-            "deadman": self._deadman,
-        }
+    def _dispatch(self, message: dict[str, Any]) -> None:
+        known = ", ".join(self._operations)
         if "op" not in message:
-            raise Problem("FIELD_MISSING", "the message lacks the field op", field="op", allowed=", ".join(operations))
+            raise Problem("FIELD_MISSING", "the message lacks the field op", field="op", allowed=known)
         operation = read_text(message["op"], "op")
-        if operation not in operations:
-            raise Problem("FIELD_INVALID", "unknown op", field="op", given=operation, allowed=", ".join(operations))
-        operations[operation](message)
+        if operation not in self._operations:
+            raise Problem("FIELD_INVALID", "unknown op", field="op", given=operation, allowed=known)
+        self._operations[operation](message)
+
+    def _order(self, message: dict[str, Any]) -> None:
+        self._orders.take(message["op"], message, self._own_account)
 
     def _ping(self, message: dict[str, Any]) -> None:
         read_object(message, ("op",), ("id",), "ping")
@@ -253,17 +276,6 @@ class Connection:
             return None
         fields = read_object(value, ("epoch", "seq"), (), "resume")
         return read_text(fields["epoch"], "epoch"), read_small_integer(fields["seq"], "seq")
-
-    def _take_token(self) -> None:
-        now = time.monotonic()
-        self._tokens = min(MESSAGE_BURST, self._tokens + (now - self._refilled) * MESSAGES_PER_SECOND)
-        self._refilled = now
-        if self._tokens < 1:
-            self._ignored += 1
-            if self._ignored > MESSAGES_IGNORED_BEFORE_CLOSE:
-                self._give_up(CLOSE_TOO_MANY_MESSAGES, "too many messages")
-            raise Problem("RATE_LIMITED", "too many messages", allowed=f"{MESSAGES_PER_SECOND} a second")
-        self._tokens -= 1
 
     # Snapshots --------------------------------------------------------------------------------------------
 
@@ -353,7 +365,9 @@ class Connection:
 
 async def serve_socket(socket: WebSocket) -> None:
     """The endpoint of `/v1/ws`."""
-    await Connection(socket, socket.app.state.context).run()
+    measures = socket.app.state.measures
+    answered = measures.answered_op if measures is not None else None
+    await Connection(socket, socket.app.state.context, answered).run()
 
 
 async def beat(connections: set[Connection]) -> None:

@@ -110,6 +110,12 @@ def test_requests_acknowledgements_and_connections_are_counted(own: Exchange) ->
         own.get(path)
     httpx.request("DELETE", own.url + "/v1/book/x")
     client = Client(own)
+    client.send(op="place", id=1, **alice.signed(alice.order(own.nonce(alice), limitPrice="1000")))
+    assert client.next(id=1)["op"] == "place"
+    client.send(op="cancel", id=2, orderId="0x")
+    assert client.next(id=2)["code"] == "AUTH_REQUIRED"
+    client.send(op="place", id=3, **alice.signed(alice.order(own.nonce(alice), quantity="1000")))
+    assert client.next(id=3)["code"] == "BALANCE_INSUFFICIENT"
     seen = scrape_until(own.port, lambda seen: seen["cxdex_api_websocket_connections"] == 1)
     client.socket.close()
 
@@ -122,6 +128,9 @@ def test_requests_acknowledgements_and_connections_are_counted(own: Exchange) ->
     assert seen.of("cxdex_api_requests_total", method="GET", route="none", status="404") == 2
     assert seen.of("cxdex_api_ack_seconds_count", route="/v1/orders") == 1
     assert 0 < seen.of("cxdex_api_ack_seconds_sum", route="/v1/orders") < 5
+    assert seen.of("cxdex_api_websocket_requests_total", op="place", code="OK") == 1
+    assert seen.of("cxdex_api_websocket_requests_total", op="place", code="BALANCE_INSUFFICIENT") == 1
+    assert seen.of("cxdex_api_ack_seconds_count", route="/v1/ws place") == 1
     assert seen["cxdex_api_engine_connected"] == 1
     routes = seen.labels("cxdex_api_requests_total", "route")
     assert not any("0x" in route or SYMBOL in route for route in routes), "a label is a pattern"

@@ -199,7 +199,7 @@ def test_unsubscribe_ends_the_messages(exchange: Any, client: Client) -> None:
         ('{"op":"subscribe","ch":"book","key":"sBTC-USDC","resume":{"seq":1}}', "FIELD_MISSING"),
         ('{"op":"subscribe","ch":"book","key":"sBTC-USDC","depth":5}', "FIELD_UNKNOWN"),
         ('{"op":"ping","id":1,"x":' + '"x"' * 1 + "}", "FIELD_UNKNOWN"),
-        ('{"op":"ping","id":"' + "x" * 20_000 + '"}', "BODY_TOO_LARGE"),
+        ('{"op":"ping","id":"' + "x" * 300_000 + '"}', "BODY_TOO_LARGE"),
     ],
 )
 def test_a_mistake_is_answered_and_the_connection_stays(client: Client, text: str, code: str) -> None:
