@@ -215,7 +215,7 @@ class Settler:
             raise Problem("SIMULATION_FAILED", f"the batch stopped simulating ({sized.refusal})")
         fills = fills[: sized.count]
         matches = (chosen[0].match_id, chosen[len(fills) - 1].match_id)
-        return self._sent(self._sender.settle(fills, sized.gas, matches))
+        return self._sent(self._sender.settle(fills, sized.gas, sized.wallet_gas, matches))
 
     def _sent(self, busy: bool) -> bool:
         self._following = True

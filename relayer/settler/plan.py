@@ -121,7 +121,8 @@ def fitting(fills: Sequence[MatchedFill], limits: Limits, gas_scale: float = 1.0
     for count, fill in enumerate(fills):
         if count == limits.max_fills or not load.add(fill):
             return count
-        too_large = load.calldata_bytes > limits.calldata_limit or load.gas * gas_scale > limits.gas_limit
+        gas = (load.gas - load.wallet_gas) * gas_scale + load.wallet_gas
+        too_large = load.calldata_bytes > limits.calldata_limit or gas > limits.gas_limit
         if too_large and count > 0:
             return count
     return len(fills)
@@ -153,9 +154,14 @@ def longest_passing(count: int, passes: Callable[[int], bool]) -> int:
 
 @dataclass(slots=True)
 class Load:
-    """Size and estimated gas of a batch, kept as fills are added. Follows `cxdex.batch.encode_settle_batch`."""
+    """Size and estimated gas of a batch, kept as fills are added. Follows `cxdex.batch.encode_settle_batch`.
+
+    wallet_gas: the part of `gas` that contract wallets may use. It is no estimate: a wallet's code can be cheap for
+    whoever only asks, and use all that the contract gives it in a transaction.
+    """
 
     gas: int = TRANSACTION_GAS
+    wallet_gas: int = 0
     entries: int = 0
     _market: str = ""
     _next_sequence: int = -1
@@ -192,6 +198,7 @@ class Load:
         self.gas += ORDER_GAS + BLOCK_GAS * (entries - 1)
         if signed.kind is SignatureKind.CONTRACT:
             self.gas += WALLET_GAS
+            self.wallet_gas += WALLET_GAS
         elif signed.kind is SignatureKind.SESSION:
             self.gas += SESSION_GAS
             self._touch(signed.order.account, "session", 0)

@@ -43,8 +43,10 @@ class Sender:
         self._now_ms = now_ms
         self._measures = measures
 
-    def settle(self, fills: Sequence[MatchedFill], gas: int, matches: tuple[int, int]) -> bool:
-        """matches: the first and the last match_id. gas: the node's estimate."""
+    def settle(self, fills: Sequence[MatchedFill], gas: int, wallet_gas: int, matches: tuple[int, int]) -> bool:
+        """matches: the first and the last match_id. gas: the node's estimate; wallet_gas: room beyond it, for wallets
+        that use more in a block than when they were asked."""
+        gas = min(TRANSACTION_GAS_CAP, int(gas * GAS_MARGIN) + wallet_gas)
         return self._send(encode_settle_batch(fills), gas, matches, fills, None)
 
     def beat(self) -> bool:
@@ -60,7 +62,7 @@ class Sender:
         gas = self._chain.estimate_gas(data)
         if isinstance(gas, Refusal):
             raise Problem("SIMULATION_FAILED", f"{what} does not simulate ({gas})")
-        return gas
+        return min(TRANSACTION_GAS_CAP, int(gas * GAS_MARGIN))
 
     def _send(
         self,
@@ -80,7 +82,6 @@ class Sender:
                 "FEE_CAP",
                 f"the base fee is {head.base_fee} wei a gas, the cap {options.fee_cap}: waiting for it to fall",
             )
-        gas = min(TRANSACTION_GAS_CAP, int(gas * GAS_MARGIN))
         self._require_funds(gas * fees.max_fee)
         nonce = max([head.nonce, *(batch.nonce + 1 for batch in self._store.unresolved())])
         transaction = self._signer.sign(Envelope(nonce, gas, data), fees)

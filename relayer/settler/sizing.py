@@ -1,8 +1,9 @@
 """How many fills one transaction carries: guessed by the gas model, judged by the node, learnt for the next batch.
 
 Owns:     `scale`, the ratio of the node's estimate to the model's, from the last batch.
-Promises: what it returns was estimated by the node, needs at most the gas limit (unless it is a single fill), and
-          is within a few per cent of the most that would, if there were enough fills.
+Promises: what it returns was estimated by the node, needs at most the gas limit (unless it is a single fill) even
+          when every contract wallet in it uses all the gas that it is given, and is within a few per cent of the
+          most that would, if there were enough fills.
 Never:    decides what to do about a fill that the contract refuses.
 """
 
@@ -26,10 +27,11 @@ _TOO_LITTLE_GAS = frozenset({OUT_OF_GAS, "S:GAS", ""})
 
 @dataclass(frozen=True, slots=True)
 class Sized:
-    """The first `count` fills. gas: the node's estimate for them."""
+    """The first `count` fills. gas: the node's estimate for them. wallet_gas: what contract wallets may use besides."""
 
     count: int
     gas: int
+    wallet_gas: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +65,10 @@ class Sizer:
                     return Unfit(count, gas)
                 most, count = count - 1, count // 2
             else:
-                self._learn(fills[:count], gas)
-                if gas <= self._limits.gas_limit or count == 1:
-                    best = Sized(count, gas)
+                load = _load(fills[:count])
+                self._learn(load, gas)
+                if gas + load.wallet_gas <= self._limits.gas_limit or count == 1:
+                    best = Sized(count, gas, load.wallet_gas)
                 else:
                     most = count - 1
                 target = min(most, self.guess(fills))
@@ -76,9 +79,15 @@ class Sizer:
                 return best
         return best or Unfit(count, Refusal(OUT_OF_GAS, "no estimate was low enough"))
 
-    def _learn(self, fills: Sequence[MatchedFill], gas: int) -> None:
-        load = Load()
-        for fill in fills:
-            load.add(fill)
+    def _learn(self, load: Load, gas: int) -> None:
+        if load.wallet_gas:  # what wallets used of theirs in this estimate says nothing about anything else
+            return
         low, high = _SCALE_BOUNDS
         self.scale = min(high, max(low, gas / load.gas))
+
+
+def _load(fills: Sequence[MatchedFill]) -> Load:
+    load = Load()
+    for fill in fills:
+        load.add(fill)
+    return load
