@@ -38,6 +38,7 @@ _CHANGE_ORDER = (
         remaining=bindparam("now_remaining"),
         status=bindparam("now_status"),
         reason=bindparam("now_reason"),
+        replaced_by=bindparam("now_replaced_by"),
         updated_ms=bindparam("now_ms"),
     )
 )
@@ -146,6 +147,9 @@ def order_state_from_row(row: Any) -> OrderState:
         version=row["version"],
         created_ms=row["created_ms"],
         updated_ms=row["updated_ms"],
+        replaces=row["replaces"],
+        replaced_by=row["replaced_by"],
+        filled_before=row["filled_before"],
     )
 
 
@@ -163,6 +167,7 @@ def _store_rows(connection: Connection, changes: RowChanges) -> None:
                     "now_remaining": change.remaining,
                     "now_status": change.status,
                     "now_reason": change.reason,
+                    "now_replaced_by": change.replaced_by,
                     "now_ms": change.updated_ms,
                 }
                 for digest, change in changes.changes.items()

@@ -32,6 +32,9 @@ def order_state(view: OrderView) -> OrderState:
         view.created_ms,
         view.updated_ms,
         view.signer,
+        view.replaces,
+        view.replaced_by,
+        view.filled_before,
     )
 
 

@@ -37,6 +37,7 @@ class OrderChange:
     version: int = 0
     status: str = OPEN
     reason: str | None = None
+    replaced_by: bytes = b""
 
 
 @dataclass(slots=True)
@@ -60,7 +61,8 @@ class RowChanges:
             elif isinstance(event, OrderReduced):
                 self._change(event.digest, event.remaining, event.time_ms)
             elif isinstance(event, OrderClosed):
-                self._change(event.digest, event.remaining, event.time_ms, 0, event.status, event.reason)
+                closing = (event.status, event.reason, event.replaced_by)
+                self._change(event.digest, event.remaining, event.time_ms, 0, *closing)
             elif isinstance(event, FillVoided):
                 self._void(event.match_id, True)
             elif isinstance(event, FillRestored):
@@ -76,12 +78,13 @@ class RowChanges:
         filled: int = 0,
         status: str = OPEN,
         reason: str | None = None,
+        replaced_by: bytes = b"",
     ) -> None:
         row = self.orders.get(digest)
         if row is not None:
             row["filled"] += filled
             row["version"] += 1
-            row.update(remaining=remaining, updated_ms=time_ms, status=status, reason=reason)
+            row.update(remaining=remaining, updated_ms=time_ms, status=status, reason=reason, replaced_by=replaced_by)
             return
         change = self.changes.get(digest)
         if change is None:
@@ -89,6 +92,7 @@ class RowChanges:
         change.filled += filled
         change.version += 1
         change.remaining, change.updated_ms, change.status, change.reason = remaining, time_ms, status, reason
+        change.replaced_by = replaced_by
 
     def _void(self, match_id: int, voided: bool) -> None:
         row = self.trades.get(match_id)
@@ -133,7 +137,10 @@ def _order_row(event: OrderAccepted) -> dict[str, Any]:
         "status": OPEN,
         "reason": None,
         "filled": 0,
-        "remaining": order.quantity,
+        "remaining": order.quantity - event.filled_before,
+        "replaces": event.replaces,
+        "replaced_by": b"",
+        "filled_before": event.filled_before,
         "version": 1,
         "created_ms": event.time_ms,
         "updated_ms": event.time_ms,

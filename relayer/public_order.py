@@ -18,7 +18,9 @@ def order_state_json(state: OrderState, terms: MarketTerms) -> dict[str, Any]:
     """The 13 signed fields as the order was sent, and what has become of it.
 
     ``id`` is the EIP-712 digest; ``filled`` and ``remaining`` are in the base asset; ``version`` rises with
-    every change, so the higher one of two copies is the newer one.
+    every change, so the higher one of two copies is the newer one. ``replaces`` and ``replacedBy`` are ids of orders of
+    the same nonce, or null; ``filledBefore`` is what the orders that it replaced had filled: that counts against its
+    quantity.
     """
     signed = order_message(state.order)
     signed["quantity"] = format_quantity(terms, state.order.quantity)
@@ -32,7 +34,14 @@ def order_state_json(state: OrderState, terms: MarketTerms) -> dict[str, Any]:
         "reason": state.reason,
         "filled": format_quantity(terms, state.filled),
         "remaining": format_quantity(terms, state.remaining),
+        "filledBefore": format_quantity(terms, state.filled_before),
+        "replaces": _id_or_null(state.replaces),
+        "replacedBy": _id_or_null(state.replaced_by),
         "version": state.version,
         "createdAt": state.created_ms,
         "updatedAt": state.updated_ms,
     }
+
+
+def _id_or_null(digest: bytes) -> str | None:
+    return "0x" + digest.hex() if digest else None

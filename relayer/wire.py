@@ -39,6 +39,8 @@ class OrderState(msgspec.Struct, frozen=True):
     """status: OPEN, FILLED, CANCELLED, EXPIRED. version rises with every change. Times in unix milliseconds.
 
     signer: the session key that signed, while the engine remembers the order; empty when the account did.
+    replaces, replaced_by: ids of orders of the same nonce, empty for most. filled_before: lots that the orders it
+    replaced had filled; they count against its quantity.
     """
 
     order: Order
@@ -52,6 +54,9 @@ class OrderState(msgspec.Struct, frozen=True):
     created_ms: int
     updated_ms: int
     signer: bytes = b""
+    replaces: bytes = b""
+    replaced_by: bytes = b""
+    filled_before: int = 0
 
 
 class WireFill(msgspec.Struct, frozen=True):

@@ -88,6 +88,11 @@ class OrderShape(Shape):
     reason: str | None
     filled: Decimal
     remaining: Decimal
+    filled_before: Annotated[
+        Decimal, Field(description="filled by the orders that it replaced; counts against its quantity, as on chain")
+    ]
+    replaces: Annotated[Hash | None, Field(description="the order of the same nonce whose place it took")]
+    replaced_by: Hash | None
     version: int
     created_at: Millis
     updated_at: Millis

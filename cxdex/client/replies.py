@@ -110,7 +110,11 @@ class PlacedFill(Reply, frozen=True):
 
 
 class Order(Reply, frozen=True):
-    """An order as the exchange has it. `version` rises with every change: the higher copy is the newer one."""
+    """An order as the exchange has it. `version` rises with every change: the higher copy is the newer one.
+
+    replaces, replaced_by: ids of orders with the same nonce. filled_before: what the orders that it replaced had
+    filled; it counts against the quantity, here as on chain.
+    """
 
     id: str
     account: str
@@ -131,6 +135,9 @@ class Order(Reply, frozen=True):
     client_order_id: str | None = None
     created_at: int = 0
     updated_at: int = 0
+    filled_before: str = "0"
+    replaces: str | None = None
+    replaced_by: str | None = None
     fills: list[PlacedFill] = []
 
     @property
