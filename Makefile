@@ -11,7 +11,7 @@ ANVIL_BIN = $(firstword $(wildcard node_modules/@foundry-rs/anvil-*/bin))
 RUN = PATH="$(CURDIR)/$(BIN):$(CURDIR)/$(ANVIL_BIN):$$PATH" APE_DATA_FOLDER="$(CURDIR)/.cache/ape"
 
 .DEFAULT_GOAL := help
-.PHONY: help install up reset test lint compile contracts-test python-test audit fuzz fuzz-matching abi lock
+.PHONY: help install up reset test lint compile contracts-test python-test audit fuzz fuzz-matching abi lock coverage
 
 help: ## Lists the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ fuzz: install ## Fuzzes the contracts: SECONDS=600 SEED=<any>; prints what was c
 
 fuzz-matching: install ## Fuzzes the matching engine against a naive one: COMMANDS=1000000 SEED=<any>
 	@$(RUN) $(BIN)/python -m scripts.fuzz_matching --commands $(COMMANDS) $(if $(SEED),--seed $(SEED))
+
+coverage: install ## Which statements of the contracts the contract tests run; about ten minutes
+	@$(RUN) $(BIN)/python -W ignore -m scripts.coverage --missing
 
 abi: compile ## Writes cxdex/abi from the compiled contracts
 	$(RUN) python -m scripts.export_abi

@@ -24,6 +24,8 @@ from custody_world import (
     sign_leave,
 )
 
+from cxdex.eip712 import Domain
+
 AMOUNT = 40_000 * ONE_USDC
 EVERYTHING = 100_000 * ONE_USDC
 NONCE = 7
@@ -220,3 +222,7 @@ def test_attack_65_core_cannot_be_the_cosigner(refuses) -> None:
     signature = sign_leave(KEYS["core"], vault, ALICE, *terms(world))
     with refuses("V:ROLES"):
         vault.send(ALICE, "withdraw", *terms(world), *signature)
+
+
+def test_the_domain_that_the_co_signer_signs_in_can_be_read(funded: World) -> None:
+    assert funded.vault.call("DOMAIN_SEPARATOR") == Domain(funded.evm.chain_id, funded.vault.address).separator
