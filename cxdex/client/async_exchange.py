@@ -17,6 +17,7 @@ from cxdex.client.amounts import Amount
 from cxdex.client.chain import Transaction
 from cxdex.client.custody import WithdrawalRequest
 from cxdex.client.driver import AsyncDriver
+from cxdex.client.order_socket import OrderSocket
 from cxdex.client.replies import (
     AccountInfo,
     Balance,
@@ -35,13 +36,19 @@ from cxdex.client.session import Session
 from cxdex.client.ticket import OrderTerms, Ticket
 from cxdex.deployment import Deployment
 from cxdex.order import SignedOrder
+from cxdex.problem import Problem
 from cxdex.wallet import Wallet
 
 MAX_PAGE = 500
 
 
 class AsyncExchange:
-    """See `Exchange`. Any number of calls may run at once in one event loop."""
+    """See `Exchange`. Any number of calls may run at once in one event loop.
+
+    order_socket          orders and cancels travel over one WebSocket instead of a request each: the fastest way, and
+                          they reach the exchange in the order in which they were sent
+    cancel_on_disconnect  with it: the exchange cancels all open orders of the account whenever that connection ends
+    """
 
     def __init__(
         self,
@@ -52,9 +59,20 @@ class AsyncExchange:
         deployment: Deployment | None = None,
         timeout: float = transport.TIMEOUT_SECONDS,
         http_transport: httpx.AsyncBaseTransport | None = None,
+        order_socket: bool = False,
+        cancel_on_disconnect: bool = False,
     ) -> None:
         self._driver = AsyncDriver(api, rpc_url, timeout, http_transport)
         self._session = Session(wallet, deployment)
+        if cancel_on_disconnect and not order_socket:
+            raise Problem(
+                "OPTION_INVALID",
+                "there is no connection whose end could cancel orders",
+                allowed="order_socket=True beside cancel_on_disconnect=True, or Feed(..., cancel_on_disconnect=True)",
+            )
+        if order_socket:
+            guard = self.login if cancel_on_disconnect else None
+            self._driver.order_socket = OrderSocket(self.feed_url, timeout, guard)
 
     @property
     def feed_url(self) -> str:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import httpx
 
 from cxdex.client import transport
+from cxdex.client.order_socket import OrderSocket
 from cxdex.client.steps import Answer, Call, Flow, NodeCall, Pause, Step
 
 T = TypeVar("T")
@@ -60,7 +61,12 @@ class Driver:
 
 
 class AsyncDriver:
-    """Awaits. Any number of flows may run at once in one event loop."""
+    """Awaits. Any number of flows may run at once in one event loop.
+
+    order_socket: takes the calls that have an `op`; without one they go over HTTP like the rest.
+    """
+
+    order_socket: OrderSocket | None = None
 
     def __init__(
         self,
@@ -74,6 +80,8 @@ class AsyncDriver:
         self._http = httpx.AsyncClient(timeout=timeout, transport=http_transport)
 
     async def close(self) -> None:
+        if self.order_socket is not None:
+            await self.order_socket.close()
         await self._http.aclose()
 
     async def run(self, flow: Flow[T]) -> T:
@@ -99,6 +107,8 @@ class AsyncDriver:
                 url, body = transport.node_request(self._rpc_url, step)
                 with transport.node_failures(url):
                     return transport.read_node(await self._http.post(url, json=body))
+            case Call(op=str()) if self.order_socket is not None:
+                return await self.order_socket.ask(step)
             case Call():
                 with transport.api_failures(self.base):
                     return transport.read_api(await self._http.request(**transport.api_request(self.base, step)))

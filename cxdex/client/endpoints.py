@@ -60,12 +60,12 @@ def place(
     reject_after: int | None = None,
 ) -> Call:
     entry = signed_order_json(terms, signed, chain_id, client_order_id, reject_after)
-    return Call("POST", "/orders", body=_json.encode(entry))
+    return Call("POST", "/orders", body=_json.encode(entry), op="place")
 
 
 def place_batch(entries: list[dict[str, Any]]) -> Call:
     """`entries` are `signed_order_json`."""
-    return Call("POST", "/orders/batch", body=_json.encode({"orders": entries}))
+    return Call("POST", "/orders/batch", body=_json.encode({"orders": entries}), op="placeBatch")
 
 
 def validate(entry: dict[str, Any]) -> Call:
@@ -83,16 +83,18 @@ def orders(market: str | None, order_status: str | None, limit: int, cursor: str
 
 
 def cancel(order_id: str) -> Call:
-    return Call("DELETE", f"/orders/{order_id}", needs_login=True)
+    op_body = _json.encode({"orderId": order_id})
+    return Call("DELETE", f"/orders/{order_id}", needs_login=True, op="cancel", op_body=op_body)
 
 
 def cancel_all(market: str | None, side: str | None = None) -> Call:
-    return Call("DELETE", "/orders", _query(market=market, side=side), needs_login=True)
+    query = _query(market=market, side=side)
+    return Call("DELETE", "/orders", query, needs_login=True, op="cancelAll", op_body=_json.encode(query))
 
 
 def cancel_batch(ids: list[str], client_order_ids: list[str]) -> Call:
     body = {"ids": ids, "clientOrderIds": client_order_ids}
-    return Call("POST", "/orders/cancel/batch", body=_json.encode(body), needs_login=True)
+    return Call("POST", "/orders/cancel/batch", body=_json.encode(body), needs_login=True, op="cancelBatch")
 
 
 def deadman(seconds: int) -> Call:
@@ -106,7 +108,7 @@ def cancel_signed(account: bytes, nonces: list[int], deadline: int, signature: b
         "deadline": str(deadline),
         "signature": _hex(signature),
     }
-    return Call("POST", "/orders/cancel", body=_json.encode(body))
+    return Call("POST", "/orders/cancel", body=_json.encode(body), op="cancelSigned")
 
 
 def nonces(account: bytes, count: int) -> Call:

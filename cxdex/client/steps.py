@@ -15,7 +15,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request to the API; `path` starts behind /v1. `needs_login`: send a bearer token."""
+    """One request to the API; `path` starts behind /v1. `needs_login`: send a bearer token.
+
+    op: the WebSocket's word for it, when it has one; op_body: its fields there, when they are not `body`.
+    """
 
     method: str
     path: str
@@ -23,6 +26,8 @@ class Call:
     body: bytes | None = None
     needs_login: bool = False
     token: str | None = None
+    op: str | None = None
+    op_body: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
