@@ -13,11 +13,13 @@
      Never:    holds a token, reads a price, or lets a call out see or change a balance in between: wallets are asked
                read-only, and storage is level with memory while the SynthEngine mints.
 
+     What traders call themselves (cancels, session keys) is in TraderControls, which runs on this storage.
      Quantities are in lots, prices in ticks, and notional = quantity * price * quotePerLotTick exactly.
 
      Reverts, all with one of these codes:
        S:ZERO      constructor: an address is zero
        S:ROLES     constructor: two roles that must differ are the same address
+       S:CODE      constructor: there is no code at the address of the controls
        S:CORE      caller is not CORE, or CORE was heard of in the last six hours
        S:VAULT     caller is not the Vault
        S:REGISTRY  caller is not the MarketRegistry
@@ -69,8 +71,6 @@ initializes: sessions[ledger := ledger]
 
 exports: initializable.__interface__
 exports: ledger.__interface__
-exports: cancels.__interface__
-exports: sessions.__interface__
 
 
 # ------------------------------------------------------------------ types
@@ -158,6 +158,8 @@ TAKER_STOP: constant(uint256) = 1  # added to a maker's reason, the taker's
 
 ACTIVE: constant(uint256) = 2  # market status
 
+MAX_CONTROLS_OUTPUT: constant(uint256) = 96  # bytes, what the largest answer of TraderControls has
+
 HEARTBEAT_TIMEOUT: public(constant(uint256)) = 6 * 3600  # seconds
 
 # A mint costs about 250,000. A call gets at most 63/64 of what is left, so that with this much left nobody can make
@@ -182,6 +184,7 @@ MASK_160: constant(uint256) = 2**160 - 1
 
 CORE: public(immutable(address))
 SYNTH_ENGINE: public(immutable(address))
+CONTROLS: public(immutable(address))
 
 
 # ------------------------------------------------------------------ storage
@@ -225,7 +228,7 @@ event Heartbeat:
 # ------------------------------------------------------------------ constructor
 
 @deploy
-def __init__(core: address, vault: address, registry: address, synth_engine: address):
+def __init__(core: address, vault: address, registry: address, synth_engine: address, controls: address):
     """
     @notice Fixes who may do what.
     @dev These contracts name this one in their own constructors, so that addresses are predicted by the
@@ -234,15 +237,18 @@ def __init__(core: address, vault: address, registry: address, synth_engine: add
     @param vault Credits and debits balances.
     @param registry Opens markets and sets their status.
     @param synth_engine Mints what a seller is short of, if its order allows that.
+    @param controls TraderControls. It is there already: a call handed to no code would seem to have worked.
     """
     for role: address in [core, vault, registry, synth_engine]:
         assert role != empty(address), "S:ZERO"
         assert role != self, "S:ROLES"
     assert core not in [vault, registry, synth_engine], "S:ROLES"
     assert vault not in [registry, synth_engine] and registry != synth_engine, "S:ROLES"
+    assert controls.codesize != 0, "S:CODE"
     initializable.__init__()
     CORE = core
     SYNTH_ENGINE = synth_engine
+    CONTROLS = controls
     ledger.__init__(vault, registry)
 
 
@@ -458,6 +464,18 @@ def beat():
     self._only_core()
     self.lastBeat = block.timestamp
     log Heartbeat(time=block.timestamp)
+
+
+# ------------------------------------------------------------------ traders
+
+@external
+@raw_return
+def __default__() -> Bytes[MAX_CONTROLS_OUTPUT]:
+    """
+    @notice Cancels, session keys and what is read about them: run by TraderControls on this storage.
+    @return Its output as it is.
+    """
+    return raw_call(CONTROLS, msg.data, max_outsize=MAX_CONTROLS_OUTPUT, is_delegate_call=True)
 
 
 # ------------------------------------------------------------------ views

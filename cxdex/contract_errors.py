@@ -121,6 +121,7 @@ SENTENCES = {
     "R:ZERO": "a role has no key",
     # Settlement
     "S:ASSET": "the asset number is out of range",
+    "S:CODE": "there is no code at the address of the trader controls",
     "S:CORE": "only CORE may do this, or anyone once CORE has been silent for six hours",
     "S:COUNT": "cancelling and voiding name at least one number, and voiding at most 4,096",
     "S:CURSOR": "a fill needs a maker and a taker of different accounts",

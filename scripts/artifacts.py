@@ -21,6 +21,8 @@ ROOT = Path(__file__).resolve().parent.parent
 CONTRACTS = ROOT / "contracts"
 CACHE = ROOT / ".cache" / "contracts"
 EVM_VERSION = "prague"
+# Hands every call that it has no function for to the second, by delegatecall: its ABI has both.
+PARTS = {"Settlement": "TraderControls"}
 
 Abi = list[dict[str, Any]]
 
@@ -43,6 +45,8 @@ def load_artifacts() -> dict[str, Artifact]:
         partial.write_text(json.dumps(_compile_all()))
         partial.replace(path)
     found: dict[str, dict[str, Any]] = json.loads(path.read_text())
+    for whole, part in PARTS.items():
+        found[whole]["abi"] = _with_part(found[whole]["abi"], found[part]["abi"])
     return {name: Artifact(name, one["abi"], bytes.fromhex(one["init_code"])) for name, one in found.items()}
 
 
@@ -51,6 +55,12 @@ def source_hash() -> str:
     for path in sorted([*CONTRACTS.rglob("*.vy"), *CONTRACTS.rglob("*.vyi")]):
         digest.update(f"\n{path.relative_to(ROOT)} {hashlib.sha256(path.read_bytes()).hexdigest()}".encode())
     return digest.hexdigest()[:32]
+
+
+def _with_part(whole: Abi, part: Abi) -> Abi:
+    """What may be called at the address of `whole`, and the events that come from there."""
+    functions = [entry for entry in part if entry["type"] == "function"]
+    return whole + functions + [entry for entry in part if entry["type"] == "event" and entry not in whole]
 
 
 def _compile_all() -> dict[str, dict[str, Any]]:

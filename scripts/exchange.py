@@ -21,7 +21,7 @@ from cxdex.deployment import CONTRACTS, Deployment, load_deployment
 from cxdex.eip712 import to_checksum
 from cxdex.keccak import keccak
 from cxdex.problem import Problem
-from scripts.artifacts import Artifact, load_artifacts
+from scripts.artifacts import PARTS, Artifact, load_artifacts
 from scripts.chain import Chain, Contract, address_of, constructor_arguments, create_address
 from scripts.demo_funds import fund, give_ether
 from scripts.keys import DEPLOY_ROLES, REPORTERS
@@ -110,7 +110,7 @@ def deploy(
         progress("money for the demo accounts")
         fund(contracts, keys, prices)
 
-    implementations = {name: created[implementation_of(name)] for name in PROXIED}
+    implementations = implementations_of(created)
     deployer = address_of(keys["deployer"])
     for line in self_check(Subject(contracts, roles, deployer, options.settings, implementations)):
         progress(line)
@@ -185,7 +185,7 @@ def creations(
 ) -> list[Creation]:
     """What the deployer creates, in order, from its next nonce on. `usdc_artifact` plays USDC."""
     names = [name for name in (*CONTRACTS, "Blueprint") if name != "USDC" or options.usdc is None]
-    order = [part for name in names for part in ((implementation_of(name), name) if name in PROXIED else (name,))]
+    order = [one for name in names for one in created_for(name)]
     at = {name: create_address(deployer, nonce + index) for index, name in enumerate(order)}
     if options.usdc is not None:
         at["USDC"] = options.usdc
@@ -201,8 +201,23 @@ def creations(
     return [Creation(name, at[name], codes[name]) for name in order]
 
 
+def created_for(name: str) -> tuple[str, ...]:
+    """In the order of their transactions: who hands calls on looks for code there first."""
+    if name not in PROXIED:
+        return (name,)
+    part = (PARTS[name],) if name in PARTS else ()
+    return (*part, implementation_of(name), name)
+
+
 def implementation_of(name: str) -> str:
     return f"{name} implementation"
+
+
+def implementations_of(created: Mapping[str, bytes]) -> dict[str, bytes]:
+    """By contract, of everything that users do not call at its own address."""
+    return {name: created[implementation_of(name)] for name in PROXIED} | {
+        part: created[part] for part in PARTS.values()
+    }
 
 
 def constructors(
@@ -223,7 +238,14 @@ def constructors(
             options.withdrawal_delay,
         ),
         "Timelock": (roles["admin"], roles["guardian"], options.upgrade_delay),
-        "Settlement": (roles["core"], at["Vault"], at["MarketRegistry"], at["SynthEngine"]),
+        "Settlement": (
+            roles["core"],
+            at["Vault"],
+            at["MarketRegistry"],
+            at["SynthEngine"],
+            at["TraderControls"],
+        ),
+        "TraderControls": (),
         "MarketRegistry": (at["Settlement"], at["Vault"], at["Timelock"], *four),
         "SynthFactory": (at["Vault"], at["Blueprint"], synth_hash, *four),
         "SynthEngine": (

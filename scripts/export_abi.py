@@ -16,7 +16,8 @@ from cxdex.keccak import keccak
 from scripts.artifacts import ROOT, load_artifacts
 
 FOLDER = ROOT / "cxdex" / "abi"
-# Contracts that somebody outside may call. Hostile test tokens are nobody's business.
+# Contracts that somebody outside may call; what Settlement hands on is in Settlement's ABI. Hostile test tokens are
+# nobody's business.
 PUBLISHED = (
     "CXPT",
     "MarketRegistry",

@@ -77,6 +77,7 @@ def read_facts(subject: Subject) -> Iterator[Fact]:
         yield Fact(f"{name}.{getter}", contracts[name].call(getter), wanted)
     for name in PROXIED:
         yield from _proxy_facts(subject, name)
+    yield from _part_facts(subject)
     yield Fact("code at SynthFactory.BLUEPRINT", _blueprint(contracts["SynthFactory"]), "the Synth's")
     yield from _oracle_facts(subject)
     yield from _cap_facts(contracts, settings.caps)
@@ -130,6 +131,12 @@ def _proxy_facts(subject: Subject, name: str) -> Iterator[Fact]:
         yield Fact(f"initialised version of {name}'s implementation", bare.call("initializedVersion"), LOCKED)
 
 
+def _part_facts(subject: Subject) -> Iterator[Fact]:
+    """Where Settlement hands the calls of traders."""
+    found = subject.contracts["Settlement"].call("CONTROLS")
+    yield Fact("Settlement.CONTROLS", found, subject.implementations.get("TraderControls", found))
+
+
 def _blueprint(factory: Contract) -> str:
     code = factory.chain.code(factory.call("BLUEPRINT"))
     return "the Synth's" if code == BLUEPRINT_PREAMBLE + load_artifacts()["Synth"].init_code else "another"
@@ -155,7 +162,7 @@ def _cap_facts(contracts: Mapping[str, Contract], caps: Mapping[str, int]) -> It
 def _unaccounted(subject: Subject) -> Iterator[str]:
     """Addresses that a contract of ours names and that the table does not know."""
     known = {(name, getter) for name, getter, _ in expected(subject.at, subject.roles, subject.settings)}
-    known.add(("SynthFactory", "BLUEPRINT"))
+    known |= {("SynthFactory", "BLUEPRINT"), ("Settlement", "CONTROLS")}
     for name, contract in subject.contracts.items():
         for getter in _address_getters(contract) if name != "USDC" else ():
             if (name, getter) not in known:

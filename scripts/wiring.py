@@ -13,6 +13,7 @@ from cxdex.abi import load_abi
 from cxdex.deployment import Deployment
 from cxdex.keccak import keccak
 from cxdex.market import USDC_DECIMALS
+from cxdex.nonce import CANCEL_DELAY_SECONDS
 from cxdex.problem import Problem
 from scripts.chain import Chain, Contract
 
@@ -68,6 +69,7 @@ def expected(
     yield "Settlement", "REGISTRY", at["MarketRegistry"]
     yield "Settlement", "CORE", roles["core"]
     yield "Settlement", "SYNTH_ENGINE", at["SynthEngine"]
+    yield "Settlement", "CANCEL_DELAY", CANCEL_DELAY_SECONDS  # answered by TraderControls
     yield "MarketRegistry", "SETTLEMENT", at["Settlement"]
     yield "MarketRegistry", "VAULT", at["Vault"]
     yield "MarketRegistry", "TIMELOCK", at["Timelock"]

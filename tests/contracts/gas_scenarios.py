@@ -28,6 +28,7 @@ from cxdex.eip712 import Domain, cancel_orders_digest, market_hash
 from cxdex.market import MarketStatus
 from cxdex.order import SignedOrder
 from cxdex.signature import sign_digest, to_compact
+from scripts.artifacts import load_artifacts
 from tests.contracts.settlement_desk import (
     BTC,
     CANCEL,
@@ -131,7 +132,8 @@ class GasNode:
         for account in (CORE, VAULT, REGISTRY, DEPLOYER):
             self.rpc("anvil_setBalance", account, hex(10**24))
             self.rpc("anvil_impersonateAccount", account)
-        roles = encode(["address"] * 4, [CORE, VAULT, REGISTRY, ENGINE])
+        controls = self.send(DEPLOYER, load_artifacts()["TraderControls"].init_code, to=None)["contractAddress"]
+        roles = encode(["address"] * 5, [CORE, VAULT, REGISTRY, ENGINE, controls])
         self.address: str = self.send(DEPLOYER, bytecode + roles, to=None)["contractAddress"]
         if proxy:  # any contract will do for its admin, which only an upgrade asks
             behind = encode(["address", "address", "bytes"], [self.address, self.address, b""])

@@ -23,6 +23,7 @@ from cxdex.market import MarketStatus
 from cxdex.nonce import CANCEL_DELAY_SECONDS, pack_nonce
 from cxdex.order import Order, OrderType, SelfTrade, Side, SignatureKind, SignedOrder, TimeInForce
 from cxdex.signature import address_of, sign_digest
+from scripts.artifacts import load_artifacts
 from tests.contracts.settlement_events import FILL_EVENTS, Event, decode_event
 
 CHAIN_ID = 31337
@@ -217,7 +218,8 @@ class Desk(Signer):
         self.engine = ENGINE
         if engine_code:
             self.engine = self.evm.deploy(DEPLOYER, engine_code + encode(["address"], [self.vault]))
-        roles = encode(["address"] * 4, [CORE, self.vault, REGISTRY, self.engine])
+        self.controls: str = self.evm.deploy(DEPLOYER, load_artifacts()["TraderControls"].init_code)
+        roles = encode(["address"] * 5, [CORE, self.vault, REGISTRY, self.engine, self.controls])
         self.address: str = self.evm.deploy(deployer, bytecode + roles)
         super().__init__(Domain(chain_id, bytes.fromhex(self.address[2:])))
         if vault_code:

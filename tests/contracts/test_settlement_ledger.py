@@ -53,16 +53,16 @@ def assert_reverts(code: str, desk: Desk, caller: str, signature: str, *values: 
 # ---------------------------------------------------------------- constructor
 
 
-def deploy(desk: Desk, bytecode: bytes, *roles: str) -> str:
+def deploy(desk: Desk, bytecode: bytes, *roles: str, controls: str = "") -> str:
     try:
-        return str(desk.evm.deploy(DEPLOYER, bytecode + encode(["address"] * 4, roles)))
+        return str(desk.evm.deploy(DEPLOYER, bytecode + encode(["address"] * 5, [*roles, controls or desk.controls])))
     except RuntimeError as error:
         return str(error)
 
 
 def test_the_roles_are_public(desk: Desk) -> None:
-    names = ("CORE", "VAULT", "REGISTRY", "SYNTH_ENGINE")
-    assert [desk.read(f"{name}()", returns="address") for name in names] == ROLES
+    names = ("CORE", "VAULT", "REGISTRY", "SYNTH_ENGINE", "CONTROLS")
+    assert [desk.read(f"{name}()", returns="address") for name in names] == [*ROLES, desk.controls]
     assert desk.read("DOMAIN_SEPARATOR()", returns="bytes32") == desk.domain.separator
 
 
@@ -78,6 +78,11 @@ def test_roles_that_must_differ_do(desk: Desk, settlement_bytecode: bytes, pair:
     roles = list(ROLES)
     roles[pair[1]] = roles[pair[0]]
     assert b"S:ROLES".hex() in deploy(desk, settlement_bytecode, *roles)
+
+
+def test_the_controls_are_there_before_it(desk: Desk, settlement_bytecode: bytes) -> None:
+    """A delegated call to no code succeeds: a cancel would seem to have worked."""
+    assert b"S:CODE".hex() in deploy(desk, settlement_bytecode, *ROLES, controls=STRANGER)
 
 
 # ---------------------------------------------------------------- credit and debit

@@ -20,10 +20,9 @@ from cxdex.price_report import PriceReport, signed_reports
 from cxdex.signature import sign_digest
 from scripts.artifacts import load_artifacts
 from scripts.chain import Contract, address_of
-from scripts.exchange import SYNTHS, Options, creation_code, creations, implementation_of, role_addresses
+from scripts.exchange import SYNTHS, Options, creation_code, creations, implementations_of, role_addresses
 from scripts.keys import REPORTERS
 from scripts.markets import activate_market, create_synth, list_market, open_asset
-from scripts.wiring import PROXIED
 
 USDC, CXPT, SBTC, SETH = 0, 1, 2, 3
 ONE_USDC = 10**6
@@ -205,7 +204,7 @@ class World:
         for one in creations(self.artifacts, deployer, self.evm.nonce(deployer), roles, self.options, token):
             at[one.name] = self.evm.create(deployer, one.code)
             assert at[one.name] == one.address
-        self.implementations = {name: at[implementation_of(name)] for name in PROXIED}
+        self.implementations = implementations_of(at)
         return {name: at[name] for name in CONTRACTS}
 
 

@@ -114,12 +114,23 @@ def test_another_implementation_is_named(deployed: World) -> None:
     """The same code with other addresses inside: only the slot shows it."""
     wanted = deployed.implementations["Settlement"]
     others = [deployed.addresses[name] for name in ("Vault", "MarketRegistry", "SynthEngine")]
-    other = deployed.create("Settlement", CORE, *others).address
+    other = deployed.create("Settlement", CORE, *others, deployed.implementations["TraderControls"]).address
     deployed.evm.set_storage(deployed.settlement.address, IMPLEMENTATION_SLOT, int.from_bytes(other, "big"))
     check_fails(
         subject_of(deployed),
         f"implementation slot of Settlement is {to_checksum(other)} and should be {to_checksum(wanted)}",
     )
+
+
+def test_other_controls_are_named(deployed: World) -> None:
+    """The implementation is the one that was wanted, and yet it hands the calls of traders to somebody else."""
+    wanted = deployed.implementations["TraderControls"]
+    others = [deployed.addresses[name] for name in ("Vault", "MarketRegistry", "SynthEngine")]
+    strange = deployed.create("TraderControls").address
+    other = deployed.create("Settlement", CORE, *others, strange).address
+    deployed.evm.set_storage(deployed.settlement.address, IMPLEMENTATION_SLOT, int.from_bytes(other, "big"))
+    subject = subject_of(deployed, implementations={**deployed.implementations, "Settlement": other})
+    check_fails(subject, f"Settlement.CONTROLS is {to_checksum(strange)} and should be {to_checksum(wanted)}")
 
 
 def test_an_open_implementation_is_named(deployed: World) -> None:

@@ -6,29 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from eth_abi import encode
 
 from tests.contracts.gas_scenarios import SHAPES, GasNode, running_anvil
-from tests.contracts.settlement_desk import DEPLOYER
 
 # Gas of the whole transaction: a cold implementation and its slot, and the calldata copied and kept in memory.
 MOST = {"A: 1 taker x 1 maker": 5_500, "C: 50 matches, 100 accounts": 9_000}
-
-
-class ProxyNode(GasNode):
-    """Like GasNode, with the Settlement that it deploys behind a Proxy. Who the admin is makes no difference here."""
-
-    def __init__(self, url: str, bytecode: bytes, proxy_code: bytes) -> None:
-        self.proxy_code = proxy_code
-        super().__init__(url, bytecode)
-
-    def send(self, sender: str, data: bytes, to: str | None = "contract") -> Any:
-        receipt = super().send(sender, data, to)
-        if to is not None:
-            return receipt
-        settlement = receipt["contractAddress"]
-        arguments = encode(["address", "address", "bytes"], [settlement, settlement, b""])
-        return super().send(DEPLOYER, self.proxy_code + arguments, to=None)
 
 
 def code(project: Any, name: str) -> bytes:
@@ -44,7 +26,7 @@ def bare(settlement_bytecode: bytes) -> Iterator[GasNode]:
 @pytest.fixture(scope="module")
 def proxied(project: Any, settlement_bytecode: bytes) -> Iterator[GasNode]:
     with running_anvil() as url:
-        yield ProxyNode(url, settlement_bytecode, code(project, "Proxy"))
+        yield GasNode(url, settlement_bytecode, code(project, "Proxy"))
 
 
 def gas(node: GasNode, name: str) -> int:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.artifacts import CONTRACTS
+from scripts.artifacts import CONTRACTS, PARTS
 from scripts.storage_layout import FOLDER, checked_in, compiled_layouts, layout_of, moved, write
 
 MOCKS = CONTRACTS / "mocks"
@@ -24,6 +24,12 @@ def test_every_deployable_contract_is_where_it_was() -> None:
     assert list(moved(known, found)) == []
     assert known == found, "variables were added: run `python -m scripts.storage_layout` and commit the files"
     assert known.keys() == {path.stem for path in CONTRACTS.glob("*.vy")}
+
+
+def test_what_settlement_hands_calls_to_keeps_its_variables_where_settlement_does() -> None:
+    found = compiled_layouts()
+    for whole, part in PARTS.items():
+        assert found[part] == found[whole][: len(found[part])] != []
 
 
 def test_adding_behind_the_others_is_allowed() -> None:

@@ -133,7 +133,8 @@ class Exchange:
         self.node = node
         self.accounts: list[str] = node.rpc.call("eth_accounts")
         deployer, core, self.vault, self.registry, synth_engine = self.accounts[:5]
-        arguments = encode(["address"] * 4, [core, self.vault, self.registry, synth_engine])
+        controls = self._deploy(deployer, "TraderControls", b"")
+        arguments = encode(["address"] * 5, [core, self.vault, self.registry, synth_engine, controls])
         implementation = self._deploy(deployer, "Settlement", arguments)
         # The contract that may upgrade plays no part here; the proxy only wants one.
         behind = encode(["address", "address", "bytes"], [implementation, implementation, b""])
