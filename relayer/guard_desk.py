@@ -12,6 +12,7 @@ from cxdex.problem import Problem
 from relayer import wire
 from relayer.engine.commands import AnyCommand, ResetGuard, SetGuard
 from relayer.engine.quote_guard import GuardTerms
+from relayer.safety_desk import require_known
 from relayer.sequencer import Sequencer
 
 
@@ -20,7 +21,9 @@ class GuardDesk:
         self._sequencer = sequencer
 
     async def answer(self, request: wire.GetGuards | wire.SetGuard | wire.ResetGuard) -> wire.GuardsReply:
-        """Raises Problem when there is no such market or protection."""
+        """Raises Problem when there is no such account, market or protection."""
+        if not isinstance(request, wire.GetGuards):
+            require_known(self._sequencer.engine, request.account)
         command = self._command(request)
         if command is not None:
             await asyncio.shield(self._sequencer.submit([command]))

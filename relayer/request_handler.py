@@ -32,6 +32,7 @@ MAX_ORDERS_A_REQUEST = 1_000
 MAX_NONCES_A_REQUEST = 1_000
 MAX_COMMANDS_WAITING = 50_000
 MAX_COMMANDS_UNPROJECTED = 200_000
+LONGEST_LOOK_SECONDS = 4.0  # a gateway gives up after 5, and requests that wait for a database must not pile up
 
 # What the engine may say to an order that it accepted once and has forgotten since.
 _MAY_BE_FORGOTTEN = frozenset(
@@ -164,8 +165,13 @@ class RequestHandler:
 
     async def _refused(self, digest: bytes, event: OrderRejected, sequence: int) -> wire.PlaceResult:
         if event.code in _MAY_BE_FORGOTTEN:
-            await self._projector.stored_through(sequence)
-            state = await self._find(digest)
+            try:
+                async with asyncio.timeout(LONGEST_LOOK_SECONDS):
+                    await self._projector.stored_through(sequence)
+                    state = await self._find(digest)
+            except TimeoutError:
+                why = "the database is away, so it cannot be said whether this order was accepted once; ask again"
+                return wire.PlaceResult(digest, None, wire.WireProblem("ENGINE_UNAVAILABLE", why))
             if state is not None:
                 return wire.PlaceResult(digest, state, None)
         problem = wire.WireProblem(event.code, event.detail, event.field, event.given, event.allowed)
@@ -221,11 +227,19 @@ class RequestHandler:
         view = self._engine.order_state(digest)
         if view is not None:
             return view.status == "OPEN"
-        return digest in self._in_flight or (self._engine.knows(account) and await self._find(digest) is None)
+        if digest in self._in_flight:
+            return True
+        if not self._engine.knows(account):
+            return False
+        stored = await self._find(digest)
+        arrived = self._engine.order_state(digest)  # it may have come while the tables were asked
+        return stored is None if arrived is None else arrived.status == "OPEN"
 
     def _next_nonces(self, request: wire.NextNonces) -> wire.NoncesReply:
         if not 1 <= request.count <= MAX_NONCES_A_REQUEST:
             raise _too_many("count", request.count, MAX_NONCES_A_REQUEST)
+        if not self._engine.knows(request.account):  # it cannot trade yet, and anybody can name such accounts
+            return wire.NoncesReply(request.id, self._engine.free_nonces(request.account, request.count))
         return wire.NoncesReply(request.id, self._leases.lease(request.account, request.count, self._clock()))
 
     def _status(self, request: wire.GetStatus) -> wire.StatusReply:

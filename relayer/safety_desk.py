@@ -16,12 +16,15 @@ from cxdex.problem import Problem
 from relayer import wire
 from relayer.engine.cancelling import LONGEST_COUNTDOWN_SECONDS, MOST_WATCHED_CONNECTIONS
 from relayer.engine.commands import AnyCommand, EndWatch, SetCountdown, WatchConnection
+from relayer.engine.core import Engine
 from relayer.engine.events import ConnectionWatched, CountdownSet
 from relayer.sequencer import Applied, Sequencer
 
 log = logging.getLogger("relayer.safety")
 
 GRACE_SECONDS = 5.0
+RETRY_SECONDS = 1.0
+MOST_AT_ONCE = 500
 CONNECTION_BYTES = 16
 
 Watched = tuple[bytes, bytes]
@@ -43,7 +46,7 @@ class SafetyDesk:
                 given=str(request.seconds),
                 allowed=f"1 to {LONGEST_COUNTDOWN_SECONDS}; 0 ends it",
             )
-        self._require_known(request.account)
+        require_known(self._sequencer.engine, request.account)
         command = SetCountdown(self._sequencer.now_ms(), request.account, request.seconds)
         applied = await self._submit(command)
         # The last one: what was due before may have fired in the same command.
@@ -53,7 +56,7 @@ class SafetyDesk:
     async def watch(self, request: wire.WatchConnection) -> wire.WatchReply:
         if len(request.connection) != CONNECTION_BYTES:
             raise Problem("BODY_MALFORMED", f"a connection is named by {CONNECTION_BYTES} bytes")
-        self._require_known(request.account)
+        require_known(self._sequencer.engine, request.account)
         self._named.add((request.account, request.connection))
         command = WatchConnection(self._sequencer.now_ms(), request.account, request.connection)
         applied = await self._submit(command)
@@ -67,7 +70,13 @@ class SafetyDesk:
         return wire.WatchReply(request.id)
 
     async def end_watch(self, request: wire.EndWatch) -> wire.WatchReply:
-        await self._end((request.account, request.connection), request.lost)
+        """A loss is not forgotten when it cannot be written now: nobody may be left to say it again."""
+        watched = (request.account, request.connection)
+        if request.lost:
+            await asyncio.shield(self._begin([watched]))
+        else:
+            self._named.discard(watched)
+            await self._submit(EndWatch(self._sequencer.now_ms(), *watched, lost=False))
         return wire.WatchReply(request.id)
 
     def gateway_lost(self, watched: Collection[Watched]) -> None:
@@ -83,34 +92,40 @@ class SafetyDesk:
         left = [watched for watched in before if watched not in self._named]
         if left:
             log.warning("%d watched connections did not come back; their orders are cancelled", len(left))
-            await self._end_all(left)
+            await self._begin(left)
         await asyncio.Event().wait()
 
-    def _begin(self, watched: Collection[Watched]) -> None:
+    def _begin(self, watched: Collection[Watched]) -> asyncio.Task[None]:
+        self._named.difference_update(watched)
         task = asyncio.get_running_loop().create_task(self._end_all(list(watched)))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
-    async def _end_all(self, watched: Collection[Watched]) -> None:
-        for one in watched:
+    async def _end_all(self, watched: list[Watched]) -> None:
+        """Until it is on disk. What an engine that stops has not written, its next start finds in its state."""
+        while watched:
+            some, now = watched[:MOST_AT_ONCE], self._sequencer.now_ms()
             try:
-                await self._end(one, lost=True)
-            except Problem as problem:  # stopping: the next start finds it in the state
-                log.warning("orders of a lost connection are cancelled later: %s", problem.detail)
-
-    async def _end(self, watched: Watched, lost: bool) -> None:
-        self._named.discard(watched)
-        await self._submit(EndWatch(self._sequencer.now_ms(), *watched, lost))
+                await self._sequencer.submit([EndWatch(now, *one, lost=True) for one in some])
+                del watched[: len(some)]
+            except Problem as problem:
+                log.warning("orders of %d lost connections are cancelled later: %s", len(watched), problem.detail)
+                if self._sequencer.is_closing:
+                    return
+                await asyncio.sleep(RETRY_SECONDS)
 
     async def _submit(self, command: AnyCommand) -> Applied:
         (applied,) = await asyncio.shield(self._sequencer.submit([command]))
         return applied
 
-    def _require_known(self, account: bytes) -> None:
-        if not self._sequencer.engine.knows(account):
-            raise Problem(
-                "ACCOUNT_UNKNOWN",
-                "the exchange has seen no deposit of this account",
-                field="account",
-                given="0x" + account.hex(),
-            )
+
+def require_known(engine: Engine, account: bytes) -> None:
+    """Raises ACCOUNT_UNKNOWN: what nobody has paid a deposit for must not make this process remember anything."""
+    if not engine.knows(account):
+        raise Problem(
+            "ACCOUNT_UNKNOWN",
+            "the exchange has seen no deposit of this account",
+            field="account",
+            given="0x" + account.hex(),
+        )

@@ -83,6 +83,10 @@ class Sequencer:
         """Commands accepted by `submit` and not yet applied."""
         return self._waiting
 
+    @property
+    def is_closing(self) -> bool:
+        return self._closing
+
     def now_ms(self) -> int:
         self._time_ms = max(self._time_ms, time.time_ns() // 1_000_000)
         return self._time_ms

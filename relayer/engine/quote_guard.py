@@ -80,10 +80,10 @@ class Guard:
 
 
 def set_guard(turn: Turn, address: bytes, market: str, terms: GuardTerms | None) -> None:
-    """In place of the one before; None takes it away. Resting orders stay."""
-    if market not in turn.state.markets:
+    """In place of the one before; None takes it away. Resting orders stay. Strangers leave nothing behind."""
+    account = turn.state.accounts.get(address)
+    if account is None or market not in turn.state.markets:
         return
-    account = turn.state.account(address)
     if terms is not None:
         account.guards[market] = Guard(terms)
     elif account.guards.pop(market, None) is None:
