@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import warnings
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -24,7 +25,10 @@ EVM_VERSION = "prague"
 # Hands every call that it has no function for to the second, by delegatecall: its ABI has both.
 PARTS = {"Settlement": "TraderControls"}
 
+_MODULE_IMPORT = re.compile(r"^from contracts\.(modules|mocks) import (\w+)", re.MULTILINE)
+
 Abi = list[dict[str, Any]]
+Compiled = dict[str, dict[str, Any]]  # by contract: abi, init_code
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +42,27 @@ class Artifact:
 
 def load_artifacts() -> dict[str, Artifact]:
     """Every deployable contract by name, compiled if the sources have changed since the last time."""
-    path = CACHE / f"{source_hash()}.json"
-    if not path.exists():
-        CACHE.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(f".{os.getpid()}")
-        partial.write_text(json.dumps(_compile_all()))
-        partial.replace(path)
-    found: dict[str, dict[str, Any]] = json.loads(path.read_text())
+    found = compiled_contracts()
     for whole, part in PARTS.items():
         found[whole]["abi"] = _with_part(found[whole]["abi"], found[part]["abi"])
     return {name: Artifact(name, one["abi"], bytes.fromhex(one["init_code"])) for name, one in found.items()}
+
+
+def compiled_contracts() -> Compiled:
+    """The same as the compiler gave it: each ABI is of one contract."""
+    path = CACHE / f"{source_hash()}.json"
+    if not path.exists():
+        _store(path, _compile(_deployable()))
+    found: Compiled = json.loads(path.read_text())
+    return found
+
+
+def compile_again(known: Compiled, changed: str) -> Compiled:
+    """`known`, with the contracts compiled anew that a changed source (below `contracts/`) is part of. From now on
+    `load_artifacts` finds the result."""
+    anew = _compile([path for path in _deployable() if CONTRACTS / changed in _sources_of(path)])
+    _store(CACHE / f"{source_hash()}.json", {**known, **anew})
+    return compiled_contracts()
 
 
 def source_hash() -> str:
@@ -63,14 +78,39 @@ def _with_part(whole: Abi, part: Abi) -> Abi:
     return whole + functions + [entry for entry in part if entry["type"] == "event" and entry not in whole]
 
 
-def _compile_all() -> dict[str, dict[str, Any]]:
+def _store(path: Path, compiled: Compiled) -> None:
+    CACHE.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(f".{os.getpid()}")
+    partial.write_text(json.dumps(compiled))
+    partial.replace(path)
+
+
+def _deployable() -> list[Path]:
+    return sorted([*CONTRACTS.glob("*.vy"), *(CONTRACTS / "mocks").glob("*.vy")])
+
+
+def _sources_of(path: Path) -> set[Path]:
+    """The source and all that it imports, and they in turn."""
+    found: set[Path] = set()
+    waiting = [path]
+    while waiting:
+        source = waiting.pop()
+        if source not in found:
+            found.add(source)
+            waiting += [
+                CONTRACTS / folder / f"{name}.vy" for folder, name in _MODULE_IMPORT.findall(source.read_text())
+            ]
+    return found
+
+
+def _compile(paths: list[Path]) -> Compiled:
     # Imported here: a warm cache needs no compiler.
     from vyper.compiler import compile_from_file_input
     from vyper.compiler.input_bundle import FilesystemInputBundle
     from vyper.compiler.settings import Settings
 
     compiled = {}
-    for path in sorted([*CONTRACTS.glob("*.vy"), *(CONTRACTS / "mocks").glob("*.vy")]):
+    for path in paths:
         bundle = FilesystemInputBundle([ROOT])
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -63,9 +63,13 @@ def bytecode_of() -> Callable[[str], bytes]:
     return lambda name: load_artifacts()[name].init_code
 """
 COMPILE = """
-import json
-from scripts.artifacts import load_artifacts
-print(json.dumps({name: artifact.init_code.hex() for name, artifact in load_artifacts().items()}))
+import json, sys
+from scripts.artifacts import compile_again, compiled_contracts
+if len(sys.argv) == 1:
+    found = compiled_contracts()
+else:
+    found = compile_again(json.load(open(sys.argv[2])), sys.argv[1])
+print(json.dumps(found))
 """
 
 
@@ -93,6 +97,7 @@ class Copy:
         with (folder / "tests" / "contracts" / "conftest.py").open("a") as conftest:
             conftest.write(CONFTEST)
         started = time.monotonic()
+        self.known = folder / "unchanged.json"
         self.code = self.compiled()
         if self.code is None or not self.passes(None, timeout=600):
             raise SystemExit("the contract tests fail without any mutant: mend that first")
@@ -104,7 +109,7 @@ class Copy:
         before = path.read_text()
         path.write_text(mutant.applied(before))
         try:
-            code = self.compiled()
+            code = self.compiled(mutant.source)
             if code is None:
                 outcome = "invalid"
             elif code == self.code:
@@ -115,12 +120,15 @@ class Copy:
             path.write_text(before)
         return Verdict(mutant, outcome, time.monotonic() - started)
 
-    def compiled(self) -> dict[str, bytes] | None:
+    def compiled(self, changed: str | None = None) -> dict[str, bytes] | None:
         """Creation code by contract, without the compiler's note on the sources; None when it does not compile."""
-        done = self._run([sys.executable, "-c", COMPILE], timeout=300)
+        known = [] if changed is None else [changed, str(self.known)]
+        done = self._run([sys.executable, "-c", COMPILE, *known], timeout=300)
         if done is None or done.returncode:
             return None
-        found = {name: bytes.fromhex(code) for name, code in json.loads(done.stdout).items()}
+        if changed is None:
+            self.known.write_text(done.stdout)
+        found = {name: bytes.fromhex(one["init_code"]) for name, one in json.loads(done.stdout).items()}
         return {name: code[: -int.from_bytes(code[-2:], "big")] for name, code in found.items()}
 
     def passes(self, source: str | None, timeout: float) -> bool:
