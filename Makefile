@@ -5,13 +5,15 @@ STATE ?= .state
 SECONDS ?= 600
 SEED ?=
 COMMANDS ?= 1000000
+KILLS ?= 300
+CHAOS_STATE ?= .chaos
 BIN := .venv/bin
 ANVIL_BIN = $(firstword $(wildcard node_modules/@foundry-rs/anvil-*/bin))
 # ape finds the node only on PATH; its files stay inside the project.
 RUN = PATH="$(CURDIR)/$(BIN):$(CURDIR)/$(ANVIL_BIN):$$PATH" APE_DATA_FOLDER="$(CURDIR)/.cache/ape"
 
 .DEFAULT_GOAL := help
-.PHONY: help install up reset test lint compile contracts-test python-test audit fuzz fuzz-matching abi lock coverage
+.PHONY: help install up reset test lint compile contracts-test python-test audit fuzz fuzz-matching chaos kills abi lock coverage
 
 help: ## Lists the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +57,12 @@ fuzz-matching: install ## Fuzzes the matching engine against a naive one: COMMAN
 
 coverage: install ## Which statements of the contracts the contract tests run; about ten minutes
 	@$(RUN) $(BIN)/python -W ignore -m scripts.coverage --missing
+
+chaos: install ## The whole exchange under load, everything killed at random, then audited: SECONDS=600 SEED=<any>
+	@$(RUN) $(BIN)/python -m scripts.chaos --seconds $(SECONDS) --state $(CHAOS_STATE) $(if $(SEED),--seed $(SEED))
+
+kills: install ## SIGKILL of API, engine and settler at random points under load: KILLS=300 SEED=<any>
+	@$(RUN) $(BIN)/python -m scripts.chaos --kills $(KILLS) --state $(CHAOS_STATE) $(if $(SEED),--seed $(SEED))
 
 abi: compile ## Writes cxdex/abi from the compiled contracts
 	$(RUN) python -m scripts.export_abi

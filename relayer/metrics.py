@@ -14,7 +14,8 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from cxdex.metrics import counter, counter_by, gauge
-from relayer.engine.events import AnyEvent, OrderAccepted, OrderRejected, Traded
+from relayer.engine.events import AnyEvent, OrderAccepted, OrderClosed, OrderRejected, Traded
+from relayer.engine.orders import FILLED
 from relayer.gateway_server import GatewayServer
 from relayer.projector import Projector
 from relayer.sequencer import Sequencer
@@ -31,6 +32,7 @@ class EngineMetrics(Collector):
         self._accepted = 0
         self._matches = 0
         self._rejected: Counter[str] = Counter()
+        self._cancelled: Counter[str] = Counter()
         self._sync = Histogram(
             "cxdex_journal_sync_seconds",
             "Time to write and fsync one group of commands",
@@ -55,6 +57,9 @@ class EngineMetrics(Collector):
                     self._matches += 1
                 elif kind is OrderAccepted:
                     self._accepted += 1
+                elif isinstance(event, OrderClosed):
+                    if event.status != FILLED:
+                        self._cancelled[event.reason] += 1
                 elif isinstance(event, OrderRejected):
                     self._rejected[event.code] += 1
 
@@ -65,8 +70,11 @@ class EngineMetrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         yield counter("cxdex_orders_accepted", "Orders that the engine accepted", self._accepted)
-        codes = list(dict(self._rejected).items())  # a copy in one step: the event loop goes on counting
+        # Copies in one step: the event loop goes on counting.
+        codes, reasons = list(dict(self._rejected).items()), list(dict(self._cancelled).items())
         yield counter_by("cxdex_orders_rejected", "Orders that the engine refused, by code", "code", codes)
+        text = "Orders that ended before they were filled, by reason"
+        yield counter_by("cxdex_orders_cancelled", text, "reason", reasons)
         yield counter("cxdex_matches", "Fills that the engine made", self._matches)
         if self._parts is None:
             return

@@ -39,6 +39,7 @@ class Layout:
     withdrawal_delay: int = 30
     bots: bool = True
     prices: Path | None = None
+    engine_options: tuple[str, ...] = ()
     keys: dict[str, str] = field(default_factory=lambda: demo_keys())
 
     @property

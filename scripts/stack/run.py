@@ -119,7 +119,7 @@ def service_processes(layout: Layout) -> Iterator[tuple[str, Child]]:
         "matching engine",
         _service(
             layout, "engine", "relayer", "engine", *state, *database,
-            "--cosigner-key-file", str(layout.key_file("cosigner")),
+            "--cosigner-key-file", str(layout.key_file("cosigner")), *layout.engine_options,
         ),
     )  # fmt: skip
     yield (

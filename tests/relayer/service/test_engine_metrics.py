@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from cxdex.order import Side
-from tests.relayer.service.running_engine import ChainFacts, RunningEngine, account, signed, wait_for_market
-from tests.scraping import free_port, scrape, scrape_until
+from cxdex.facts import NonceRaised
+from cxdex.order import Side, TimeInForce
+from relayer.engine.orders import SETTLEMENT_SECONDS
+from relayer.wire import GuardState
+from tests.relayer.service.running_engine import MARKET, ChainFacts, RunningEngine, account, signed, wait_for_market
+from tests.scraping import Scrape, free_port, scrape, scrape_until
 
-ALICE, BOB = account(1), account(2)
+ALICE, BOB, CAROL = account(1), account(2), account(3)
 
 
 @pytest.fixture
@@ -58,6 +62,34 @@ async def test_orders_matches_and_the_journal_are_counted(
     assert seen["cxdex_feed_subscribers_dropped_total"] == 0
     assert seen["process_resident_memory_bytes"] > 0
     assert measured.stop() == 0
+
+
+async def test_cancels_are_counted_by_what_caused_them(measured: RunningEngine, facts: ChainFacts, port: int) -> None:
+    facts.open_market([ALICE, BOB, CAROL])
+    measured.start()
+    async with measured.client() as client:
+        await wait_for_market(client, [ALICE, BOB, CAROL])
+        expires = signed(ALICE, 0, Side.SELL, 1002, 5, expiry=int(time.time()) + SETTLEMENT_SECONDS + 2)
+        by_user, by_chain = signed(ALICE, 1, Side.SELL, 1001, 5), signed(ALICE, 2, Side.SELL, 1000, 5)
+        await client.place([expires, by_user, by_chain, signed(BOB, 0, Side.BUY, 10, 1, TimeInForce.IOC)])
+        await client.cancel(ALICE, [by_user.digest])
+        facts.append(NonceRaised(ALICE, 2, 2))
+        await client.set_guard(BOB, GuardState(MARKET, 60_000, lots=1))
+        await client.place([signed(BOB, 1, Side.BUY, 900, 2), signed(BOB, 2, Side.BUY, 899, 2)])
+        await client.place([signed(ALICE, 3, Side.SELL, 900, 1, TimeInForce.IOC)])  # BOB's protection trips
+        await client.place([signed(CAROL, 0, Side.SELL, 2000, 1)])
+        await client.end_watch(CAROL, b"c" * 16, lost=True)
+        await client.place([signed(CAROL, 1, Side.SELL, 2000, 1)])
+        await client.set_countdown(CAROL, 1)
+        expected = {
+            "USER": 1, "IOC": 1, "CHAIN_CANCEL": 1, "PROTECTION": 2, "DISCONNECTED": 1, "DEADMAN": 1, "EXPIRED": 1,
+        }  # fmt: skip
+        await asyncio.to_thread(scrape_until, port, lambda seen: cancelled(seen) == expected)
+
+
+def cancelled(seen: Scrape) -> dict[str, float]:
+    name = "cxdex_orders_cancelled_total"
+    return {reason: seen.of(name, reason=reason) for reason in seen.labels(name, "reason")}
 
 
 def test_a_metrics_port_that_is_taken_is_one_clear_line(measured: RunningEngine, facts: ChainFacts, port: int) -> None:

@@ -1,0 +1,1 @@
+"""The whole exchange under load while its processes are killed, its node restarted and its chain reorganised."""
