@@ -1,0 +1,400 @@
+"""Signed orders a second, end to end, through the real API and engine processes.
+
+    python benchmarks/signed_orders.py [--orders 40000] [--rate 1000] [--seconds 10] [--connections 16]
+
+Each order is signed in advance by one of 64 keys. What is counted is accepted orders: JSON decoded, EIP-712 digest
+computed, signer recovered, risk checked, command written to the journal and synced, matched, answered; and beside it
+the tables and the feeds are kept up, as always. Half the orders rest and half trade with them.
+
+  floor        digest and recovery alone in this process, on one core: what no server in this design can beat
+  eth-account  the same with the library's own functions, as one would write it first
+  single       POST /v1/orders, closed loop: every connection sends its next order when the last is answered
+  batch        POST /v1/orders/batch with 50 orders each, closed loop
+  open loop    single orders, one every 1/rate s however slow the answers are; latency from the moment an order was
+               due, so that waiting behind others counts
+
+The client runs on the same machine: its CPU time is shown, as is each process's, in microseconds an order. The
+process that used nearly a whole core is what limits; when none did, and all cores are not used up, the disk does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import json
+import os
+import random
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+import uvloop
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT)]
+
+from eth_account import Account  # noqa: E402
+from eth_account.messages import encode_typed_data  # noqa: E402
+from sqlalchemy import Engine as Database  # noqa: E402
+from sqlalchemy import insert  # noqa: E402
+from sqlmodel import SQLModel  # noqa: E402
+
+import indexer.tables  # noqa: E402, F401 - registers its tables
+import relayer.tables  # noqa: E402, F401
+from cxdex.deployment import CONTRACTS, Deployment, load_deployment  # noqa: E402
+from cxdex.eip712 import order_digest, order_message, order_typed_data, to_checksum  # noqa: E402
+from cxdex.facts import AnyFact, Credited, MarketListed, MarketStatusChanged, encode_fact  # noqa: E402
+from cxdex.keccak import keccak  # noqa: E402
+from cxdex.market import MarketKind, MarketStatus, MarketTerms  # noqa: E402
+from cxdex.nonce import pack_nonce  # noqa: E402
+from cxdex.order import Order, OrderType, Side, TimeInForce  # noqa: E402
+from cxdex.signature import address_of, recover, sign_digest  # noqa: E402
+from cxdex.storage import open_database  # noqa: E402
+from cxdex.units import format_price, format_quantity  # noqa: E402
+
+CHAIN_ID = 31337
+TERMS = MarketTerms("sBTC-USDC", 1, MarketKind.SPOT, 2, "sBTC", 14, 10, 10, 25, 25)
+TRADERS = 64
+BATCH = 50
+ORDERS_OF_ETH_ACCOUNT = 200
+READY_SECONDS = 30.0
+FAR_FUTURE = 4_000_000_000
+MIDDLE, SPREAD = 60_000_000, 50  # ticks
+NEARLY_A_CORE = 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    order: Order
+    signature: bytes
+    body: bytes
+
+
+class Traders:
+    """Signs pairs of orders: a sell that rests, then a buy of another account that takes it."""
+
+    def __init__(self, deployment: Deployment) -> None:
+        self._domain = deployment.domain
+        self._keys = [keccak(f"benchmark {number}".encode()) for number in range(TRADERS)]
+        self.accounts = [address_of(key) for key in self._keys]
+        self._drawn = 0
+        self._dice = random.Random(7)
+
+    def sign(self, count: int) -> list[Signed]:
+        return [self._next() for _ in range(count)]
+
+    def _next(self) -> Signed:
+        number, self._drawn = self._drawn, self._drawn + 1
+        pair, is_buy = divmod(number, 2)
+        if not is_buy:
+            self._terms = 10 * self._dice.randint(1, 5), MIDDLE + self._dice.randint(-SPREAD, SPREAD)
+        quantity, price = self._terms
+        who = (pair + is_buy * TRADERS // 2) % TRADERS
+        order = Order(
+            self.accounts[who],
+            TERMS.symbol,
+            Side.BUY if is_buy else Side.SELL,
+            OrderType.LIMIT,
+            TimeInForce.GTC,
+            quantity,
+            price,
+            50,
+            FAR_FUTURE,
+            pack_nonce(0, number, 1),
+        )
+        signature = sign_digest(self._keys[who], order_digest(self._domain, order))
+        fields = order_message(order)
+        fields.update(quantity=format_quantity(TERMS, quantity), limitPrice=format_price(TERMS, price))
+        shown = {"order": fields, "signature": "0x" + signature.hex(), "chainId": CHAIN_ID}
+        return Signed(order, signature, msgspec.json.encode(shown))
+
+
+class Exchange:
+    """The engine and the API on a folder of their own, with a market and funded accounts, and no chain behind them."""
+
+    def __init__(self, state: Path) -> None:
+        self.state = state
+        names = {name: to_checksum(keccak(name.encode())[12:]) for name in CONTRACTS}
+        described = {"chainId": CHAIN_ID, "deployedBlock": 1, "contracts": names, "roles": {}}
+        (state / "deployment.json").write_text(json.dumps(described))
+        self.deployment = load_deployment(state / "deployment.json")
+        self.port = free_port()
+        self.processes: dict[str, subprocess.Popen[str]] = {}
+
+    def start(self, accounts: list[bytes]) -> None:
+        url = f"sqlite:///{self.state / 'exchange.db'}"
+        database = open_database(url)
+        SQLModel.metadata.create_all(database)
+        tell(database, accounts)
+        database.dispose()
+        place = ("--state", str(self.state), "--database", url)
+        self._spawn("engine", "relayer", "engine", *place, "--limits", "off")
+        # No node listens there, and none is asked: every order is signed by its account's own key.
+        self._spawn("api", "api", *place, "--port", str(self.port), "--rpc", "http://127.0.0.1:9")
+        self._await_market(accounts[-1])
+
+    def stop(self) -> None:
+        for process in reversed(self.processes.values()):
+            process.terminate()
+        for process in self.processes.values():
+            process.wait(READY_SECONDS)
+
+    def cpu(self) -> dict[str, float]:
+        """Seconds of CPU that each process has used so far, this one included."""
+        used = {"client": time.process_time()}
+        for name, process in self.processes.items():
+            fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+            used[name] = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return used
+
+    def _spawn(self, name: str, *command: str) -> None:
+        with (self.state / f"{name}.log").open("w") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", *command], cwd=ROOT, stdout=subprocess.PIPE, stderr=log, text=True
+            )
+        self.processes[name] = process
+        assert process.stdout is not None
+        if process.stdout.readline() != "ready\n":
+            raise SystemExit(f"the {name} did not start:\n{(self.state / f'{name}.log').read_text()}")
+
+    def _await_market(self, last: bytes) -> None:
+        """Until the engine has read the facts, the last of which funds this account."""
+        until = time.monotonic() + READY_SECONDS
+        address = f"http://127.0.0.1:{self.port}/v1/accounts/{to_checksum(last)}/nonce"
+        while time.monotonic() < until:
+            if httpx.get(address).status_code == 200:
+                return
+            time.sleep(0.1)
+        raise SystemExit("the engine has not read the market's facts")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def tell(database: Database, accounts: list[bytes]) -> None:
+    """Writes the outbox as the indexer does: the market, and riches for everyone."""
+    t = TERMS
+    said: list[AnyFact] = [
+        MarketListed(t.symbol, 1, 0, t.base_asset, t.base_symbol, t.lot_exponent, t.quote_per_lot_tick, t.min_lots, 25, 25),
+        MarketStatusChanged(t.symbol, MarketStatus.ACTIVE, MarketStatus.PAUSED),
+    ]  # fmt: skip
+    said += [Credited(account, asset, 10**27) for account in accounts for asset in (0, TERMS.base_asset)]
+    outbox = SQLModel.metadata.tables["outbox"]
+    with database.begin() as connection:
+        for number, fact in enumerate(said, 1):
+            place = {"block": number, "log_index": 0, "block_hash": number.to_bytes(32, "big")}
+            connection.execute(insert(outbox).values(seq=number, **place, reverted=False, payload=encode_fact(fact)))
+
+
+class Connection(asyncio.Protocol):
+    """One keep-alive HTTP connection with one request under way; as cheap as a client can be."""
+
+    def __init__(self) -> None:
+        self._buffer = b""
+        self._reply: asyncio.Future[bytes] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport: Any = transport
+
+    def connection_lost(self, _exc: Exception | None) -> None:
+        if self._reply is not None and not self._reply.done():
+            self._reply.set_exception(ConnectionError("the API closed the connection"))
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        head = self._buffer.find(b"\r\n\r\n")
+        if head < 0 or self._reply is None:
+            return
+        length = self._buffer.lower().find(b"content-length:", 0, head)
+        size = int(self._buffer[length + 15 : self._buffer.find(b"\r\n", length)])
+        if len(self._buffer) >= head + 4 + size:
+            reply, self._buffer = self._buffer[: head + 4 + size], self._buffer[head + 4 + size :]
+            self._reply.set_result(reply)
+
+    async def send(self, request: bytes) -> bytes:
+        self._reply = asyncio.get_running_loop().create_future()
+        self._transport.write(request)
+        return await self._reply
+
+    def close(self) -> None:
+        self._transport.close()
+
+
+def request(path: str, body: bytes) -> bytes:
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: cxdex\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+def single(signed: Signed) -> bytes:
+    return request("/v1/orders", signed.body)
+
+
+def batches(stock: list[Signed]) -> list[bytes]:
+    groups = [stock[start : start + BATCH] for start in range(0, len(stock), BATCH)]
+    return [request("/v1/orders/batch", b'{"orders":[%s]}' % b",".join(one.body for one in some)) for some in groups]
+
+
+def accepted(reply: bytes) -> int:
+    """Orders that the engine took. Each has exactly one id; a problem about an order has another word for it."""
+    return reply.count(b'"id":"0x') if reply.startswith(b"HTTP/1.1 200") else 0
+
+
+class Load:
+    def __init__(self, exchange: Exchange, connections: list[Connection]) -> None:
+        self._exchange = exchange
+        self._connections = connections
+
+    async def closed_loop(self, requests: list[bytes]) -> list[bytes]:
+        replies: list[bytes] = []
+        feed = iter(requests)
+
+        async def work(connection: Connection) -> None:
+            for one in feed:
+                replies.append(await connection.send(one))
+
+        await asyncio.gather(*map(work, self._connections))
+        return replies
+
+    async def open_loop(self, requests: list[bytes], rate: float) -> tuple[list[bytes], list[float]]:
+        """The replies, and the milliseconds from due to answered, sorted. An order waits for a free connection."""
+        replies, latencies = [], []
+        free: asyncio.Queue[Connection] = asyncio.Queue()
+        for connection in self._connections:
+            free.put_nowait(connection)
+        started = time.perf_counter()
+
+        async def one(what: bytes, due: float) -> None:
+            connection = await free.get()
+            replies.append(await connection.send(what))
+            latencies.append((time.perf_counter() - due) * 1000)
+            free.put_nowait(connection)
+
+        async with asyncio.TaskGroup() as group:
+            for number, what in enumerate(requests):
+                due = started + number / rate
+                if (wait := due - time.perf_counter()) > 0:
+                    await asyncio.sleep(wait)
+                group.create_task(one(what, due))
+        return replies, sorted(latencies)
+
+    @contextmanager
+    def measured(self, title: str, count: int) -> Iterator[list[bytes]]:
+        """Prints what the block took; it puts its replies into the list, and all orders must have been accepted."""
+        replies: list[bytes] = []
+        before, began = self._exchange.cpu(), time.perf_counter()
+        yield replies
+        seconds = time.perf_counter() - began
+        used = {name: after - before[name] for name, after in self._exchange.cpu().items()}
+        taken = sum(map(accepted, replies))
+        if taken != count:
+            sample = next((reply for reply in replies if b"problem" in reply or not accepted(reply)), b"")
+            raise SystemExit(f"{title}: only {taken} of {count} orders were accepted; one answer:\n{sample[-600:]!r}")
+        self.rate = count / seconds
+        shares = ", ".join(f"{name} {cpu / count * 1e6:.0f}" for name, cpu in used.items())
+        total = sum(used.values()) / count * 1e6
+        print(f"{title:30}{self.rate:8,.0f} orders/s   us of CPU an order: {shares}, together {total:.0f}")
+        print(f"{'':30}{limit(used, seconds)}")
+
+
+def limit(used: dict[str, float], seconds: float) -> str:
+    cores = os.cpu_count() or 1
+    name, most = max(used.items(), key=lambda pair: pair[1])
+    shares = " + ".join(f"{who} {cpu / seconds:.0%}" for who, cpu in used.items())
+    if sum(used.values()) / seconds > NEARLY_A_CORE * cores:
+        return f"limited by the machine's {cores} cores: {shares}"
+    if most / seconds > NEARLY_A_CORE:
+        return f"limited by the {name} process, which is one thread: {shares}"
+    return f"no process is at its limit: {shares}; the rest is waiting, for the disk or for the other programs here"
+
+
+def floors(stock: list[Signed], deployment: Deployment) -> tuple[float, float]:
+    """Orders a second of CPU: our digest and recovery; eth-account's."""
+    domain = deployment.domain
+    began = time.process_time()
+    for signed in stock:
+        assert recover(order_digest(domain, signed.order), signed.signature) == signed.order.account
+    ours = len(stock) / (time.process_time() - began)
+    some = stock[:ORDERS_OF_ETH_ACCOUNT]
+    began = time.process_time()
+    for signed in some:
+        typed = order_typed_data(domain, signed.order)
+        found = Account.recover_message(encode_typed_data(full_message=typed), signature=signed.signature)
+        assert found == to_checksum(signed.order.account)
+    return ours, len(some) / (time.process_time() - began)
+
+
+async def measure(exchange: Exchange, traders: Traders, options: argparse.Namespace) -> None:
+    stock = traders.sign(2_000)
+    ours, library = floors(stock, exchange.deployment)
+    print(f"{'floor (one core)':30}{ours:8,.0f} orders/s   digest and recovery, nothing else")
+    print(f"{'eth-account (one core)':30}{library:8,.0f} orders/s   the same, by the library")
+    connections = await connect(exchange, options.connections)
+    load = Load(exchange, connections)
+    await load.closed_loop(list(map(single, stock)))  # warm
+    requests = list(map(single, traders.sign(options.orders // 2)))
+    gc.freeze()
+    with load.measured("single", len(requests)) as replies:
+        replies += await load.closed_loop(requests)
+    alone = load.rate
+    requests = batches(traders.sign(options.orders))
+    with load.measured(f"batch of {BATCH}", options.orders) as replies:
+        replies += await load.closed_loop(requests)
+    together = load.rate
+    count = int(options.rate * options.seconds)
+    requests = list(map(single, traders.sign(count)))
+    await asyncio.sleep(1.0)  # what the batches left in the projector's queue is not this load's
+    with load.measured(f"open loop at {options.rate:,.0f}/s", count) as replies:
+        answers, latencies = await load.open_loop(requests, options.rate)
+        replies += answers
+    parts = "  ".join(
+        f"p{share * 100:g} {latencies[min(int(share * count), count - 1)]:.1f}" for share in (0.5, 0.95, 0.99, 0.999)
+    )
+    print(f"{'':30}ms: {parts}  max {latencies[-1]:.1f}")
+    print(
+        f"batch is {together / alone:.2f} x single, {together / ours:.2f} x the floor, {together / library:.1f} x eth-account"
+    )
+    for connection in connections:
+        connection.close()
+
+
+async def connect(exchange: Exchange, count: int) -> list[Connection]:
+    loop = asyncio.get_running_loop()
+    return [(await loop.create_connection(Connection, "127.0.0.1", exchange.port))[1] for _ in range(count)]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--orders", type=int, default=40_000, help="in batches; half as many one by one")
+    parser.add_argument("--rate", type=float, default=1_000)
+    parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--connections", type=int, default=16)
+    options = parser.parse_args()
+    options.orders -= options.orders % (2 * BATCH)
+    with tempfile.TemporaryDirectory(dir=os.environ.get("TMPDIR")) as folder:
+        exchange = Exchange(Path(folder))
+        traders = Traders(exchange.deployment)
+        try:
+            exchange.start(traders.accounts)
+            uvloop.run(measure(exchange, traders, options))
+        finally:
+            exchange.stop()
+
+
+if __name__ == "__main__":
+    main()
