@@ -13,7 +13,7 @@ ANVIL_BIN = $(firstword $(wildcard node_modules/@foundry-rs/anvil-*/bin))
 RUN = PATH="$(CURDIR)/$(BIN):$(CURDIR)/$(ANVIL_BIN):$$PATH" APE_DATA_FOLDER="$(CURDIR)/.cache/ape"
 
 .DEFAULT_GOAL := help
-.PHONY: help install up reset test lint compile contracts-test python-test audit fuzz fuzz-matching chaos kills abi lock coverage
+.PHONY: help install up reset test lint compile contracts-test python-test audit fuzz fuzz-matching chaos kills abi lock coverage compiled fuzz-compiled
 
 help: ## Lists the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +63,12 @@ chaos: install ## The whole exchange under load, everything killed at random, th
 
 kills: install ## SIGKILL of API, engine and settler at random points under load: KILLS=300 SEED=<any>
 	@$(RUN) $(BIN)/python -m scripts.chaos --kills $(KILLS) --state $(CHAOS_STATE) $(if $(SEED),--seed $(SEED))
+
+compiled: install ## Compiles the matching engine to machine code from its Python sources (needs a C compiler)
+	@$(RUN) $(BIN)/python -m scripts.compile_engine
+
+fuzz-compiled: install ## The compiled engine against its Python sources: COMMANDS=1000000 SEED=<any>
+	@$(RUN) $(BIN)/python -m scripts.compare_builds --commands $(COMMANDS) $(if $(SEED),--seed $(SEED))
 
 abi: compile ## Writes cxdex/abi from the compiled contracts
 	$(RUN) python -m scripts.export_abi

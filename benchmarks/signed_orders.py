@@ -188,10 +188,11 @@ def free_port() -> int:
 def tell(database: Database, accounts: list[bytes]) -> None:
     """Writes the outbox as the indexer does: the market, and riches for everyone."""
     t = TERMS
+    size = (t.lot_exponent, t.quote_per_lot_tick, t.min_lots)
     said: list[AnyFact] = [
-        MarketListed(t.symbol, 1, 0, t.base_asset, t.base_symbol, t.lot_exponent, t.quote_per_lot_tick, t.min_lots, 25, 25),
+        MarketListed(t.symbol, 1, 0, t.base_asset, t.base_symbol, *size, t.maker_fee_bps, t.taker_fee_bps),
         MarketStatusChanged(t.symbol, MarketStatus.ACTIVE, MarketStatus.PAUSED),
-    ]  # fmt: skip
+    ]
     said += [Credited(account, asset, 10**27) for account in accounts for asset in (0, TERMS.base_asset)]
     outbox = SQLModel.metadata.tables["outbox"]
     with database.begin() as connection:
@@ -366,9 +367,8 @@ async def measure(exchange: Exchange, traders: Traders, options: argparse.Namesp
         f"p{share * 100:g} {latencies[min(int(share * count), count - 1)]:.1f}" for share in (0.5, 0.95, 0.99, 0.999)
     )
     print(f"{'':30}ms: {parts}  max {latencies[-1]:.1f}")
-    print(
-        f"batch is {together / alone:.2f} x single, {together / ours:.2f} x the floor, {together / library:.1f} x eth-account"
-    )
+    ratios = (together / alone, together / ours, together / library)
+    print("batch is {:.2f} x single, {:.2f} x the floor, {:.1f} x eth-account".format(*ratios))
     for connection in connections:
         connection.close()
 

@@ -1,4 +1,4 @@
-"""`python -m relayer COMMAND`: engine, settler, journal, deadletter or match. Each loads only what it needs."""
+"""`python -m relayer COMMAND`: engine, settler, journal, deadletter, build or match. Each loads only what it needs."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ COMMANDS = {
     "settler": ("relayer.settler.main", "sends matched fills to the chain in batches"),
     "journal": ("relayer.journal.command", "verifies, prints and repairs the engine's journal"),
     "deadletter": ("relayer.settler.deadletter_command", "lists fills that the contract refuses; retries or drops one"),
+    "build": ("relayer.build", "says whether the engine runs compiled or from its Python sources"),
     "match": ("relayer.match", "plays a file of orders through a bare book, offline"),
 }
 

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from cxdex.problem import Problem
-from relayer import wire
+from relayer import build, wire
 from relayer.cosigner import Cosigner
 from relayer.engine.commands import AnyCommand, Cancel, CancelAll, Place
 from relayer.engine.events import OrderClosed, OrderRejected, Traded
@@ -249,6 +249,7 @@ class RequestHandler:
             journal_sequence=self._sequencer.sequence,
             chain_block=self._engine.outbox_position[0],
             markets=[market_state(view) for view in self._engine.markets()],
+            build=build.running(),
         )
 
     async def _find(self, digest: bytes) -> wire.OrderState | None:

@@ -34,6 +34,7 @@ from cxdex import metrics
 from cxdex.deployment import load_deployment
 from cxdex.problem import Problem
 from cxdex.storage import open_database
+from relayer import build
 from relayer.chain_feed import ChainFeed
 from relayer.cosigner import Cosigner
 from relayer.engine.commands import Expire, SetLimits
@@ -237,6 +238,7 @@ def _serve(state: Path, options: argparse.Namespace) -> None:
         tables = OrderTables(database)
         # What is loaded lives as long as the process; scanning it again and again would only cost time and pauses.
         gc.disable()
+        log.info("the engine is %s", build.describe())
         recovered = recover(directory, tables)
         gc.collect()
         gc.freeze()

@@ -338,12 +338,13 @@ class MarketState(msgspec.Struct, frozen=True):
 
 
 class StatusReply(Reply, frozen=True):
-    """epoch: name of this run of the feeds. journal_sequence: commands accepted so far."""
+    """epoch: name of this run of the feeds. journal_sequence: commands accepted so far. build: see `relayer.build`."""
 
     epoch: str
     journal_sequence: int
     chain_block: int
     markets: list[MarketState]
+    build: str = ""
 
 
 class SubscribedReply(Reply, frozen=True):

@@ -42,6 +42,7 @@ async def get_status(context: Shared) -> dict[str, Any]:
             "epoch": engine.epoch if engine else None,
             "journalSequence": engine.journal_sequence if engine else None,
             "chainBlock": engine.chain_block if engine else None,
+            "build": engine.build if engine else None,
         },
         "indexer": {
             "block": position.block if position else None,

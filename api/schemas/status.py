@@ -14,6 +14,7 @@ class EngineStatus(Shape):
     epoch: Annotated[str | None, Field(description="name of this run of the feeds; a new one means new snapshots")]
     journal_sequence: int | None
     chain_block: Annotated[int | None, Field(description="last block whose facts the engine has applied")]
+    build: Annotated[str | None, Field(description="compiled, or python: its sources; both do the same")]
 
 
 class IndexerStatus(Shape):
