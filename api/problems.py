@@ -86,10 +86,6 @@ CODES: Mapping[str, CodeEntry] = {
     "ORDER_POST_ONLY_WOULD_TRADE": _entry(422, "Would trade", "A POST_ONLY order would have met a resting order."),
     "ORDER_FOK_UNFILLABLE": _entry(422, "Cannot be filled whole", "A FOK order finds too little in the book now."),
     "ORDER_REDUCE_ONLY_UNSUPPORTED": _entry(422, "Reduce-only not supported", "A spot buyer has nothing to reduce."),
-    "ORDER_CONDITION_UNSUPPORTED": _entry(
-        422, "Condition not supported", "Orders that wait for a price are not taken."
-    ),
-    "ORDER_GTD_UNSUPPORTED": _entry(422, "GTD not supported", "GTC rests until its expiry too."),
     "ORDER_MINT_UNSUPPORTED": _entry(422, "Minting not supported", "maxCollateral has to be 0 for now."),
     "ORDER_TOO_LARGE": _entry(
         422, "Order too large", "The order's notional is above what one order of the account may be; send it in parts."

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from relayer.engine.core import Engine, MarketView
-from relayer.engine.events import AnyEvent, OrderAccepted, OrderClosed, OrderReduced, Traded
+from relayer.engine.events import (
+    AnyEvent,
+    OrderAccepted,
+    OrderClosed,
+    OrderRearmed,
+    OrderReduced,
+    OrderTriggered,
+    Traded,
+)
 from relayer.engine.orders import OrderView
 from relayer.wire import (
     AccountReply,
@@ -87,7 +95,7 @@ def states_after(engine: Engine, events: Iterable[AnyEvent]) -> list[OrderState]
     """The orders that the last command's events name, as they are after it, in the order of first mention."""
     digests: dict[bytes, None] = {}
     for event in events:
-        if isinstance(event, OrderAccepted | OrderClosed | OrderReduced):
+        if isinstance(event, OrderAccepted | OrderClosed | OrderReduced | OrderTriggered | OrderRearmed):
             digests[event.digest] = None
         elif isinstance(event, Traded):
             digests[event.maker_digest] = digests[event.taker_digest] = None

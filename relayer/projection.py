@@ -20,24 +20,28 @@ from relayer.engine.events import (
     FillVoided,
     OrderAccepted,
     OrderClosed,
+    OrderRearmed,
     OrderReduced,
+    OrderTriggered,
     Traded,
 )
 
-OPEN = "OPEN"
+PENDING, OPEN = "PENDING", "OPEN"
 
 
 @dataclass(slots=True)
 class OrderChange:
-    """What to do to the row of an order accepted earlier. `filled` and `version` are added to what is there."""
+    """What to do to the row of an order accepted earlier. `filled` and `version` are added to what is there; None as
+    status or proof leaves what is there."""
 
     remaining: int
     updated_ms: int
     filled: int = 0
     version: int = 0
-    status: str = OPEN
+    status: str | None = None
     reason: str | None = None
     replaced_by: bytes = b""
+    proof: tuple[int, int] | None = None
 
 
 @dataclass(slots=True)
@@ -63,6 +67,11 @@ class RowChanges:
             elif isinstance(event, OrderClosed):
                 closing = (event.status, event.reason, event.replaced_by)
                 self._change(event.digest, event.remaining, event.time_ms, 0, *closing)
+            elif isinstance(event, OrderTriggered):
+                self._change(event.digest, event.remaining, event.time_ms, 0, OPEN)
+                self._prove(event)
+            elif isinstance(event, OrderRearmed):
+                self._change(event.digest, event.remaining, event.time_ms, 0, PENDING)
             elif isinstance(event, FillVoided):
                 self._void(event.match_id, True)
             elif isinstance(event, FillRestored):
@@ -76,7 +85,7 @@ class RowChanges:
         remaining: int,
         time_ms: int,
         filled: int = 0,
-        status: str = OPEN,
+        status: str | None = None,
         reason: str | None = None,
         replaced_by: bytes = b"",
     ) -> None:
@@ -84,15 +93,23 @@ class RowChanges:
         if row is not None:
             row["filled"] += filled
             row["version"] += 1
-            row.update(remaining=remaining, updated_ms=time_ms, status=status, reason=reason, replaced_by=replaced_by)
+            row.update(remaining=remaining, updated_ms=time_ms, reason=reason, replaced_by=replaced_by)
+            row["status"] = status or row["status"]
             return
         change = self.changes.get(digest)
         if change is None:
             change = self.changes[digest] = OrderChange(remaining, time_ms)
         change.filled += filled
         change.version += 1
-        change.remaining, change.updated_ms, change.status, change.reason = remaining, time_ms, status, reason
-        change.replaced_by = replaced_by
+        change.remaining, change.updated_ms, change.reason, change.replaced_by = remaining, time_ms, reason, replaced_by
+        change.status = status or change.status
+
+    def _prove(self, event: OrderTriggered) -> None:
+        row = self.orders.get(event.digest)
+        if row is not None:
+            row.update(proof_first=event.proof_first, proof_second=event.proof_second)
+        else:
+            self.changes[event.digest].proof = event.proof_first, event.proof_second
 
     def _void(self, match_id: int, voided: bool) -> None:
         row = self.trades.get(match_id)
@@ -134,7 +151,7 @@ def _order_row(event: OrderAccepted) -> dict[str, Any]:
         "proof_first": 0,
         "proof_second": 0,
         "client_order_id": event.client_order_id,
-        "status": OPEN,
+        "status": OPEN if order.condition is None else PENDING,
         "reason": None,
         "filled": 0,
         "remaining": order.quantity - event.filled_before,

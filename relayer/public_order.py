@@ -15,7 +15,7 @@ from relayer.wire import OrderState
 
 
 def order_state_json(state: OrderState, terms: MarketTerms) -> dict[str, Any]:
-    """The 13 signed fields as the order was sent, and what has become of it.
+    """The 13 signed fields (16 of a conditional order) as the order was sent, and what has become of it.
 
     ``id`` is the EIP-712 digest; ``filled`` and ``remaining`` are in the base asset; ``version`` rises with
     every change, so the higher one of two copies is the newer one. ``replaces`` and ``replacedBy`` are ids of orders of
@@ -26,6 +26,8 @@ def order_state_json(state: OrderState, terms: MarketTerms) -> dict[str, Any]:
     signed["quantity"] = format_quantity(terms, state.order.quantity)
     signed["limitPrice"] = format_price(terms, state.order.limit_price)
     signed["maxCollateral"] = format_usdc(state.order.max_collateral)
+    if state.order.condition is not None:
+        signed["triggerPrice"] = format_price(terms, state.order.condition.trigger_price)
     return {
         "id": "0x" + state.digest.hex(),
         **signed,

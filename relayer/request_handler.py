@@ -19,6 +19,7 @@ from relayer import build, wire
 from relayer.cosigner import Cosigner
 from relayer.engine.commands import AnyCommand, Cancel, CancelAll, Place
 from relayer.engine.events import OrderClosed, OrderRejected, Traded
+from relayer.engine.orders import LIVE
 from relayer.guard_desk import GuardDesk
 from relayer.nonce_leases import NonceLeases
 from relayer.order_table import OrderTables
@@ -158,7 +159,7 @@ class RequestHandler:
         for event in applied.events:
             if isinstance(event, OrderRejected):
                 return await self._refused(digest, event, applied.sequence)
-            if isinstance(event, Traded):
+            if isinstance(event, Traded) and event.taker_digest == digest:  # others are of orders that it triggered
                 fills.append(_taker_fill(event))
         state = next((state for state in applied.states if state.digest == digest), None)
         return wire.PlaceResult(digest, state, None, fills)
@@ -226,14 +227,14 @@ class RequestHandler:
         """Also an order that nobody has seen: it may come behind its cancel, and the engine has to know then."""
         view = self._engine.order_state(digest)
         if view is not None:
-            return view.status == "OPEN"
+            return view.status in LIVE
         if digest in self._in_flight:
             return True
         if not self._engine.knows(account):
             return False
         stored = await self._find(digest)
         arrived = self._engine.order_state(digest)  # it may have come while the tables were asked
-        return stored is None if arrived is None else arrived.status == "OPEN"
+        return stored is None if arrived is None else arrived.status in LIVE
 
     def _next_nonces(self, request: wire.NextNonces) -> wire.NoncesReply:
         if not 1 <= request.count <= MAX_NONCES_A_REQUEST:

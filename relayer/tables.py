@@ -51,7 +51,7 @@ class OrderRow(SQLModel, table=True):
     proof_first: int = Field(default=0, sa_column=Column(Big, nullable=False))
     proof_second: int = Field(default=0, sa_column=Column(Big, nullable=False))
     client_order_id: str | None = None
-    status: str  # OPEN, FILLED, CANCELLED, EXPIRED
+    status: str  # PENDING, OPEN, FILLED, CANCELLED, EXPIRED
     reason: str | None = None
     filled: int = Field(sa_column=Column(Big, nullable=False))
     remaining: int = Field(sa_column=Column(Big, nullable=False))

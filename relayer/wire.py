@@ -36,7 +36,7 @@ class WireProblem(msgspec.Struct, frozen=True):
 
 
 class OrderState(msgspec.Struct, frozen=True):
-    """status: OPEN, FILLED, CANCELLED, EXPIRED. version rises with every change. Times in unix milliseconds.
+    """status: PENDING, OPEN, FILLED, CANCELLED, EXPIRED. version rises with every change. Times in unix milliseconds.
 
     signer: the session key that signed, while the engine remembers the order; empty when the account did.
     replaces, replaced_by: ids of orders of the same nonce, empty for most. filled_before: lots that the orders it

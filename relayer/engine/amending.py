@@ -1,11 +1,12 @@
 """Changing an open order: fewer lots, another order in its place, or gone and another one placed, each in one step.
 
 Owns:     what an amendment may change, and what it keeps.
-Promises: a refused amendment changes nothing: the open order stays where it is. Fewer lots keep the place in the book;
-          so does a replacement at the same price with no more lots open, if it may rest. Every other replacement goes
-          and comes again as a taker. A replacement has the nonce of the order it replaces, so the chain counts their
-          fills together; what is filled before counts here too. Fills of the old order settle under the old signature.
-          An order that was replaced does not come back while its nonce is in use.
+Promises: a refused amendment changes nothing: the open order stays where it is. Fewer lots keep the place in the
+          book; so does a replacement at the same price with no more lots open, if both rest. Every other replacement
+          goes and comes again as a taker, or waits for its price. A replacement has the nonce of the order it
+          replaces, so the chain counts their fills together; what is filled before counts here too. Fills of the old
+          order settle under the old signature. An order that was replaced does not come back while its nonce is in
+          use.
 Never:    checks signatures or who asks (the gateway did), but a session key replaces only what it signed.
 
 That the older terms no longer count is the relayer's word: the chain would settle any order of the nonce that the
@@ -22,12 +23,12 @@ from cxdex.market import MarketTerms
 from cxdex.order import SignatureKind
 from cxdex.problem import OrderProblem, Problem
 from cxdex.units import format_quantity
+from relayer.engine.acceptance import accept, admit, enter, place, reject
 from relayer.engine.book import BookOrder
 from relayer.engine.cancelling import block_early, named
 from relayer.engine.commands import CancelAndPlace, Reduce, Replace
 from relayer.engine.events import OrderClosed, OrderReduced, ReduceRefused
-from relayer.engine.matching import accept, admit, enter, place, reject
-from relayer.engine.orders import CANCELLED, OPEN, OrderRecord
+from relayer.engine.orders import CANCELLED, LIVE, OPEN, OrderRecord
 from relayer.engine.placing import require_whole_fills
 from relayer.engine.state import Market, State
 from relayer.engine.turn import Turn
@@ -51,9 +52,12 @@ def reduce(turn: Turn, command: Reduce) -> None:
     if left <= 0:
         turn.close(record, CANCELLED, "REDUCED")
     elif left < record.entry.remaining:
-        market.book.reduce(record.entry, left)
-        turn.touch_level(market, record.entry.is_buy, record.entry.price)
-        turn.reserve(market, record, left)
+        if record.status == OPEN:
+            market.book.reduce(record.entry, left)
+            turn.touch_level(market, record.entry.is_buy, record.entry.price)
+            turn.reserve(market, record, left)
+        else:
+            record.entry.remaining = left
         turn.note_change(record)
         turn.events.append(OrderReduced(turn.time_ms, record.digest, command.account, record.order.market, left))
 
@@ -68,7 +72,8 @@ def replace(turn: Turn, command: Replace) -> None:
         reject(turn, command, problem)
         return
     before = old.entry
-    if new.order.may_rest and new.entry.price == before.price and new.entry.remaining <= before.remaining:
+    is_quiet = old.status == OPEN and new.order.condition is None and new.order.may_rest
+    if is_quiet and new.entry.price == before.price and new.entry.remaining <= before.remaining:
         _hand_over(turn, market, old, new, command)
     else:
         turn.close(old, CANCELLED, "REPLACED", new.digest)
@@ -106,7 +111,7 @@ def _require_open(state: State, account: bytes, digest: bytes, field: str = "id"
     given = "0x" + digest.hex()
     if record is None or record.order.account != account:
         raise OrderProblem("ORDER_UNKNOWN", "the account has no such open order", field=field, given=given)
-    if record.status != OPEN:
+    if record.status not in LIVE:
         raise OrderProblem("ORDER_NOT_OPEN", f"the order is {record.status} already", field=field, given=given)
     return record
 

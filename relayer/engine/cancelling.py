@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from cxdex.problem import OrderProblem
 from relayer.engine.commands import Cancel, CancelAll, EndWatch, SetCountdown, WatchConnection
 from relayer.engine.events import ConnectionWatched, CountdownSet
-from relayer.engine.orders import CANCELLED, OPEN, OrderRecord
+from relayer.engine.orders import CANCELLED, LIVE, OrderRecord
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -46,7 +46,7 @@ def cancel(turn: Turn, command: Cancel) -> None:
         record = turn.state.orders.get(digest)
         if record is None:
             block_early(account, digest, turn.time_ms)
-        elif record.status == OPEN and record.order.account == command.account:
+        elif record.status in LIVE and record.order.account == command.account:
             turn.close(record, CANCELLED, "USER")
     if command.client_order_ids:
         turn.close_all(named(account, frozenset(command.client_order_ids)), "USER")

@@ -3,7 +3,7 @@
 Owns:     the chain position, and the memory of recent facts that is needed to undo them.
 Promises: a fact counts once: at or before the position it is ignored. A revert counts only if its fact is the last one
           applied; then the fact before it is the last. Facts of the last UNDO_BLOCKS blocks can be taken back to the
-          unit. Orders that a fact closed stay closed.
+          unit. Orders that a fact closed stay closed; those that a price triggered, see `conditional`.
 Never:    trusts its own balances over the chain's: what no longer covers the open orders closes the newest of them.
 """
 
@@ -29,6 +29,7 @@ from cxdex.facts import (
 from cxdex.market import MarketKind, MarketStatus, MarketTerms
 from cxdex.nonce import unpack_nonce
 from relayer.engine.commands import ApplyFact, OutboxRead
+from relayer.engine.conditional import forget_index, see_index
 from relayer.engine.events import MarketChanged
 from relayer.engine.sessions import NO_SESSION, restore_session, revoke_session, set_session, use_session
 from relayer.engine.settlement import forget_resolved, settle, skip, unresolve
@@ -90,6 +91,7 @@ def _apply(turn: Turn, applied: AppliedFact) -> None:
             _set_status(turn, fact.symbol, fact.status)
         case PriceUpdated() as fact:
             applied.price = turn.state.limits.see_price(fact)
+            see_index(turn, applied, fact)
         case _ as unreachable:
             assert_never(unreachable)
 
@@ -121,6 +123,7 @@ def _revert(turn: Turn, applied: AppliedFact) -> None:
             _set_status(turn, fact.symbol, fact.previous)
         case PriceUpdated() as fact:
             turn.state.limits.restore_price(fact.asset, applied.price)
+            forget_index(turn, applied, fact)
         case _ as unreachable:
             assert_never(unreachable)
 
@@ -176,7 +179,7 @@ def _list_market(turn: Turn, fact: MarketListed) -> None:
     if market is None:
         turn.state.markets[fact.symbol] = Market(terms, MarketStatus.UNLISTED)
     else:
-        market.terms = terms
+        market.list_again(terms)
     _set_status(turn, fact.symbol, MarketStatus.PAUSED)
 
 
@@ -189,6 +192,7 @@ def _set_status(turn: Turn, symbol: str, status: int) -> None:
     if status in _CLOSING:
         resting = [*market.book.orders(is_bid=True), *market.book.orders(is_bid=False)]
         turn.close_all([turn.state.orders[entry.key] for entry in resting], "MARKET_DELISTED")
+        turn.close_all(market.pending(), "MARKET_DELISTED")
 
 
 def _forget_before(turn: Turn, block: int) -> None:

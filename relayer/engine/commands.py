@@ -1,8 +1,8 @@
 """Commands: everything that can ever change the engine's state, in the order the journal holds them.
 
 A command carries its own time and its own chain position, so replaying the journal needs nothing else.
-The tag carries the journal's format: 1 was before session keys and fee tiers, and its reasons for skipped fills were
-other numbers, so such a journal is refused, not misread.
+The tag carries the journal's format, so that a journal of another is refused, not misread: 1 was before session keys
+and fee tiers and had other reasons for skipped fills; who knew 2 would take a conditional order for a plain one.
 Amounts are 1e-6 USDC (assets 0 and 1) or 1e-18 synth units; quantities are lots, prices are ticks.
 """
 
@@ -15,7 +15,7 @@ from cxdex.order import Order, Side, SignatureKind
 from relayer.engine.limits import LimitTable
 from relayer.engine.quote_guard import GuardTerms
 
-JOURNAL_FORMAT = 2
+JOURNAL_FORMAT = 3
 
 
 def _tag(name: str) -> str:

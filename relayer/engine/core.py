@@ -3,7 +3,7 @@
 Owns:     a `State`, and which part of the engine answers which command.
 Promises: the same commands give the same events and the same state hash, on every machine, from an empty engine or
           from a snapshot taken anywhere in between. Every command first closes the orders that its time has expired,
-          and those of accounts whose countdown has ended.
+          and those of accounts whose countdown has ended; it ends with the orders that its prices have triggered.
           `apply` never raises for anything a trader or the chain can send: refusals are events.
 Never:    reads a clock, does I/O, draws a random number or uses floating point.
 """
@@ -15,6 +15,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from cxdex.facts import AnyFact
+from relayer.engine.acceptance import place
 from relayer.engine.amending import cancel_and_place, reduce, replace
 from relayer.engine.cancelling import (
     cancel,
@@ -45,10 +46,10 @@ from relayer.engine.commands import (
     SetLimits,
     WatchConnection,
 )
+from relayer.engine.conditional import enter_triggered
 from relayer.engine.events import AnyEvent
 from relayer.engine.lanes import free_nonces
 from relayer.engine.limits import Limits, LimitTable, volume_today
-from relayer.engine.matching import place
 from relayer.engine.orders import OrderView
 from relayer.engine.quote_guard import GuardTerms, reset_guard, set_guard
 from relayer.engine.snapshot import dump, load
@@ -134,6 +135,8 @@ class Engine:
                 reset_guard(turn, command.account, command.market)
             case _:  # Expire: done above
                 pass
+        if turn.triggered:
+            enter_triggered(turn)
         return turn.finish()
 
     def order_state(self, digest: bytes) -> OrderView | None:

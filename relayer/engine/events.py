@@ -67,7 +67,29 @@ class Traded(Event, frozen=True):
 
 
 class OrderReduced(Event, frozen=True):
-    """The open quantity fell without a trade (by its owner's word, or self-trade prevention by decrement)."""
+    """The open quantity fell without a trade (its owner's word, or a decrement of self-trade prevention)."""
+
+    digest: bytes
+    account: bytes
+    market: str
+    remaining: int
+
+
+class OrderTriggered(Event, frozen=True):
+    """The PENDING order enters the book as a taker. price: what met its condition, ticks of the market's last trade or
+    1e-6 USDC of the index. proof_*: publish times that show the contract so (see `cxdex.order.SignedOrder`)."""
+
+    digest: bytes
+    account: bytes
+    market: str
+    remaining: int
+    price: int
+    proof_first: int
+    proof_second: int
+
+
+class OrderRearmed(Event, frozen=True):
+    """A reorg took back the price that triggered the order: it has left the book and is PENDING again."""
 
     digest: bytes
     account: bytes
@@ -222,6 +244,8 @@ AnyEvent = (
     | Traded
     | OrderReduced
     | ReduceRefused
+    | OrderTriggered
+    | OrderRearmed
     | OrderClosed
     | LevelChanged
     | BalanceChanged

@@ -141,12 +141,28 @@ def _require_rate(rate: int, burst: int, account: Account, time_ms: int) -> None
         )
 
 
-def require_within_limits(state: State, market: Market, record: OrderRecord, time_ms: int) -> None:
-    """Raises OrderProblem for an order that is beyond a limit of its account."""
+def require_room(state: State, order: Order, time_ms: int) -> None:
+    """Raises OrderProblem for a conditional order that comes too soon after others, or beside too many. What it may
+    cost is looked at when it is triggered."""
+    account = state.accounts.get(order.account)
+    if account is None:
+        return
+    limits = state.limits.of(order.account, account.tier)
+    if limits.orders_per_second is not None:
+        _require_rate(limits.orders_per_second, limits.order_burst, account, time_ms)
+    if limits.open_orders is not None:
+        _require_open(limits.open_orders, account, order.market)
+
+
+def require_within_limits(
+    state: State, market: Market, record: OrderRecord, time_ms: int, is_triggered: bool = False
+) -> None:
+    """Raises OrderProblem for an order that is beyond a limit of its account. One that was triggered has been counted
+    among the account's orders when it was accepted."""
     order = record.order
     account = state.accounts.get(order.account)
     limits = state.limits.of(order.account, account.tier if account else 0)
-    if limits.orders_per_second is not None and account is not None:
+    if limits.orders_per_second is not None and account is not None and not is_triggered:
         _require_rate(limits.orders_per_second, limits.order_burst, account, time_ms)
     if limits.band_bps is not None:
         index = state.limits.index(market.terms.base_asset, time_ms)
@@ -154,7 +170,7 @@ def require_within_limits(state: State, market: Market, record: OrderRecord, tim
             _require_in_band(market.terms, order, index, limits.band_bps)
     if limits.order_notional is not None or limits.daily_volume is not None:
         _require_notional(limits, market.terms, market.book, record, volume_today(account, time_ms) if account else 0)
-    if limits.open_orders is not None and order.may_rest and account is not None:
+    if limits.open_orders is not None and order.may_rest and account is not None and not is_triggered:
         _require_open(limits.open_orders, account, order.market)
 
 

@@ -8,96 +8,30 @@ Never:    refuses an order (see `placing`).
 from __future__ import annotations
 
 from cxdex.fees import fill_fee
-from cxdex.nonce import unpack_nonce
-from cxdex.problem import Problem
 from relayer.engine.book import CANCEL_BOTH, CANCEL_MAKER, CANCEL_TAKER, DECREMENT, TRADE
-from relayer.engine.cancelling import require_in_time
-from relayer.engine.commands import SignedCommand
-from relayer.engine.events import OrderAccepted, OrderReduced, OrderRejected, Traded
+from relayer.engine.events import OrderReduced, Traded
 from relayer.engine.fills import FillRecord
-from relayer.engine.limits import count_order, count_volume, require_within_limits
-from relayer.engine.orders import CANCELLED, FILLED, OPEN, OrderRecord
-from relayer.engine.placing import require_acceptable, require_book_allows, require_signer_allows
-from relayer.engine.quote_guard import count_maker_fill, require_armed, trip_reached
+from relayer.engine.limits import count_volume
+from relayer.engine.orders import CANCELLED, FILLED, NO_PROOF, OPEN, OrderRecord
+from relayer.engine.quote_guard import count_maker_fill, trip_reached
 from relayer.engine.state import Market
-from relayer.engine.turn import Turn
+from relayer.engine.turn import Triggered, Turn
 
 
-def place(turn: Turn, command: SignedCommand) -> None:
-    """Accepts and matches the order, or says why not."""
-    try:
-        market, record = admit(turn, command)
-    except Problem as problem:
-        reject(turn, command, problem)
-        return
-    enter(turn, market, record, command)
-
-
-def admit(turn: Turn, command: SignedCommand, old: OrderRecord | None = None) -> tuple[Market, OrderRecord]:
-    """The order as it could enter now. Raises Problem; either way nothing has changed.
-
-    old: the order that it replaces, which must be out of the way (see `amending`).
-    """
-    state, order = turn.state, command.order
-    require_in_time(turn, command)
-    filled_before = 0 if old is None else old.nonce_filled
-    market = require_acceptable(state, order, turn.time_ms, filled_before, shares_nonce=old is not None)
-    record = OrderRecord(
-        state.next_order_number,
-        order,
-        command.digest,
-        command.client_order_id,
-        market.terms,
-        turn.time_ms,
-        command.kind,
-        command.signer,
-        b"" if old is None else old.digest,
-        filled_before,
-        () if old is None else (*old.ancestors, old.digest),
-    )
-    require_within_limits(state, market, record, turn.time_ms)
-    require_armed(state, order, turn.time_ms)
-    require_signer_allows(state, market, record, turn.time_ms)
-    require_book_allows(market, record)
-    return market, record
-
-
-def enter(turn: Turn, market: Market, record: OrderRecord, command: SignedCommand) -> None:
-    """The order that was admitted meets the book, and rests or goes."""
-    state, order = turn.state, record.order
-    state.next_order_number += 1
-    state.add_open(record)
-    state.accounts[order.account].lanes[record.lane].used = unpack_nonce(order.nonce).seq
-    accept(turn, market, record, command)
+def meet_book(turn: Turn, market: Market, record: OrderRecord) -> None:
+    """The order trades what it can; what is left of it rests, or is dropped."""
+    order = record.order
     _match(turn, market, record)
     trip_reached(turn, market)
     if record.status != OPEN:
         return
-    if order.may_rest:
-        market.book.rest(record.entry)
-        turn.touch_level(market, record.entry.is_buy, record.entry.price)
-        state.watch_expiry(record)
-    else:
+    if not order.may_rest:
         turn.close(record, CANCELLED, order.time_in_force.name)
-
-
-def accept(turn: Turn, market: Market, record: OrderRecord, command: SignedCommand) -> None:
-    """What an order takes and says when it is accepted, wherever it goes then."""
-    count_order(turn.state, turn.state.accounts[record.order.account], turn.time_ms)
-    turn.reserve(market, record, record.entry.remaining)
-    turn.events.append(
-        OrderAccepted(
-            turn.time_ms,
-            record.order,
-            command.signature,
-            record.digest,
-            record.client_order_id,
-            record.kind,
-            record.signer,
-            record.replaces,
-            record.filled_before,
-        )
-    )
+        return
+    market.book.rest(record.entry)
+    turn.touch_level(market, record.entry.is_buy, record.entry.price)
+    if order.condition is None:  # else it has been watched since it was accepted
+        turn.state.watch_expiry(record)
 
 
 def _match(turn: Turn, market: Market, taker: OrderRecord) -> None:
@@ -168,6 +102,18 @@ def _trade(turn: Turn, market: Market, maker: OrderRecord, taker: OrderRecord, q
     turn.events.append(_traded(turn.time_ms, fill, price, quantity, maker_left, left))
     if not maker_left:
         turn.close(maker, FILLED, "FILLED")
+    _note_price(turn, market, price)
+
+
+def _note_price(turn: Turn, market: Market, price: int) -> None:
+    """The market's last price, and what it triggers."""
+    last, time = market.last, turn.time_ms // 1000
+    if last.count:
+        for hit in last.see(price, time)[0]:
+            turn.triggered.append(Triggered(hit.record, price, NO_PROOF))
+    else:
+        last.number += 1
+        last.value, last.time = price, time
 
 
 def _decrement(turn: Turn, market: Market, record: OrderRecord, remaining: int) -> None:
@@ -197,9 +143,3 @@ def _traded(time_ms: int, fill: FillRecord, price: int, quantity: int, maker_lef
         maker_left,
         taker_left,
     )
-
-
-def reject(turn: Turn, command: SignedCommand, problem: Problem) -> None:
-    order = command.order
-    words = (problem.code, problem.detail, problem.field, problem.given, problem.allowed)
-    turn.events.append(OrderRejected(turn.time_ms, command.digest, order.account, order.market, *words))

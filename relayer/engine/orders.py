@@ -17,17 +17,20 @@ from relayer.engine.book import BookOrder
 
 SETTLEMENT_SECONDS = 60  # a match must reach the chain before the order it fills expires there
 
+PENDING = "PENDING"  # waits for a price, in no book
 OPEN = "OPEN"
 FILLED = "FILLED"
 CANCELLED = "CANCELLED"
 EXPIRED = "EXPIRED"
+LIVE = (OPEN, PENDING)
+NO_PROOF = (0, 0)
 
 
 @dataclass(frozen=True, slots=True)
 class OrderView:
     """An order at one moment. Quantities in lots, times in unix milliseconds.
 
-    status  OPEN, FILLED, CANCELLED or EXPIRED; reason is None while OPEN
+    status  PENDING, OPEN, FILLED, CANCELLED or EXPIRED; reason is None while PENDING or OPEN
     filled  lots matched, whether or not the chain has settled them (a voided fill stays counted)
     version 1 at acceptance, plus 1 for every later event that names the order
     signer  the session key that signed; empty when the account did
@@ -57,6 +60,8 @@ class OrderRecord:
     reserved: of `asset`. unsettled: fills on their way to the chain.
     signer: the session key that signed, empty when the account did. session_reserved: notional held of its limit.
     ancestors: of an open order, all that it has replaced, and those before them.
+    since: of one that trails, the number of the first price that counts for it (see `trailing`); 0: none has come.
+    proof: publish times of the prices that triggered it last (see `cxdex.order.SignedOrder`).
     """
 
     __slots__ = (
@@ -72,12 +77,14 @@ class OrderRecord:
         "lane",
         "number",
         "order",
+        "proof",
         "reason",
         "replaced_by",
         "replaces",
         "reserved",
         "session_reserved",
         "signer",
+        "since",
         "status",
         "unsettled",
         "updated_ms",
@@ -111,7 +118,9 @@ class OrderRecord:
         self.signer = signer
         self.reserved = 0
         self.session_reserved = 0
-        self.status = OPEN
+        self.status = OPEN if order.condition is None else PENDING
+        self.since = 0
+        self.proof = NO_PROOF
         self.reason: str | None = None
         self.filled = 0
         self.filled_before = filled_before

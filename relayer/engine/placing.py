@@ -11,12 +11,14 @@ from __future__ import annotations
 
 from cxdex.market import CXPT_ASSET, USDC_ASSET, MarketStatus, MarketTerms
 from cxdex.nonce import unpack_nonce
-from cxdex.order import Order, Side, SignatureKind, TimeInForce
+from cxdex.order import Order, Side, TimeInForce
 from cxdex.problem import OrderProblem
 from cxdex.units import format_asset, format_price, format_quantity, format_usdc
 from relayer.engine.lanes import require_free
-from relayer.engine.orders import SETTLEMENT_SECONDS, OrderRecord, matchable_until, reservation, reserved_asset
-from relayer.engine.sessions import require_live, require_notional
+from relayer.engine.limits import require_within_limits
+from relayer.engine.orders import SETTLEMENT_SECONDS, OrderRecord, matchable_until, reservation
+from relayer.engine.quote_guard import require_armed
+from relayer.engine.sessions import require_live_signer, require_notional
 from relayer.engine.state import Market, State
 
 
@@ -43,18 +45,24 @@ def require_acceptable(
         _require_unfilled(market.terms, order, filled_before)
     else:
         require_free(state.accounts.get(order.account), unpack_nonce(order.nonce), order.nonce)
-    _require_funds(state, market.terms, order, order.quantity - filled_before)
     return market
 
 
-def require_signer_allows(state: State, market: Market, record: OrderRecord, time_ms: int) -> None:
-    """Raises for an order of a session key that the chain would not settle. The account's own word needs no leave."""
-    if record.kind is SignatureKind.SESSION:
-        session = require_live(state.accounts.get(record.order.account), record.signer, record.order, time_ms)
+def require_may_trade(state: State, market: Market, record: OrderRecord, time_ms: int) -> None:
+    """Raises for an order that may not enter the book now: one that was just sent, or was triggered just now."""
+    is_triggered = record.order.condition is not None
+    if is_triggered:
+        _require_market(state, record.order)
+    _require_funds(state, market.terms, record)
+    require_within_limits(state, market, record, time_ms, is_triggered)
+    require_armed(state, record.order, time_ms)
+    session = require_live_signer(state, record, time_ms)
+    if session is not None:
         require_notional(session, market.terms, market.book, record.entry)
+    _require_book_allows(market, record)
 
 
-def require_book_allows(market: Market, record: OrderRecord) -> None:
+def _require_book_allows(market: Market, record: OrderRecord) -> None:
     """Raises for POST_ONLY that would trade and FOK that cannot fill; both look at the book, neither touches it."""
     order, book = record.order, market.book
     if order.time_in_force is TimeInForce.POST_ONLY and book.crosses(record.entry):
@@ -98,22 +106,6 @@ def _require_market(state: State, order: Order) -> Market:
 
 
 def _require_supported(order: Order) -> None:
-    if order.condition is not None:
-        raise OrderProblem(
-            "ORDER_CONDITION_UNSUPPORTED",
-            "orders that wait for a price are not taken yet",
-            field="trigger",
-            given=order.condition.trigger.name,
-            allowed="an order without trigger, triggerPrice and activeFrom",
-        )
-    if order.time_in_force is TimeInForce.GTD:
-        raise OrderProblem(
-            "ORDER_GTD_UNSUPPORTED",
-            "GTD is not taken yet; GTC rests until its expiry too",
-            field="timeInForce",
-            given="GTD",
-            allowed="GTC, IOC, FOK, POST_ONLY",
-        )
     if order.reduce_only and order.side is Side.BUY:
         raise OrderProblem(
             "ORDER_REDUCE_ONLY_UNSUPPORTED",
@@ -186,9 +178,9 @@ def _require_unfilled(terms: MarketTerms, order: Order, filled_before: int) -> N
         )
 
 
-def _require_funds(state: State, terms: MarketTerms, order: Order, lots: int) -> None:
-    asset = reserved_asset(terms, order)
-    needed = reservation(terms, order, lots)
+def _require_funds(state: State, terms: MarketTerms, record: OrderRecord) -> None:
+    order, asset = record.order, record.asset
+    needed = reservation(terms, order, record.entry.remaining)
     account = state.accounts.get(order.account)
     available = account.available(asset) if account else 0
     if available >= needed:

@@ -17,13 +17,15 @@ import msgspec
 
 from cxdex.facts import SessionRevoked, SessionSet, SessionUsed
 from cxdex.market import MarketTerms
-from cxdex.order import Order
+from cxdex.order import Order, SignatureKind
 from cxdex.problem import OrderProblem
 from cxdex.units import format_usdc
 
 if TYPE_CHECKING:
     from relayer.engine.accounts import Account
     from relayer.engine.book import Book, BookOrder
+    from relayer.engine.orders import OrderRecord
+    from relayer.engine.state import State
     from relayer.engine.turn import Turn
 
 
@@ -93,6 +95,14 @@ def require_live(account: Account | None, signer: bytes, order: Order, time_ms: 
     return session
 
 
+def require_live_signer(state: State, record: OrderRecord, time_ms: int) -> Session | None:
+    """The session whose key signed the order, which must be live; None when the account itself signed. Raises
+    OrderProblem."""
+    if record.kind is not SignatureKind.SESSION:
+        return None
+    return require_live(state.accounts.get(record.order.account), record.signer, record.order, time_ms)
+
+
 def require_notional(session: Session, terms: MarketTerms, book: Book[bytes], entry: BookOrder[bytes]) -> None:
     """Raises OrderProblem unless what is left of the session covers the order, at the prices it would get now."""
     # A buyer pays at most the limit; a seller may be paid more, and the chain counts what was paid.
@@ -135,7 +145,7 @@ def cover_session(turn: Turn, address: bytes, key: bytes) -> None:
     for record in reversed(list(account.open.values())):
         if session.available >= 0:
             return
-        if record.signer == key:
+        if record.signer == key and record.session_reserved:
             turn.close_all([record], "SESSION_LIMIT")
 
 
@@ -148,8 +158,7 @@ def _replace(turn: Turn, address: bytes, key: bytes, terms: SessionTerms, reason
     account = turn.state.account(address)
     session = account.session(key)
     before, session.terms = session.terms, terms
-    if session.reserved:
-        mine = [record for record in account.open.values() if record.signer == key]
-        turn.close_all([record for record in mine if not session.permits(record.order)], reason)
-        cover_session(turn, address, key)
+    mine = [record for record in account.open.values() if record.signer == key]
+    turn.close_all([record for record in mine if not session.permits(record.order)], reason)
+    cover_session(turn, address, key)
     return before

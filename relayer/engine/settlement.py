@@ -13,7 +13,7 @@ from cxdex.nonce import unpack_nonce
 from cxdex.order import SignatureKind
 from relayer.engine.events import FillRestored, FillVoided
 from relayer.engine.fills import FillRecord
-from relayer.engine.orders import CANCELLED, EXPIRED, OPEN, OrderRecord
+from relayer.engine.orders import CANCELLED, EXPIRED, LIVE, OrderRecord
 from relayer.engine.sessions import cover_session
 from relayer.engine.state import Market, State
 from relayer.engine.turn import Turn
@@ -147,7 +147,7 @@ def _close_blamed(turn: Turn, blamed: OrderRecord, reason: int) -> None:
         account = turn.state.accounts[blamed.order.account]
         same = [r for r in account.open.values() if (r.kind, r.signer) == (blamed.kind, blamed.signer)]
         turn.close_all(same, "SIGNATURE_REFUSED")
-    elif blamed.status != OPEN:
+    elif blamed.status not in LIVE:
         return
     elif reason in _EXPIRED_ON_CHAIN:
         turn.close(blamed, EXPIRED, "EXPIRED")

@@ -4,14 +4,15 @@ Promises: equal states give equal bytes; a restored engine answers every later c
           Restoring needs nothing but the bytes.
 Never:    does I/O, or reads an image of another version (raises ValueError instead).
 
-JSON, because balances exceed 64 bits. Books, order indices and the expiry queue are not stored: they follow from
-the open orders, which rest in the order of their numbers.
+JSON, because balances exceed 64 bits. Order indices, the expiry queue and the queues of what waits for a price are not
+stored: they follow from the open orders. Of a book only the order of its orders is.
 """
 
 from __future__ import annotations
 
 import msgspec
 
+from cxdex.condition import ticks_scaled
 from cxdex.facts import WithdrawnInstantly
 from cxdex.fees import fee_tier
 from cxdex.market import CXPT_ASSET, MarketTerms
@@ -20,13 +21,14 @@ from relayer.engine.accounts import Account, Balance
 from relayer.engine.fills import FillRecord
 from relayer.engine.lanes import Lane
 from relayer.engine.limits import IndexPrice, LimitTable
-from relayer.engine.orders import OrderRecord, reservation
+from relayer.engine.orders import PENDING, OrderRecord, reservation
 from relayer.engine.quote_guard import Guard, GuardTerms
 from relayer.engine.sessions import Session, SessionTerms, notional_at_limit
 from relayer.engine.state import AppliedFact, Market, OutboxRow, State
+from relayer.engine.watch import Watch, WatchImage
 from relayer.engine.withdrawals import SetAside
 
-SNAPSHOT_VERSION = 7
+SNAPSHOT_VERSION = 8
 
 
 class _OrderImage(msgspec.Struct, array_like=True, frozen=True):
@@ -48,9 +50,13 @@ class _OrderImage(msgspec.Struct, array_like=True, frozen=True):
     replaced_by: bytes
     filled_before: int
     ancestors: tuple[bytes, ...]
+    since: int
+    proof: tuple[int, int]
 
 
 class _MarketImage(msgspec.Struct, array_like=True, frozen=True):
+    """resting: acceptance numbers, bids and then asks, best price first, oldest first within a price."""
+
     terms: MarketTerms
     status: int
     next_sequence: int
@@ -58,6 +64,9 @@ class _MarketImage(msgspec.Struct, array_like=True, frozen=True):
     unsettled: list[FillRecord]
     resolved: list[FillRecord]
     foreign: list[FillRecord]
+    resting: list[int]
+    index: WatchImage
+    last: WatchImage
 
 
 class _AccountImage(msgspec.Struct, array_like=True, frozen=True):
@@ -114,7 +123,7 @@ def dump(state: State) -> bytes:
             outbox_row=state.outbox_row,
             next_match_id=state.next_match_id,
             next_order_number=state.next_order_number,
-            markets=[_market_image(market) for market in state.markets.values()],
+            markets=[_market_image(state, market) for market in state.markets.values()],
             accounts=[_account_image(state.accounts[address]) for address in sorted(state.accounts)],
             open=[_order_image(record) for record in open_orders],
             closed=[_order_image(record) for record in state.closed],
@@ -159,8 +168,13 @@ def load(data: bytes) -> State:
         record = _record(state, order)
         state.orders[record.digest] = record
         state.closed.append(record)
-    for order in image.open:
-        _restore_open(state, _record(state, order))
+    by_number = {order.number: _record(state, order) for order in image.open}
+    for record in by_number.values():
+        _restore_open(state, record)
+    for market in image.markets:
+        book = state.markets[market.terms.symbol].book
+        for number in market.resting:
+            book.rest(by_number[number].entry)
     for listed in state.markets.values():
         for fill in listed.unsettled.values():
             _count_matched(state, fill)
@@ -175,12 +189,14 @@ def load(data: bytes) -> State:
 def _restore_open(state: State, record: OrderRecord) -> None:
     market = state.markets[record.order.market]
     state.add_open(record)
+    state.watch_expiry(record)
+    if record.status == PENDING and record.order.condition is not None:
+        market.watch(record.order.condition).add(record)
+        return
     record.reserved = reservation(market.terms, record.order, record.entry.remaining)
     if record.signer:
         record.session_reserved = notional_at_limit(market.terms, record.order, record.entry.remaining)
         state.account(record.order.account).session(record.signer).reserved += record.session_reserved
-    market.book.rest(record.entry)
-    state.watch_expiry(record)
 
 
 def _count_matched(state: State, fill: FillRecord) -> None:
@@ -209,6 +225,8 @@ def _order_image(record: OrderRecord) -> _OrderImage:
         record.replaced_by,
         record.filled_before,
         record.ancestors,
+        record.since,
+        record.proof,
     )
 
 
@@ -228,6 +246,7 @@ def _record(state: State, image: _OrderImage) -> OrderRecord:
         image.ancestors,
     )
     record.replaced_by = image.replaced_by
+    record.since, record.proof = image.since, image.proof
     record.status = image.status
     record.reason = image.reason
     record.filled = image.filled
@@ -238,7 +257,8 @@ def _record(state: State, image: _OrderImage) -> OrderRecord:
     return record
 
 
-def _market_image(market: Market) -> _MarketImage:
+def _market_image(state: State, market: Market) -> _MarketImage:
+    resting = (*market.book.orders(is_bid=True), *market.book.orders(is_bid=False))
     return _MarketImage(
         market.terms,
         market.status,
@@ -247,11 +267,16 @@ def _market_image(market: Market) -> _MarketImage:
         [market.unsettled[sequence] for sequence in sorted(market.unsettled)],
         [market.resolved[sequence] for sequence in sorted(market.resolved)],
         [market.foreign[sequence] for sequence in sorted(market.foreign)],
+        [state.orders[entry.key].number for entry in resting],
+        market.index.image(),
+        market.last.image(),
     )
 
 
 def _market(image: _MarketImage) -> Market:
     market = Market(image.terms, image.status)
+    market.index = Watch(ticks_scaled(image.terms, 1), image.index)
+    market.last = Watch(1, image.last)
     market.next_sequence = image.next_sequence
     market.settled_sequence = image.settled_sequence
     market.unsettled = {fill.sequence: fill for fill in image.unsettled}

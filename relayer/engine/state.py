@@ -13,6 +13,7 @@ from heapq import heapify, heappop, heappush
 
 import msgspec
 
+from cxdex.condition import Condition, index_scaled, ticks_scaled
 from cxdex.facts import AnyFact
 from cxdex.market import MarketTerms
 from relayer.engine.accounts import Account
@@ -20,8 +21,9 @@ from relayer.engine.book import Book
 from relayer.engine.countdowns import Countdowns
 from relayer.engine.fills import FillRecord
 from relayer.engine.limits import IndexPrice, LimitBook
-from relayer.engine.orders import OPEN, OrderRecord, matchable_until
+from relayer.engine.orders import LIVE, OrderRecord, matchable_until
 from relayer.engine.sessions import SessionTerms
+from relayer.engine.watch import Reached, Watch
 from relayer.engine.withdrawals import SetAside
 
 CLOSED_ORDERS_KEPT = 4096
@@ -39,26 +41,62 @@ class MarketView:
 
 
 class Market:
-    """unsettled, resolved and foreign: fills by sequence; those that the chain has decided, of recent blocks only."""
+    """unsettled, resolved and foreign: fills by sequence; those that the chain has decided, of recent blocks only.
 
-    __slots__ = ("book", "foreign", "next_sequence", "resolved", "settled_sequence", "status", "terms", "unsettled")
+    index, last: what waits for the oracle's price, and for the price of the market's own last trade.
+    """
+
+    __slots__ = (
+        "book",
+        "foreign",
+        "index",
+        "last",
+        "next_sequence",
+        "resolved",
+        "settled_sequence",
+        "status",
+        "terms",
+        "unsettled",
+    )
 
     def __init__(self, terms: MarketTerms, status: int) -> None:
         self.terms = terms
         self.status = status
         self.book: Book[bytes] = Book()
+        self.index = Watch(ticks_scaled(terms, 1))
+        self.last = Watch(1)
         self.next_sequence = 0
         self.settled_sequence = 0
         self.unsettled: dict[int, FillRecord] = {}
         self.resolved: dict[int, FillRecord] = {}
         self.foreign: dict[int, FillRecord] = {}
 
+    def list_again(self, terms: MarketTerms) -> None:
+        """After a reorg that took the listing back: nothing rests or waits in the market."""
+        self.terms = terms
+        self.index = Watch(ticks_scaled(terms, 1))
+
+    def watch(self, condition: Condition) -> Watch:
+        """Of the price that the condition speaks of."""
+        return self.index if condition.trigger.by_index else self.last
+
+    def pending(self) -> list[OrderRecord]:
+        """Oldest first."""
+        return sorted((*self.index.pending(), *self.last.pending()), key=lambda record: record.number)
+
+    def index_value(self, price: IndexPrice | None) -> tuple[int, int]:
+        """(value, time) as `index` takes them; zeros when there is no price."""
+        return (0, 0) if price is None else (index_scaled(self.terms, price.price), price.publish_time)
+
     def view(self) -> MarketView:
         return MarketView(self.terms, self.status, self.next_sequence, self.settled_sequence)
 
 
 class AppliedFact(msgspec.Struct, array_like=True):
-    """A chain fact and its place. number, session, set_aside, price: what it overwrote, for the facts that do."""
+    """A chain fact and its place. number, session, set_aside, price, reached: what it overwrote, for the facts that do.
+
+    reached: by market, in the order of their listing.
+    """
 
     block: int
     log_index: int
@@ -68,6 +106,7 @@ class AppliedFact(msgspec.Struct, array_like=True):
     session: SessionTerms | None = None
     set_aside: SetAside | None = None
     price: IndexPrice | None = None
+    reached: list[tuple[str, Reached]] = []
 
     @property
     def place(self) -> tuple[int, int, bytes]:
@@ -187,7 +226,7 @@ class State:
         expiries = self._expiries
         while expiries and expiries[0][0] <= now:
             record = self.orders.get(heappop(expiries)[2])
-            if record is not None and record.status == OPEN:
+            if record is not None and record.status in LIVE:
                 return record
         return None
 
@@ -199,4 +238,4 @@ class State:
 
     def _is_open(self, digest: bytes) -> bool:
         record = self.orders.get(digest)
-        return record is not None and record.status == OPEN
+        return record is not None and record.status in LIVE

@@ -8,26 +8,38 @@ Never:    decides which order trades or why one closes; its callers do.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from cxdex.fees import fee_tier
 from cxdex.market import CXPT_ASSET, USDC_ASSET
 from relayer.engine.accounts import Account
 from relayer.engine.events import AnyEvent, BalanceChanged, FillCharged, LevelChanged, OrderClosed
 from relayer.engine.fills import FillRecord
-from relayer.engine.orders import CANCELLED, EXPIRED, OPEN, OrderRecord, reservation
+from relayer.engine.orders import CANCELLED, EXPIRED, LIVE, PENDING, OrderRecord, reservation
 from relayer.engine.sessions import notional_at_limit
 from relayer.engine.state import Market, State
 
 
-class Turn:
-    """reached: makers whose protection a match has reached (see `quote_guard`)."""
+class Triggered(NamedTuple):
+    """price: what met the condition, ticks of the last trade or 1e-6 USDC of the index. proof: see `OrderRecord`."""
 
-    __slots__ = ("_balances", "_levels", "events", "reached", "state", "time_ms")
+    record: OrderRecord
+    price: int
+    proof: tuple[int, int]
+
+
+class Turn:
+    """reached: makers whose protection a match has reached (see `quote_guard`). triggered: orders that a price of this
+    turn has triggered, in the order in which they enter (see `conditional`)."""
+
+    __slots__ = ("_balances", "_levels", "events", "reached", "state", "time_ms", "triggered")
 
     def __init__(self, state: State, time_ms: int) -> None:
         self.state = state
         self.time_ms = time_ms
         self.events: list[AnyEvent] = []
         self.reached: dict[bytes, Account] = {}
+        self.triggered: list[Triggered] = []
         self._levels: dict[tuple[str, bool, int], Market] = {}
         self._balances: dict[tuple[bytes, int], Account] = {}
 
@@ -75,11 +87,15 @@ class Turn:
             market.book.remove(entry)
             self.touch_level(market, entry.is_buy, entry.price)
         account = self.state.accounts[record.order.account]
-        self.reserve(market, record, 0)
+        if record.reserved:
+            self.reserve(market, record, 0)
+        was_pending = record.status == PENDING
         record.status = status
         record.reason = reason
         record.replaced_by = replaced_by
         record.ancestors = ()
+        if was_pending and record.order.condition is not None:
+            market.watch(record.order.condition).leave(is_closed=True)
         self.note_change(record)
         self.state.remove_open(record)
         self.events.append(
@@ -103,7 +119,7 @@ class Turn:
 
     def close_all(self, records: list[OrderRecord], reason: str) -> None:
         for record in records:
-            if record.status == OPEN:
+            if record.status in LIVE:
                 self.close(record, CANCELLED, reason)
 
     def cover(self, account: Account, asset: int, reason: str) -> None:
@@ -114,7 +130,7 @@ class Turn:
         for record in reversed(list(account.open.values())):
             if balance.available >= 0:
                 return
-            if record.asset == asset:
+            if record.asset == asset and record.reserved:
                 self.close(record, CANCELLED, reason)
 
     def pay(self, fill: FillRecord, sign: int) -> None:

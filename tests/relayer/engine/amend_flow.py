@@ -62,6 +62,7 @@ class AmendFlow:
             rest, order = {"digest": elders[0]}, self.desk.orders[elders[0]]
         limit = self.desk.now_ms - 1 if twist == "late" else 0
         known = Known(order.account, order.market, order.side, order.limit_price, fee, order.expiry, name, order.nonce)
+        known.condition = order.condition
         digest, events = self.desk.replace(old, order, client_order_id=name, reject_after_ms=limit, **rest)
         expected = self.naive.replace(old, digest, changed(known, limit=limit), lots, tif, stp.name)
         self.entered(events, expected)

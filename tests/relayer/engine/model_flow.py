@@ -8,8 +8,9 @@ import msgspec
 from amend_flow import AmendFlow
 from naive_exchange import ACCOUNTS, BASE, CXPT, LISTINGS, USDC, Known, NaiveExchange, NaiveGuard
 from trading_desk import ALICE, ASSETS, Desk, of_type
+from trigger_flow import TriggerFlow
 
-from cxdex.facts import Credited, Debited, FillSettled, FillSkipped, PriceUpdated, SettledTerms, WithdrawnInstantly
+from cxdex.facts import Credited, Debited, FillSettled, FillSkipped, SettledTerms, WithdrawnInstantly
 from cxdex.nonce import pack_nonce, unpack_nonce
 from cxdex.order import OrderType, Side, TimeInForce
 from relayer.engine.cancelling import EARLY_CANCEL_MS
@@ -42,7 +43,7 @@ LEAVING_SECONDS = 10
 FOREVER = 10**9
 
 
-class Flow(AmendFlow):
+class Flow(AmendFlow, TriggerFlow):
     """Drives the desk and the naive exchange together."""
 
     def __init__(self) -> None:
@@ -54,8 +55,12 @@ class Flow(AmendFlow):
 
     def step(self, action: tuple) -> None:
         self.naive.now_ms = self.desk.now_ms
+        self.naive.triggered, self.naive.refused = [], []
+        before = len(self.desk.commands)
         getattr(self, action[0].replace(" ", "_"))(*action[1:])
         self.check()
+        if len(self.desk.commands) == before + 1:
+            self.check_triggers()
 
     def place(self, who, market, side, lots, price, tif, stp, fee_bps, lifetime, name, limit) -> None:
         account, desk = ACCOUNTS[who], self.desk
@@ -80,6 +85,9 @@ class Flow(AmendFlow):
             return
         assert refused == []
         assert len(of_type(events, OrderAccepted)) == 1
+        self.traded(events, expected)
+
+    def traded(self, events: list, expected: list[tuple]) -> None:
         trades = of_type(events, Traded)
         self.trades |= {(trade.market, trade.sequence): trade for trade in trades}
         assert [(t.taker_digest, t.maker_digest, t.price, t.quantity) for t in trades] == expected
@@ -96,11 +104,6 @@ class Flow(AmendFlow):
         limits = msgspec.structs.replace(self.desk.engine.limits.tiers[0], orders_per_second=rate, order_burst=burst)
         self.desk.apply(SetLimits(self.desk.now_ms, LimitTable((limits,), (), FOREVER)))
         self.naive.rate, self.naive.burst = rate, burst
-
-    def index(self, price: int, listing) -> None:
-        terms = next(view.terms for view in self.desk.engine.markets() if view.terms.symbol == listing.symbol)
-        self.desk.fact(PriceUpdated(listing.base_asset, price * terms.tick_size, self.desk.now_ms // 1000))
-        self.naive.index[listing.symbol] = price
 
     def guard(self, who: int, market: str, window: int, lots, worth, cooldown: int) -> None:
         self.desk.apply(SetGuard(self.desk.now_ms, ACCOUNTS[who], market, GuardTerms(window, lots, worth, cooldown)))

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from naive_matcher import NaiveMatcher
+from naive_triggers import NaiveTriggers
 from trading_desk import ALICE, ASSETS, BOB, BTC, CAROL, ETH
 
+from cxdex.condition import Condition
 from cxdex.nonce import unpack_nonce
 from cxdex.order import Side
 from relayer.engine.cancelling import EARLY_CANCEL_MS
@@ -23,6 +25,7 @@ ACCOUNTS = (ALICE, BOB, CAROL)
 USDC, BASE = 60_000, 400 * 10**14
 CXPT = 1
 DAY_MS = 24 * 3600 * 1000
+RESTING = ("GTC", "POST_ONLY", "GTD")
 TIERS = [1_000, 10_000, 100_000, 1_000_000]  # whole CXPT
 
 
@@ -39,6 +42,7 @@ class Known:
     name: str | None = None
     nonce: int = 0
     limit: int = 0  # ms after which it is too late; 0: never
+    condition: Condition | None = None
 
 
 @dataclass
@@ -53,8 +57,10 @@ class NaiveGuard:
     until: int | None = None
 
 
-class NaiveExchange:
+class NaiveExchange(NaiveTriggers):
     def __init__(self) -> None:
+        super().__init__()
+        self.said: list[tuple] = []  # trades of this command
         self.books = {symbol: NaiveMatcher() for symbol in LISTINGS}
         self.orders: dict[bytes, Known] = {}  # in order of acceptance
         self.totals = {(who, asset): BASE if asset else USDC for who in ACCOUNTS for asset in ASSETS}
@@ -68,7 +74,6 @@ class NaiveExchange:
         self.rate: int | None = None  # orders a second
         self.burst = 1
         self.sent: dict[bytes, list[tuple[int, int]]] = {}  # accepted orders: when, at which rate
-        self.index: dict[str, int] = {}  # ticks
         self.guards: dict[tuple[bytes, str], NaiveGuard] = {}
         self.traded: list[tuple[int, bytes, int]] = []  # day, account, 1e-6 USDC
         self.early: dict[tuple[bytes, bytes], int] = {}  # (account, id) cancelled before it came: until, in ms
@@ -97,13 +102,17 @@ class NaiveExchange:
         notional = lots * order.price * listing.quote_per_lot_tick
         return 0, notional + notional * order.fee_bps // 10_000
 
-    def resting(self, digest: bytes):
+    def in_book(self, digest: bytes):
         return self.books[self.orders[digest].market].find(digest)
+
+    def resting(self, digest: bytes):
+        """In the book, or waiting for its price."""
+        return self.waiting.get(digest) or self.in_book(digest)
 
     def reserved(self, who: bytes, asset: int) -> int:
         wanted = 0
         for digest, order in self.orders.items():
-            found = self.resting(digest)
+            found = self.in_book(digest)
             if found is not None and order.account == who:
                 held_asset, amount = self.needs(order, found.quantity)
                 wanted += amount if held_asset == asset else 0
@@ -131,31 +140,65 @@ class NaiveExchange:
                 return "ORDER_FILLED_BEFORE"
         elif self.lane_is_busy(order):
             return "ORDER_NONCE_LANE_BUSY"
+        if order.condition is None:
+            refused = self.enter(digest, order, lots, tif, stp)
+        else:
+            refused = self.too_often(order) or self.too_many_open(order) or self.tripped(order, tif)
+        if refused is not None:
+            return refused
+        self.orders[digest] = order
+        if self.rate is not None:
+            self.sent.setdefault(order.account, []).append((self.now_ms, self.rate))
+        if order.condition is not None:
+            self.wait(digest, lots, tif, stp)
+        return self.run_queue()
+
+    def run_queue(self) -> list[tuple]:
+        """Lets in what prices have triggered, one after the other. All trades of this command."""
+        while self.queue:
+            digest, proof = self.queue.pop(0)
+            found = self.waiting.pop(digest, None)
+            if found is None:
+                continue
+            self.triggered.append((digest, proof))
+            self.proofs[digest] = proof
+            self.books[self.orders[digest].market].used.discard(digest)
+            refused = self.enter(digest, self.orders[digest], found.quantity, found.tif, found.stp, is_triggered=True)
+            if refused is not None:
+                self.refused.append((digest, refused))
+        trades, self.said = self.said, []
+        return trades
+
+    def enter(
+        self, digest: bytes, order: Known, lots: int, tif: str, stp: str, *, is_triggered: bool = False
+    ) -> str | None:
+        """Meets the book. Why not, if it may not."""
         asset, amount = self.needs(order, lots)
         if self.totals[order.account, asset] - self.reserved(order.account, asset) < amount:
             return "BALANCE_INSUFFICIENT"
-        beyond = self.beyond_limit(order, lots, tif)
+        beyond = self.beyond_limit(order, lots, tif, is_triggered) or self.tripped(order, tif)
         if beyond is not None:
             return beyond
-        guard = self.guards.get((order.account, order.market))
-        tripped = guard and guard.until is not None and (guard.until == 0 or self.now_ms < guard.until)
-        if tripped and tif in ("GTC", "POST_ONLY"):
-            return "PROTECTION_TRIPPED"
         side = "buy" if order.side is Side.BUY else "sell"
         events = self.books[order.market].place(digest, order.account, side, lots, order.price, tif, stp)
         if events[0][0] == "rejected":
             return "ORDER_POST_ONLY_WOULD_TRADE" if tif == "POST_ONLY" else "ORDER_FOK_UNFILLABLE"
         self.orders[digest] = order
-        if self.rate is not None:
-            self.sent.setdefault(order.account, []).append((self.now_ms, self.rate))
         trades = [event[1:] for event in events if event[0] == "trade"]
         for taker_id, maker_id, price, quantity in trades:
             self.filled += [(taker_id, quantity), (maker_id, quantity)]
             self._settle_now(taker_id, maker_id, price, quantity)
             self.made.append((self.now_ms, self.orders[maker_id].account, order.market, quantity, price))
+            self.new_price(order.market, "LAST", Fraction(price), self.now_ms // 1000)
         for maker in {self.orders[trade[1]].account for trade in trades}:
             self._protect(maker, order.market)
-        return trades
+        self.said += trades
+        return None
+
+    def tripped(self, order: Known, tif: str) -> str | None:
+        guard = self.guards.get((order.account, order.market))
+        tripped = guard and guard.until is not None and (guard.until == 0 or self.now_ms < guard.until)
+        return "PROTECTION_TRIPPED" if tripped and tif in RESTING else None
 
     def _protect(self, maker: bytes, market: str) -> None:
         guard = self.guards.get((maker, market))
@@ -174,16 +217,27 @@ class NaiveExchange:
                 if (order.account, order.market) == (maker, market):
                     self.cancel(digest)
 
-    def beyond_limit(self, order: Known, lots: int, tif: str) -> str | None:
+    def too_often(self, order: Known) -> str | None:
         if self.rate is not None:
             level, then = 0, 0
             for time, rate in self.sent.get(order.account, []):
                 level, then = max(level - (time - then) * rate, 0) + 1000, time
             if max(level - (self.now_ms - then) * self.rate, 0) + 1000 > 1000 * self.burst:
                 return "RATE_LIMITED"
-        index, band = self.index.get(order.market), self.most["band"]
-        if index is not None and band is not None:
-            ratio = Fraction(order.price, index)
+        return None
+
+    def too_many_open(self, order: Known) -> str | None:
+        mine = [
+            o.market == order.market and o.account == order.account for d, o in self.orders.items() if self.resting(d)
+        ]
+        return "ORDER_TOO_MANY_OPEN" if self.most["open"] is not None and sum(mine) >= self.most["open"] else None
+
+    def beyond_limit(self, order: Known, lots: int, tif: str, is_triggered: bool) -> str | None:
+        if not is_triggered and self.too_often(order):
+            return "RATE_LIMITED"
+        prices, band = self.prices.get((order.market, "INDEX")), self.most["band"]
+        if prices and band is not None:
+            ratio = order.price / prices[-1][0]
             if ratio > 1 + band if order.side is Side.BUY else ratio < 1 - band:
                 return "ORDER_PRICE_OUT_OF_BAND"
         worth, left = 0, lots
@@ -197,12 +251,7 @@ class NaiveExchange:
         today = sum(worth for day, who, worth in self.traded if (day, who) == (self.now_ms // DAY_MS, order.account))
         if self.most["a day"] is not None and today + worth > self.most["a day"]:
             return "ORDER_DAILY_VOLUME"
-        mine = [
-            o.market == order.market and o.account == order.account for d, o in self.orders.items() if self.resting(d)
-        ]
-        if self.most["open"] is not None and tif in ("GTC", "POST_ONLY") and sum(mine) >= self.most["open"]:
-            return "ORDER_TOO_MANY_OPEN"
-        return None
+        return None if is_triggered or tif not in RESTING else self.too_many_open(order)
 
     def _settle_now(self, taker_id: bytes, maker_id: bytes, price: int, quantity: int) -> None:
         taker, maker = self.orders[taker_id], self.orders[maker_id]
@@ -235,6 +284,7 @@ class NaiveExchange:
                 self.cover(who, asset)
 
     def cancel(self, digest: bytes) -> None:
+        self.waiting.pop(digest, None)
         self.books[self.orders[digest].market].cancel(digest)
 
     def filled_with(self, order: Known) -> int:
@@ -291,7 +341,13 @@ class NaiveExchange:
         if isinstance(outcome, str):
             return outcome
         left = lots - self.filled_with(order)
-        if tif not in ("GTC", "POST_ONLY") or order.price != before.price or left > found.quantity:
+        if (
+            found is not self.in_book(old)
+            or order.condition
+            or tif not in RESTING
+            or order.price != before.price
+            or left > found.quantity
+        ):
             self.__dict__ = rehearsal.__dict__
             return outcome
         found.id, found.quantity = digest, left
@@ -328,7 +384,7 @@ class NaiveExchange:
 
     def cover(self, who: bytes, asset: int) -> None:
         for digest, order in reversed(self.orders.items()):
-            found = self.resting(digest)
+            found = self.in_book(digest)
             if self.reserved(who, asset) <= self.totals[who, asset]:
                 return
             if found is not None and order.account == who and self.needs(order, 1)[0] == asset:

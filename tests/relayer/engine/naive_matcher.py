@@ -57,7 +57,7 @@ class NaiveMatcher:
         self.used.add(order_id)
         return [
             ("accepted", order_id),
-            *self._trade(taker, stp, rests=price is not None and tif in ("GTC", "POST_ONLY")),
+            *self._trade(taker, stp, rests=price is not None and tif in ("GTC", "GTD", "POST_ONLY")),
         ]
 
     def cancel(self, order_id: object) -> list[tuple]:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from naive_exchange import CXPT
 from trading_desk import ASSETS, BTC, ETH
 
+from cxdex.condition import Trigger
 from cxdex.order import SelfTrade, Side
 
 TIMES_IN_FORCE = ["GTC", "GTC", "GTC", "POST_ONLY", "IOC", "FOK", "MARKET"]
@@ -42,6 +43,19 @@ def _place(rng: Random) -> tuple:
         rng.choice([None, *NAMES]),
         rng.choice([None, None, None, None, None, None, 0, -1]),
     )
+
+
+def _conditional(rng: Random) -> tuple:
+    trigger = rng.choice(list(Trigger))
+    ticks = rng.randint(1, 4) if trigger.trails else rng.randint(96, 104)
+    tif = rng.choice([*TIMES_IN_FORCE, "GTD"])
+    lots = rng.choice([5, 10, 20, 40])
+    terms = (lots, rng.randint(96, 104), tif, rng.choice(list(SelfTrade)), rng.randint(1, 2_000))
+    return _who(rng), rng.choice(MARKETS), rng.choice(list(Side)), *terms, trigger, ticks, rng.choice([-9, 0, 0, 0, 40])
+
+
+def _index(rng: Random) -> tuple:
+    return rng.randint(96, 104), rng.choice([0, 0, 1, -1]), _listing(rng)
 
 
 def _terms(rng: Random) -> tuple:
@@ -100,7 +114,9 @@ ACTIONS: dict[str, tuple[int, Callable[[Random], tuple]]] = {
     "leave": (4, lambda rng: (_who(rng), rng.choice((*ASSETS, CXPT)), rng.randint(1, 30_000))),
     "pay": (2, lambda rng: (rng.randint(0, 7),)),
     "limit": (2, _limit),
-    "index": (3, lambda rng: (rng.randint(96, 104), _listing(rng))),
+    "conditional": (20, _conditional),
+    "index": (9, _index),
+    "reorg": (3, lambda rng: (rng.randint(1, 4),)),
     "rate": (1, lambda rng: (rng.choice([None, 1, 7]), rng.randint(1, 5))),
     "guard": (5, _guard),
     "reset": (2, lambda rng: (_who(rng), _listing(rng).symbol, rng.random() < 0.5)),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 from trading_desk import ALICE, BOB, BTC, ETH, FAR, Desk, nonce, of_type
 
-from cxdex.condition import Condition, Trigger
 from cxdex.facts import EpochRaised, MarketListed, MarketStatusChanged
 from cxdex.market import MarketStatus
 from cxdex.nonce import MAX_SEQ
@@ -54,12 +53,6 @@ def test_a_buyer_reduces_nothing_on_spot_and_nobody_mints() -> None:
     desk = Desk()
     assert of_type(desk.sell(ALICE, 1, 1, reduce_only=True)[1], OrderAccepted)
     assert refusal(Desk(), ALICE, Side.SELL, 1, 1, max_collateral=1).code == "ORDER_MINT_UNSUPPORTED"
-
-
-def test_what_no_engine_can_keep_yet_is_not_taken() -> None:
-    stop = Condition(Trigger.INDEX_AT_OR_BELOW, 1, 0)
-    assert refusal(Desk(), ALICE, Side.SELL, 1, 1, condition=stop).code == "ORDER_CONDITION_UNSUPPORTED"
-    assert refusal(Desk(), ALICE, Side.SELL, 1, 1, time_in_force=TimeInForce.GTD).code == "ORDER_GTD_UNSUPPORTED"
 
 
 def test_quantity_is_a_multiple_of_the_smallest_fill() -> None:

@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import text
 
 from cxdex.condition import Condition, Trigger
-from cxdex.facts import Credited, FillSkipped, MarketStatusChanged
+from cxdex.facts import Credited, FillSkipped, MarketStatusChanged, PriceUpdated
 from cxdex.market import MarketStatus
 from cxdex.nonce import pack_nonce
 from cxdex.order import Side, SignedOrder
@@ -210,6 +210,33 @@ def test_a_skipped_fill_is_voided_in_the_table_and_the_order_stays_as_the_engine
             assert row is not None
             assert view is not None
             assert [getattr(row, name) for name in view.__slots__] == [getattr(view, name) for name in view.__slots__]
+
+
+def test_the_row_of_a_conditional_order_follows_it_through_its_trigger_and_a_reorg(tmp_path: Path) -> None:
+    placed = signed(ALICE, 0, Side.SELL, 1000, 9)
+    order = dataclasses.replace(placed.order, condition=Condition(Trigger.INDEX_FALLS_BY, 10, 0))
+    facts = [LISTED, ACTIVE, Credited(ALICE, 2, 10**20), PriceUpdated(2, 10**9, 5)]
+    commands = [ApplyFact(1, n, 0, n, False, fact) for n, fact in enumerate(facts, 1)]
+    commands.append(Place(2, order, placed.signature, placed.digest))
+    commands.append(ApplyFact(3, 20, 0, 20, False, PriceUpdated(2, 1, 6)))
+    commands.append(ApplyFact(4, 20, 0, 21, True, PriceUpdated(2, 1, 6)))
+    proofs = {"PENDING": (0, 0), "OPEN": (5, 6)}
+    for stored in range(5, len(commands) + 1):
+        for merged in (True, False):
+            database = open_database(f"sqlite:///{tmp_path / f'{stored}{merged}.db'}")
+            tables, engine = OrderTables(database), Engine()
+            tables.open()
+            played = [(n, engine.apply(command)) for n, command in enumerate(commands[:stored], 1)]
+            for batch in [played] if merged else [[one] for one in played]:
+                project(tables, batch)
+            row, view = tables.find(placed.digest), engine.order_state(placed.digest)
+            assert row is not None
+            assert view is not None
+            assert [getattr(row, name) for name in view.__slots__] == [getattr(view, name) for name in view.__slots__]
+            assert view.status == ["PENDING", "OPEN", "PENDING"][stored - 5]
+            if stored < len(commands):
+                sent = Store(database).signed_orders([placed.digest])[placed.digest]
+                assert sent.proof == proofs[view.status]
 
 
 @pytest.mark.parametrize("condition", [None, Condition(Trigger.LAST_RISES_BY, 2**64 - 1, 2**40 - 2)])

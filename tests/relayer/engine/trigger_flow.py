@@ -1,0 +1,76 @@
+"""Conditional orders and index prices through the engine and the naive exchange: a part of `model_flow`."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from naive_exchange import ACCOUNTS, Known, NaiveExchange
+from trading_desk import Desk, of_type
+
+from cxdex.condition import Condition, Trigger
+from cxdex.facts import PriceUpdated
+from cxdex.order import OrderType, SelfTrade, Side, TimeInForce
+from relayer.engine.commands import ApplyFact
+from relayer.engine.events import OrderClosed, OrderRearmed, OrderTriggered
+from relayer.engine.orders import SETTLEMENT_SECONDS
+
+
+class TriggerFlow:
+    desk: Desk
+    naive: NaiveExchange
+
+    def conditional(
+        self, who: int, market: str, side: Side, lots: int, price: int, tif: str, stp: SelfTrade, lifetime: int,
+        trigger: Trigger, ticks: int, delay: int,
+    ) -> None:  # fmt: skip
+        desk, account = self.desk, ACCOUNTS[who]
+        now = desk.now_ms // 1000
+        expiry = now + SETTLEMENT_SECONDS + lifetime
+        order_type = OrderType.MARKET if tif == "MARKET" else OrderType.LIMIT
+        tif = "IOC" if tif == "MARKET" else tif
+        condition = Condition(trigger, ticks, min(now + delay, expiry - 1))
+        order = desk.order(
+            account, side, lots, price, market=market, order_type=order_type, time_in_force=TimeInForce[tif],
+            self_trade=stp, max_fee_bps=50, expiry=expiry, condition=condition,
+        )  # fmt: skip
+        digest, events = desk.send(order)
+        known = Known(account, market, side, price, 50, expiry, None, order.nonce, condition=condition)
+        self.entered(events, self.naive.place(digest, known, lots, tif, stp.name))
+
+    def index(self, price: int, offset: int, listing) -> None:
+        """`offset`: a part of a tick, so that prices lie between levels too."""
+        tick = next(view.terms for view in self.desk.engine.markets() if view.terms.symbol == listing.symbol).tick_size
+        prices = self.naive.prices.setdefault((listing.symbol, "INDEX"), [])
+        time = max(self.desk.now_ms // 1000, prices[-1][1] + 1 if prices else 0)
+        events = self.desk.fact(PriceUpdated(listing.base_asset, price * tick + offset, time))
+        self.naive.new_price(listing.symbol, "INDEX", Fraction(price * tick + offset, tick), time)
+        self.traded(events, self.naive.run_queue())
+
+    def reorg(self, count: int) -> None:
+        """Takes the newest facts back while they are index prices."""
+        for _ in range(count):
+            facts = []
+            for command in self.desk.commands:
+                if isinstance(command, ApplyFact) and command.reverted:
+                    facts.pop()
+                elif isinstance(command, ApplyFact):
+                    facts.append(command)
+            newest = facts[-1]
+            if not isinstance(newest.fact, PriceUpdated):
+                return
+            events = self.desk.fact(newest.fact, at=(newest.block, newest.log_index), reverted=True)
+            market = next(m.terms.symbol for m in self.desk.engine.markets() if m.terms.base_asset == newest.fact.asset)
+            before = set(self.naive.waiting)
+            self.naive.take_price_back(market)
+            rearmed = [digest for digest in self.naive.waiting if digest not in before]
+            assert [event.digest for event in of_type(events, OrderRearmed)] == rearmed
+
+    def check_triggers(self) -> None:
+        """What this command triggered, with which proof, and what was refused then."""
+        events = self.desk.events[-1]
+        said = [(event.digest, (event.proof_first, event.proof_second)) for event in of_type(events, OrderTriggered)]
+        assert said == self.naive.triggered
+        closed = {event.digest: event.reason for event in of_type(events, OrderClosed)}
+        assert all(closed[digest] == code for digest, code in self.naive.refused)
+        for digest in self.naive.waiting:
+            assert self.desk.view(digest).status == "PENDING"
