@@ -227,3 +227,36 @@ def test_attack_62_early_changed_shortened_or_by_the_guardian(
     writes = {entry["name"] for entry in functions if entry["stateMutability"] not in ("view", "pure")}
     assert writes == {"schedule", "cancel", "execute"}
     world.execute(calls)
+
+
+RETURN, REVERT = b"\xf3", b"\xfd"
+SPEAKER = bytes.fromhex("5b" * 20)
+
+
+def speaker(world: BankWorld, size: int, end: bytes) -> bytes:
+    """A target that answers any call with the first bytes of the first implementation's address as a word."""
+    store = b"\x73" + world.first.address + bytes.fromhex("5f52")  # PUSH20, PUSH0, MSTORE
+    world.evm.set_code(SPEAKER, store + b"\x60" + bytes([size]) + b"\x5f" + end)
+    return SPEAKER
+
+
+def test_only_a_whole_word_that_is_an_answer_names_the_code_behind_a_target(world: BankWorld) -> None:
+    for size, end, is_answer in ((32, RETURN, True), (31, RETURN, False), (32, REVERT, False)):
+        target = speaker(world, size, end)
+        (call,) = named(world.schedule([(text(target), 0, b"")], size.to_bytes(32, "big")), "CallScheduled")
+        assert call["currentCodeHash"] == (world.evm.code_hash(world.first.address) if is_answer else bytes(32))
+        world.evm.advance(1)
+
+
+def test_an_upgrade_is_seen_in_the_shortest_data_that_names_one(world: BankWorld) -> None:
+    data = keccak(b"upgradeToAndCall(address,bytes)")[:4] + bytes(12) + world.second.address
+    for cut, code_hash in ((len(data), world.evm.code_hash(world.second.address)), (len(data) - 1, bytes(32))):
+        announced = world.schedule([(text(world.proxy.address), 0, data[:cut])])
+        (call,) = named(announced, "CallScheduled")
+        assert call["upgradeCodeHash"] == code_hash
+
+
+def test_the_longest_call_that_fits(world: BankWorld, refuses) -> None:
+    world.schedule([(text(world.bank.address), 0, bytes(1280))])
+    with refuses(""):
+        world.schedule([(text(world.bank.address), 0, bytes(1281))])
