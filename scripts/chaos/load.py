@@ -36,7 +36,8 @@ ASK_ATTEMPTS = 20
 class Load:
     """The last trader is poor: it trades what it has just deposited, so that a reorg leaves fills that cannot settle.
 
-    The first one lets the exchange cancel its orders whenever its connection is lost.
+    The first one lets the exchange cancel its orders whenever its connection is lost. Every second one places and cancels
+    over the WebSocket, the others over HTTP.
     """
 
     def __init__(self, layout: Layout, traders: int, pause: float, seed: int) -> None:
@@ -48,12 +49,12 @@ class Load:
             Trader(
                 name,
                 LocalWallet(key),
-                AsyncExchange(layout.api_url, LocalWallet(key), rpc_url=layout.rpc_url),
+                AsyncExchange(layout.api_url, LocalWallet(key), rpc_url=layout.rpc_url, order_socket=number % 2 == 1),
                 self.told,
                 random.Random(f"{name} {seed}"),
                 pause,
             )
-            for name, key in keys.items()
+            for number, (name, key) in enumerate(keys.items())
         ]
         self.traders[-1].size = POOR_SIZE
         pauses = [CHORE_PAUSE] * (traders - 1) + [POOR_CHORE_PAUSE]
