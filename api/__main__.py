@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import logging
 import os
 import signal
 import socket
@@ -18,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from api.app import create_app
 from api.context import MAX_LAG_BLOCKS, Settings
+from cxdex import logs
 from cxdex.deployment import load_deployment
 from cxdex.problem import Problem
 
@@ -29,8 +29,7 @@ MAX_SOCKET_MESSAGE = 512 * 1024  # above what is answered with BODY_TOO_LARGE
 
 def main() -> int:
     arguments = _parse()
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    logs.configure(arguments.log_format)
     try:
         listener = _listen(arguments.host, arguments.port)
         state = Path(arguments.state)
@@ -92,6 +91,7 @@ def _parse() -> argparse.Namespace:
         metavar="N",
         help="/v1/health/ready says 503 when the indexer is further behind (default %(default)s)",
     )
+    logs.add_options(parser)
     return parser.parse_args()
 
 

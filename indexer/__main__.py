@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import os
 import sys
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 from sqlalchemy import Engine
 from sqlalchemy.exc import ArgumentError, OperationalError
 
-from cxdex import metrics
+from cxdex import logs, metrics
 from cxdex.deployment import Deployment, load_deployment
 from cxdex.problem import Problem
 from cxdex.storage import open_database
@@ -30,8 +29,7 @@ EXIT_HALTED = 2
 
 def main(arguments: list[str] | None = None) -> int:
     given = _parser().parse_args(arguments)
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    logs.configure(given.log_format)
     try:
         code: int = given.command(given, load_deployment(given.deployment), open_database(given.database))
         return code
@@ -137,6 +135,7 @@ def _parser() -> argparse.ArgumentParser:
         rpc = os.environ.get("CXDEX_RPC_URL", "http://127.0.0.1:8545")
         part.add_argument("--rpc", default=rpc, help="the node's URL (default %(default)s)")
         part.add_argument("--deployment", type=Path, default=state / "deployment.json")
+        logs.add_options(part)
         if name == "audit":
             part.add_argument("--block", type=int, help="audit an earlier block, as far back as undo goes")
             continue

@@ -30,7 +30,7 @@ import uvloop
 from sqlalchemy import Engine as Database
 from sqlalchemy.exc import SQLAlchemyError
 
-from cxdex import metrics
+from cxdex import logs, metrics
 from cxdex.deployment import load_deployment
 from cxdex.problem import Problem
 from cxdex.storage import open_database
@@ -46,6 +46,7 @@ from relayer.journal.lock import JournalLock
 from relayer.journal.retention import KEEP_BYTES, Retention
 from relayer.limits_file import OFF, load_limits
 from relayer.metrics import EngineMetrics
+from relayer.order_log import OrderLog
 from relayer.order_table import OrderTables
 from relayer.projector import Projector
 from relayer.recovery import Recovered, recover
@@ -79,8 +80,10 @@ class Service:
         retention: Retention | None = None,
         cosigner: Cosigner | None = None,
         limits: LimitTable = NO_LIMITS,
+        order_log: OrderLog | None = None,
     ) -> None:
         self._limits = limits
+        self._order_log = order_log
         self._socket = state / SOCKET_NAME
         self._writer = ThreadPoolExecutor(1, "journal")
         self._storer = ThreadPoolExecutor(1, "projector")
@@ -174,6 +177,8 @@ class Service:
         self.gateways.broadcast(messages)
         if self._measures is not None:
             self._measures.count(applied.events for applied in batch)
+        if self._order_log is not None:
+            self._order_log.write(applied.events for applied in batch)
         self.snapshotter.consider()
 
     def _open_books(self) -> None:
@@ -211,7 +216,7 @@ class Service:
 def main(argv: list[str]) -> int:
     """`python -m relayer engine --state DIR --database URL [--cosigner-key-file FILE] [--snapshot-every N] ...`"""
     options = _parse(argv)
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logs.configure(options.log_format)
     try:
         _serve(Path(options.state), options)
     except Problem as problem:
@@ -263,7 +268,10 @@ def _run(
 
     async def run() -> None:
         every = options.snapshot_every
-        await Service(state, database, tables, recovered, every, measures, retention, cosigner, limits).run()
+        order_log = OrderLog() if options.log_orders else None
+        await Service(state, database, tables, recovered, every, measures, retention, cosigner, limits, order_log).run()
+        if order_log is not None:
+            order_log.close()
 
     return run()
 
@@ -306,6 +314,8 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--limits", metavar="FILE", help=f"what accounts may trade, as JSON; '{OFF}': no limits; default: built in"
     )
+    parser.add_argument("--log-orders", action="store_true", help="a line in the log for whatever becomes of an order")
+    logs.add_options(parser)
     metrics.add_options(parser)
     options = parser.parse_args(argv)
     if options.snapshot_every < 1:

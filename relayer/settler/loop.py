@@ -19,6 +19,7 @@ from prometheus_client import CollectorRegistry
 from sqlalchemy.exc import SQLAlchemyError
 
 from cxdex.batch import MatchedFill, encode_settle_batch
+from cxdex.logs import about
 from cxdex.problem import Problem
 from cxdex.rpc import RpcError
 from relayer.settler.chain import MarketState, SettlementChain
@@ -26,7 +27,7 @@ from relayer.settler.follow import Follower, FollowOptions
 from relayer.settler.heartbeat import Heartbeat
 from relayer.settler.metrics import SettlerMetrics
 from relayer.settler.plan import Limits, Load, Trade, is_due, longest_passing, settleable
-from relayer.settler.quarantine import HOLD_SECONDS, Quarantine
+from relayer.settler.quarantine import HOLD_SECONDS, Quarantine, orders_of
 from relayer.settler.report import PROMISE_SECONDS, Report
 from relayer.settler.sender import Sender
 from relayer.settler.sizing import Sizer, Unfit
@@ -145,7 +146,7 @@ class Settler:
         self._report.waiting = self._store.waiting({symbol: state.next_sequence for symbol, state in states.items()})
         overdue = self._quarantine.overdue(states)
         if overdue is not None:
-            return self._sent(self._quarantine.give_up(overdue))
+            return self._sent(self._quarantine.give_up(overdue, self._matched_at(overdue.market, overdue.sequence)))
         self._held = self._quarantine.held(states, self._matched_at)
         next_sequence = {
             symbol: state.next_sequence for symbol, state in states.items() if state.active and symbol not in self._held
@@ -208,8 +209,9 @@ class Settler:
             if good == 0:
                 return self._sent(self._quarantine.judge(chosen[0], fills[0]))
             log.warning(
-                "match %d does not simulate (%s): settling the %d before it", chosen[good].match_id, refusal, good
-            )
+                "match %d does not simulate (%s): settling the %d before it", chosen[good].match_id, refusal, good,
+                extra=about(match=chosen[good].match_id, orders=orders_of(fills[good])),
+            )  # fmt: skip
             sized = self._sizer.largest(fills[:good])
         if isinstance(sized, Unfit):
             raise Problem("SIMULATION_FAILED", f"the batch stopped simulating ({sized.refusal})")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import os
 import signal
 import sys
@@ -13,7 +12,7 @@ from threading import Event
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from cxdex import metrics
+from cxdex import logs, metrics
 from cxdex.deployment import load_deployment
 from cxdex.problem import Problem
 from cxdex.rpc import ATTEMPTS, JsonRpc
@@ -35,10 +34,7 @@ ATTEMPTS_OF_SEVERAL = 2  # then another node is asked
 
 def main(argv: list[str]) -> int:
     arguments = _parser().parse_args(argv)
-    logging.basicConfig(
-        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s", force=True
-    )
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    logs.configure(arguments.log_format)
     stop = Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -107,6 +103,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--fee-cap-gwei", type=_positive, default=100.0, help="most to pay for a unit of gas")
     parser.add_argument("--tip-gwei", type=_positive, default=1.0, help="of it to the block's proposer")
     parser.add_argument("--poll", type=_positive, default=0.5, help="seconds between looks at the database and chain")
+    logs.add_options(parser)
     metrics.add_options(parser)
     return parser
 

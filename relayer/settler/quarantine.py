@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 
 from cxdex.batch import MatchedFill, encode_settle_batch
 from cxdex.contract_errors import explain
+from cxdex.logs import about
 from cxdex.problem import Problem
 from relayer.settler.chain import OUT_OF_GAS, MarketState, SettlementChain
 from relayer.settler.dead_letters import DROP, RETRY, DeadLetter
@@ -65,7 +66,7 @@ class Quarantine:
         if refusal.code in _NOT_THE_FILL:
             raise Problem("SIMULATION_FAILED", f"the chain is not where the plan began ({refusal})")
         if refusal.code in _THE_FILL:
-            return self._give_up(trade.match_id, trade.market, trade.sequence, str(refusal))
+            return self._give_up(trade.match_id, trade.market, trade.sequence, str(refusal), fill)
         now_ms = self._now_ms()
         self._letters.hold(trade.match_id, trade.market, trade.sequence, str(refusal), now_ms, now_ms + self._hold_ms)
         self._reviewed_ms[trade.match_id] = now_ms
@@ -74,6 +75,7 @@ class Quarantine:
             "ALERT: match %d (%s, sequence %d) is refused: %s; its market waits up to %d s, "
             "see `python -m relayer deadletter show %d`",
             trade.match_id, trade.market, trade.sequence, explain(str(refusal)), self._hold_ms // 1000, trade.match_id,
+            extra=about(match=trade.match_id, orders=orders_of(fill)),
         )  # fmt: skip
         return True
 
@@ -101,8 +103,8 @@ class Quarantine:
                 return letter
         return None
 
-    def give_up(self, letter: DeadLetter) -> bool:
-        return self._give_up(letter.match_id, letter.market, letter.sequence, letter.reason)
+    def give_up(self, letter: DeadLetter, fill: MatchedFill | None) -> bool:
+        return self._give_up(letter.match_id, letter.market, letter.sequence, letter.reason, fill)
 
     def _is_released(self, letter: DeadLetter, matched: Callable[[str, int], MatchedFill | None]) -> bool:
         now_ms = self._now_ms()
@@ -118,14 +120,18 @@ class Quarantine:
         if refusal is not None:
             self._letters.refused_again(letter.match_id, str(refusal), now_ms)
             return False
-        log.warning("match %d is not refused any more and settles with the others", letter.match_id)
+        log.warning(
+            "match %d is not refused any more and settles with the others", letter.match_id,
+            extra=about(match=letter.match_id, orders=orders_of(fill)),
+        )  # fmt: skip
         self._letters.release(letter.match_id, now_ms)
         return True
 
-    def _give_up(self, match_id: int, market: str, sequence: int, reason: str) -> bool:
+    def _give_up(self, match_id: int, market: str, sequence: int, reason: str, fill: MatchedFill | None) -> bool:
         log.error(
             "match %d (%s, sequence %d) can never settle: %s; it is quarantined and its number used up",
             match_id, market, sequence, reason,
+            extra=about(match=match_id, orders=None if fill is None else orders_of(fill)),
         )  # fmt: skip
         sent = self._sender.void(Quarantined(match_id, market, sequence, reason))
         self._count()
@@ -133,3 +139,8 @@ class Quarantine:
 
     def _count(self) -> None:
         self._measures.dead_letters.set(self._letters.count_open())
+
+
+def orders_of(fill: MatchedFill) -> list[bytes]:
+    """The ids of both orders, as logs name them."""
+    return [fill.maker.digest, fill.taker.digest]

@@ -36,8 +36,8 @@ ASK_ATTEMPTS = 20
 class Load:
     """The last trader is poor: it trades what it has just deposited, so that a reorg leaves fills that cannot settle.
 
-    The first one lets the exchange cancel its orders whenever its connection is lost. Every second one places and cancels
-    over the WebSocket, the others over HTTP.
+    The first one lets the exchange cancel its orders whenever its connection is lost. Every second one places and
+    cancels over the WebSocket, the others over HTTP.
     """
 
     def __init__(self, layout: Layout, traders: int, pause: float, seed: int) -> None:

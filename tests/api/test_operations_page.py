@@ -22,6 +22,7 @@ def test_every_flag_on_the_page_exists() -> None:
         for path in (
             "api/__main__.py", "relayer/service.py", "relayer/settler/main.py", "indexer/__main__.py",
             "relayer/journal/command.py", "relayer/settler/deadletter_command.py", "cxdex/metrics.py",
+            "cxdex/logs.py",
             "scripts/deploy.py",
         )
     )  # fmt: skip

@@ -53,7 +53,9 @@ def test_a_refusal_without_a_word_holds_its_market_and_no_other(desk: Desk, exch
     assert [row.status for row in desk.rows("dead_letter")] == ["RELEASED"]
 
 
-def test_when_the_time_is_over_it_is_given_up(desk: Desk, exchange: Exchange, clock: Clock) -> None:
+def test_when_the_time_is_over_it_is_given_up(
+    desk: Desk, exchange: Exchange, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
     alice, bob = crowded(desk)
     desk.trade(alice, bob)
     desk.trade(alice, desk.trader(3))
@@ -70,6 +72,12 @@ def test_when_the_time_is_over_it_is_given_up(desk: Desk, exchange: Exchange, cl
     assert exchange.filled_sequences() == {1: [1]}
     assert [row.status for row in desk.rows("dead_letter")] == ["VOIDED"]
     assert [row.match_id for row in desk.rows("quarantine")] == [1]
+    (trade, *_) = desk.rows("trade")
+    ids = ["0x" + trade.maker_digest.hex(), "0x" + trade.taker_digest.hex()]
+    told = [
+        record.about for record in caplog.records if record.levelname == "ERROR" and "match 1 " in record.getMessage()
+    ]
+    assert told == [{"match": 1, "orders": ids}] * 2, "refused and given up, each under both orders' ids"
 
 
 def test_an_operator_looks_and_retries(
