@@ -10,8 +10,8 @@
                sequence. A batch either applies as a whole or reverts; a fill that a trader can break on
                their own (cancel, expiry, spent balance, a signature no longer good) is skipped with an event and
                moves nothing. If CORE is silent for six hours, anyone may settle, by the same rules.
-     Never:    holds a token, reads a price, or lets a call out see or change a balance in between: wallets are asked
-               read-only, and storage is level with memory while the SynthEngine mints.
+     Never:    holds a token, reads a price, or lets a call out see or change a balance in between: wallets and Triggers
+               are asked read-only, and storage is level with memory while the SynthEngine mints.
 
      What traders call themselves (cancels, session keys) is in TraderControls, which runs on this storage.
      Quantities are in lots, prices in ticks, and notional = quantity * price * quotePerLotTick exactly.
@@ -23,7 +23,8 @@
        S:CORE      caller is not CORE, or CORE was heard of in the last six hours
        S:VAULT     caller is not the Vault
        S:REGISTRY  caller is not the MarketRegistry
-       S:LENGTH    calldata is not a head and `entryCount` whole entries, or a contract's signature is cut short
+       S:LENGTH    calldata is not a head and `entryCount` whole entries, or a condition or a contract's signature is
+                   cut short
        S:ENTRY     entry has an unknown role or signature kind, or stray bits
        S:MARKET    market is not listed or not ACTIVE
        S:SEQ       market entry does not name the market's next sequence number
@@ -53,8 +54,10 @@
        S:OPEN      market is listed already
        S:TERMS     market word breaks a bound
        S:STATUS    status change that the market's life does not have
+     X:... and O:NONE come from Triggers: a conditional order whose condition is not shown to be met.
 """
 
+from contracts.interfaces import ITriggers
 from contracts.interfaces import IVault
 from contracts.modules import cancels
 from contracts.modules import initializable
@@ -123,8 +126,9 @@ TAKER: constant(uint256) = 1
 MARKET: constant(uint256) = 2
 MARKET_ENTRY: constant(uint256) = MARKET << ROLE_SHIFT
 KIND_SHIFT: constant(uint256) = 8
-SESSION_KEY: constant(uint256) = 1
-CONTRACT: constant(uint256) = 2
+CONTRACT: constant(uint256) = 2  # 1 is a session key, and 0 the account's own
+CONDITIONAL: constant(uint256) = 4  # added to the kind
+KIND_MASK: constant(uint256) = ~CONDITIONAL
 REFUSED: constant(uint256) = max_value(uint256)  # in place of a session key: no address, so never a live one
 
 # Fields of `terms`, see order_hash.
@@ -185,6 +189,7 @@ MASK_160: constant(uint256) = 2**160 - 1
 CORE: public(immutable(address))
 SYNTH_ENGINE: public(immutable(address))
 CONTROLS: public(immutable(address))
+TRIGGERS: public(immutable(address))
 
 
 # ------------------------------------------------------------------ storage
@@ -228,7 +233,9 @@ event Heartbeat:
 # ------------------------------------------------------------------ constructor
 
 @deploy
-def __init__(core: address, vault: address, registry: address, synth_engine: address, controls: address):
+def __init__(
+    core: address, vault: address, registry: address, synth_engine: address, controls: address, triggers: address
+):
     """
     @notice Fixes who may do what.
     @dev These contracts name this one in their own constructors, so that addresses are predicted by the
@@ -238,17 +245,20 @@ def __init__(core: address, vault: address, registry: address, synth_engine: add
     @param registry Opens markets and sets their status.
     @param synth_engine Mints what a seller is short of, if its order allows that.
     @param controls TraderControls. It is there already: a call handed to no code would seem to have worked.
+    @param triggers Judges whether a conditional order may trade.
     """
-    for role: address in [core, vault, registry, synth_engine]:
+    for role: address in [core, vault, registry, synth_engine, triggers]:
         assert role != empty(address), "S:ZERO"
         assert role != self, "S:ROLES"
     assert core not in [vault, registry, synth_engine], "S:ROLES"
     assert vault not in [registry, synth_engine] and registry != synth_engine, "S:ROLES"
+    assert triggers not in [core, vault, registry, synth_engine], "S:ROLES"
     assert controls.codesize != 0, "S:CODE"
     initializable.__init__()
     CORE = core
     SYNTH_ENGINE = synth_engine
     CONTROLS = controls
+    TRIGGERS = triggers
     ledger.__init__(vault, registry)
 
 
@@ -261,7 +271,8 @@ def settleBatch(entryCount: uint256):
     @dev The entries follow the ABI argument in calldata, 128 bytes each, packed as in cxdex/batch.py. Two
          cursors, one maker and one taker, walk them: an entry puts an order into its cursor and, if it names
          a quantity, fills it against the other cursor. A cursor holds the account's balances, so that many
-         fills of one order write storage once. The signature of a contract follows its entry in whole entries.
+         fills of one order write storage once. What a conditional order waits for and the signature of a contract
+         follow the entry, in this order and in whole entries that do not count.
     @custom:invariant The two cursors never hold the same account: each would overwrite the other's balances.
     @param entryCount Number of entries, at most MAX_ENTRIES.
     """
@@ -298,10 +309,21 @@ def settleBatch(entryCount: uint256):
         else:
             kind: uint256 = role >> KIND_SHIFT
             role &= MASK_8
-            assert role <= TAKER and kind in [SESSION_KEY, CONTRACT], "S:ENTRY"
-            digest = order_hash._digest(entry, role == MAKER, market.hash, domain)
-            if kind == SESSION_KEY:
+            assert role <= TAKER and kind & KIND_MASK <= CONTRACT, "S:ENTRY"
+            if kind & CONDITIONAL == 0:
+                digest = order_hash._digest(entry, role == MAKER, market.hash, domain)
+            else:
+                assert position + ENTRY_BYTES <= len(msg.data), "S:LENGTH"
+                packed = slice(msg.data, position, ENTRY_BYTES)
+                digest = staticcall ITriggers(TRIGGERS).digestOf(
+                    entry, abi_decode(packed, uint256[4], unwrap_tuple=False), market.hash, market.word, domain
+                )
+                position += ENTRY_BYTES
+            if kind & CONTRACT == 0:
                 session = signatures._signer(digest, entry.r, entry.vs)
+                if kind == CONDITIONAL:  # by the account's own key
+                    assert session == account, "S:SIG"
+                    session = 0
             else:
                 if not self._wallet_accepts(account, digest, entry, position):
                     session = REFUSED

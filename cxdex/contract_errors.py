@@ -185,6 +185,14 @@ SENTENCES = {
     "V:SYNTH": "the synth is registered already, or its address is zero",
     "V:TRANSFER": "the token refused the transfer",
     "V:ZERO": "the amount, or an address, is zero",
+    # Triggers
+    "X:BITS": "there are stray bits behind an order's condition or its proof",
+    "X:EARLY": "the price that is shown is from before the order's condition came into force",
+    "X:ORDER": "the extreme of a trailing condition is not before the turn",
+    "X:PROOF": "no good price was published in the second that is named, or one is named where none belongs",
+    "X:UNMET": "the price that is shown does not meet the order's condition",
+    "X:WORD": "the order waits for something that there is not, or for no price",
+    "X:ZERO": "the oracle's address is zero",
 }
 
 

@@ -23,6 +23,7 @@ CONTRACTS = (
     "SynthEngine",
     "Oracle",
     "CXPT",
+    "Triggers",
 )
 
 

@@ -244,6 +244,7 @@ def constructors(
             at["MarketRegistry"],
             at["SynthEngine"],
             at["TraderControls"],
+            at["Triggers"],
         ),
         "TraderControls": (),
         "MarketRegistry": (at["Settlement"], at["Vault"], at["Timelock"], *four),
@@ -264,6 +265,7 @@ def constructors(
             roles["guardian"],
         ),
         "CXPT": (at["Vault"],),
+        "Triggers": (at["Oracle"],),
     }
 
 

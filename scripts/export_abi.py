@@ -29,6 +29,7 @@ PUBLISHED = (
     "SynthEngine",
     "SynthFactory",
     "Timelock",
+    "Triggers",
     "Vault",
 )
 

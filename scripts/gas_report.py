@@ -147,6 +147,7 @@ def page(rows: list[Breakdown], behind: dict[str, int], calls: dict[str, int]) -
 
 def measure() -> str:
     open_tests_folder("contracts/custody")
+    from tests.contracts.gas_conditions import waiting_orders
     from tests.contracts.gas_scenarios import SHAPES, WITH_A_LANE_AN_ORDER, GasNode, running_anvil
 
     artifacts = load_artifacts()
@@ -163,7 +164,7 @@ def measure() -> str:
             rows.append(break_down(name, used, fills))
             if not lanes:
                 behind[name] = proxied.gas_per_fill(shape) - round(used / len(fills))
-        calls = node.other_signers(artifacts["SignerWallet"].init_code) | node.single_calls()
+        calls = node.other_signers(artifacts["SignerWallet"].init_code) | waiting_orders(node) | node.single_calls()
     return page(rows, behind, calls)
 
 

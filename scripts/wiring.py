@@ -69,6 +69,8 @@ def expected(
     yield "Settlement", "REGISTRY", at["MarketRegistry"]
     yield "Settlement", "CORE", roles["core"]
     yield "Settlement", "SYNTH_ENGINE", at["SynthEngine"]
+    yield "Settlement", "TRIGGERS", at["Triggers"]
+    yield "Triggers", "ORACLE", at["Oracle"]
     yield "Settlement", "CANCEL_DELAY", CANCEL_DELAY_SECONDS  # answered by TraderControls
     yield "MarketRegistry", "SETTLEMENT", at["Settlement"]
     yield "MarketRegistry", "VAULT", at["Vault"]

@@ -2,7 +2,7 @@
 """
 @title Order hashing
 @license MIT
-@notice What a trader signs: the EIP-712 domain and the `Order` struct.
+@notice What a trader signs: the EIP-712 domain and the `Order` struct. `ConditionalOrder` is in Triggers.
 @dev Owns:     the typehashes, the words that enter the struct hash, the meaning of the flag bits.
      Promises: the same bytes as `cxdex/eip712.py`. The account is part of the struct, so that two traders
                can never produce one digest. Only `abi_encode`, never packed encoding, of the struct.
@@ -40,6 +40,7 @@ GTC: constant(bytes32) = keccak256("GTC")
 IOC: constant(bytes32) = keccak256("IOC")
 FOK: constant(bytes32) = keccak256("FOK")
 POST_ONLY: constant(bytes32) = keccak256("POST_ONLY")
+GTD: constant(bytes32) = keccak256("GTD")
 CANCEL_TAKER: constant(bytes32) = keccak256("CANCEL_TAKER")
 CANCEL_MAKER: constant(bytes32) = keccak256("CANCEL_MAKER")
 CANCEL_BOTH: constant(bytes32) = keccak256("CANCEL_BOTH")
@@ -61,6 +62,7 @@ MAX_COLLATERAL_SHIFT: constant(uint256) = 192
 TIF_IOC: constant(uint256) = 1
 TIF_FOK: constant(uint256) = 2
 TIF_POST_ONLY: constant(uint256) = 3
+TIF_GTD: constant(uint256) = 4
 
 MASK_8: constant(uint256) = 2**8 - 1
 MASK_16: constant(uint256) = 2**16 - 1
@@ -132,7 +134,7 @@ def _words(flags: uint256, is_maker: bool) -> (bytes32, bytes32, bytes32):
     # On spot a buyer has nothing to reduce.
     assert flags & BUY_TO_REDUCE != BUY_TO_REDUCE, "S:FLAGS"
     tif: uint256 = flags >> TIME_IN_FORCE_SHIFT & TIME_IN_FORCE_MASK
-    assert tif <= TIF_POST_ONLY, "S:FLAGS"
+    assert tif <= TIF_GTD, "S:FLAGS"
     never_rests: bool = tif == TIF_IOC or tif == TIF_FOK
     if is_maker:
         assert not never_rests, "S:MAKER"
@@ -151,6 +153,8 @@ def _words(flags: uint256, is_maker: bool) -> (bytes32, bytes32, bytes32):
         time_in_force = FOK
     elif tif == TIF_POST_ONLY:
         time_in_force = POST_ONLY
+    elif tif == TIF_GTD:
+        time_in_force = GTD
 
     self_trade: bytes32 = CANCEL_TAKER
     choice: uint256 = flags >> SELF_TRADE_SHIFT & SELF_TRADE_MASK

@@ -29,6 +29,7 @@ from cxdex.market import MarketStatus
 from cxdex.order import SignedOrder
 from cxdex.signature import sign_digest, to_compact
 from scripts.artifacts import load_artifacts
+from tests.contracts.index_prices import CREATOR, IndexPrices
 from tests.contracts.settlement_desk import (
     BTC,
     CANCEL,
@@ -129,11 +130,12 @@ class GasNode:
     def __init__(self, url: str, bytecode: bytes, proxy: bytes = b"") -> None:
         """proxy: creation code of a Proxy to put in front, as deployments do."""
         self.url = url
-        for account in (CORE, VAULT, REGISTRY, DEPLOYER):
+        for account in (CORE, VAULT, REGISTRY, DEPLOYER, CREATOR):
             self.rpc("anvil_setBalance", account, hex(10**24))
             self.rpc("anvil_impersonateAccount", account)
         controls = self.send(DEPLOYER, load_artifacts()["TraderControls"].init_code, to=None)["contractAddress"]
-        roles = encode(["address"] * 5, [CORE, VAULT, REGISTRY, ENGINE, controls])
+        self.index = IndexPrices(self, CHAIN_ID)
+        roles = encode(["address"] * 6, [CORE, VAULT, REGISTRY, ENGINE, controls, self.index.triggers])
         self.address: str = self.send(DEPLOYER, bytecode + roles, to=None)["contractAddress"]
         if proxy:  # any contract will do for its admin, which only an upgrade asks
             behind = encode(["address", "address", "bytes"], [self.address, self.address, b""])
@@ -251,10 +253,17 @@ class GasNode:
             for i, (maker, taker) in enumerate(matches)
         ]
 
+    def deploy(self, sender: str, code: bytes) -> str:
+        return str(self.send(sender, code, to=None)["contractAddress"])
+
+    def message_call(self, sender: str, to: str, calldata: bytes) -> None:
+        self.send(sender, calldata, to)
+
     def send(self, sender: str, data: bytes, to: str | None = "contract") -> Any:
+        """To Settlement unless it says otherwise; None creates a contract."""
         transaction = {"from": sender, "data": "0x" + data.hex(), "gas": hex(16_777_216)}
         if to is not None:
-            transaction["to"] = self.address
+            transaction["to"] = self.address if to == "contract" else to
         receipt = self.rpc("eth_sendTransactionSync", transaction)
         assert receipt["status"] == "0x1", receipt
         return receipt

@@ -17,6 +17,7 @@ from eth_abi import decode, encode
 from pyrevm import EVM, BlockEnv, CfgEnv, Env
 
 from cxdex.batch import SETTLE_BATCH_SELECTOR, MatchedFill, encode_settle_batch, unpack_fill
+from cxdex.condition import Condition
 from cxdex.eip712 import Domain, market_hash, order_digest
 from cxdex.keccak import keccak
 from cxdex.market import MarketStatus
@@ -24,6 +25,7 @@ from cxdex.nonce import CANCEL_DELAY_SECONDS, pack_nonce
 from cxdex.order import Order, OrderType, SelfTrade, Side, SignatureKind, SignedOrder, TimeInForce
 from cxdex.signature import address_of, sign_digest
 from scripts.artifacts import load_artifacts
+from tests.contracts.index_prices import IndexPrices
 from tests.contracts.settlement_events import FILL_EVENTS, Event, decode_event
 
 CHAIN_ID = 31337
@@ -39,8 +41,8 @@ def role(name: str) -> str:
     return "0x" + keccak(name.encode())[12:].hex()
 
 
-CORE, VAULT, REGISTRY, ENGINE, DEPLOYER, STRANGER = map(
-    role, ("core", "vault", "registry", "engine", "deployer", "stranger")
+CORE, VAULT, REGISTRY, ENGINE, TRIGGERS, DEPLOYER, STRANGER = map(
+    role, ("core", "vault", "registry", "engine", "triggers", "deployer", "stranger")
 )
 CREDIT = "credit(address,uint256,uint256)"
 CANCEL, CANCEL_ALL = "cancelOrders(uint64[])", "cancelAll()"
@@ -163,10 +165,13 @@ class Signer:
         session: Trader | None = None,
         wallet: bytes | None = None,
         padding: bytes = b"",
+        condition: Condition | None = None,
+        proof: tuple[int, int] = (0, 0),
     ) -> SignedOrder:
         """Signed by the trader; by `session`, a key of the trader's; or as the owner of the contract `wallet`.
 
-        padding: what a contract wallet gets to see behind its owner's signature.
+        padding: what a contract wallet gets to see behind its owner's signature. proof: what the relayer adds to show
+        that the condition is met.
         """
         order = Order(
             account=account or wallet or trader.account,
@@ -182,14 +187,15 @@ class Signer:
             max_collateral=max_collateral,
             self_trade=self_trade,
             reduce_only=reduce_only,
+            condition=condition,
         )
         digest = order_digest(domain or self.domain, order)
         if session is not None:
-            return SignedOrder(order, sign_digest(session.key, digest), digest, SignatureKind.SESSION)
+            return SignedOrder(order, sign_digest(session.key, digest), digest, SignatureKind.SESSION, proof)
         signature = sign_digest(trader.key, digest)
         if wallet is not None:
-            return SignedOrder(order, signature + padding, digest, SignatureKind.CONTRACT)
-        return SignedOrder(order, signature, digest)
+            return SignedOrder(order, signature + padding, digest, SignatureKind.CONTRACT, proof)
+        return SignedOrder(order, signature, digest, proof=proof)
 
     def buy(self, trader: Trader, quantity: int, price: int, **more: Any) -> SignedOrder:
         return self.order(trader, Side.BUY, quantity, price, **more)
@@ -219,7 +225,9 @@ class Desk(Signer):
         if engine_code:
             self.engine = self.evm.deploy(DEPLOYER, engine_code + encode(["address"], [self.vault]))
         self.controls: str = self.evm.deploy(DEPLOYER, load_artifacts()["TraderControls"].init_code)
-        roles = encode(["address"] * 5, [CORE, self.vault, REGISTRY, self.engine, self.controls])
+        self.index = IndexPrices(self.evm, chain_id)
+        parts = [self.controls, self.index.triggers]
+        roles = encode(["address"] * 6, [CORE, self.vault, REGISTRY, self.engine, *parts])
         self.address: str = self.evm.deploy(deployer, bytecode + roles)
         super().__init__(Domain(chain_id, bytes.fromhex(self.address[2:])))
         if vault_code:
@@ -299,6 +307,14 @@ class Desk(Signer):
             numbered.append(MatchedFill(market, following[market], maker, taker, quantity))
             following[market] += 1
         return numbered
+
+    # ---- index prices
+
+    def publish(self, price: int, asset: int = SBTC, time: int | None = None) -> int:
+        """A good index price, 1e-6 USDC a whole synth, of this second or of `time`. Returns the second."""
+        published = self.now if time is None else time
+        self.index.publish(asset, price, published)
+        return published
 
     # ---- state
 

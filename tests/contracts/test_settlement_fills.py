@@ -182,12 +182,13 @@ def test_every_word_that_a_wallet_shows_is_hashed_as_signed(desk: Desk, alice: T
     seq = 1
     takers = [
         (OrderType.LIMIT, TimeInForce.GTC),
+        (OrderType.LIMIT, TimeInForce.GTD),
         (OrderType.LIMIT, TimeInForce.IOC),
         (OrderType.LIMIT, TimeInForce.FOK),
         (OrderType.MARKET, TimeInForce.IOC),
         (OrderType.MARKET, TimeInForce.FOK),
     ]
-    for maker_tif in (TimeInForce.GTC, TimeInForce.POST_ONLY):
+    for maker_tif in (TimeInForce.GTC, TimeInForce.GTD, TimeInForce.POST_ONLY):
         for kind, tif in takers:
             for self_trade in SelfTrade:
                 for side in Side:

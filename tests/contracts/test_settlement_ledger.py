@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from typing import Any
 
@@ -29,6 +30,7 @@ from tests.contracts.settlement_desk import (
     REGISTRY,
     SBTC,
     STRANGER,
+    TRIGGERS,
     VAULT,
     Desk,
     Listing,
@@ -41,7 +43,7 @@ from tests.contracts.storage_slots import market_slot
 DEBIT = "debit(address,uint256,uint256)"
 OPEN, STATUS = "openMarket(bytes32,uint256)", "setMarketStatus(bytes32,uint256)"
 MAX_CASH = 2**104 - 1
-ROLES = [CORE, VAULT, REGISTRY, ENGINE]
+ROLES = [CORE, VAULT, REGISTRY, ENGINE, TRIGGERS]
 
 
 def assert_reverts(code: str, desk: Desk, caller: str, signature: str, *values: Any) -> None:
@@ -54,26 +56,29 @@ def assert_reverts(code: str, desk: Desk, caller: str, signature: str, *values: 
 
 
 def deploy(desk: Desk, bytecode: bytes, *roles: str, controls: str = "") -> str:
+    """The last of the roles is that of Triggers."""
+    given = [*roles[:4], controls or desk.controls, *roles[4:]]
     try:
-        return str(desk.evm.deploy(DEPLOYER, bytecode + encode(["address"] * 5, [*roles, controls or desk.controls])))
+        return str(desk.evm.deploy(DEPLOYER, bytecode + encode(["address"] * 6, given)))
     except RuntimeError as error:
         return str(error)
 
 
 def test_the_roles_are_public(desk: Desk) -> None:
-    names = ("CORE", "VAULT", "REGISTRY", "SYNTH_ENGINE", "CONTROLS")
-    assert [desk.read(f"{name}()", returns="address") for name in names] == [*ROLES, desk.controls]
+    names = ("CORE", "VAULT", "REGISTRY", "SYNTH_ENGINE", "CONTROLS", "TRIGGERS")
+    parts = [desk.controls, desk.index.triggers]
+    assert [desk.read(f"{name}()", returns="address") for name in names] == [*ROLES[:4], *parts]
     assert desk.read("DOMAIN_SEPARATOR()", returns="bytes32") == desk.domain.separator
 
 
-@pytest.mark.parametrize("place", range(4))
+@pytest.mark.parametrize("place", range(5))
 def test_no_role_is_the_zero_address(desk: Desk, settlement_bytecode: bytes, place: int) -> None:
     roles = list(ROLES)
     roles[place] = "0x" + "00" * 20
     assert b"S:ZERO".hex() in deploy(desk, settlement_bytecode, *roles)
 
 
-@pytest.mark.parametrize("pair", [(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)])
+@pytest.mark.parametrize("pair", itertools.combinations(range(5), 2))
 def test_roles_that_must_differ_do(desk: Desk, settlement_bytecode: bytes, pair: tuple[int, int]) -> None:
     roles = list(ROLES)
     roles[pair[1]] = roles[pair[0]]

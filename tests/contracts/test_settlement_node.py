@@ -19,13 +19,13 @@ EXPIRY = 2**40 - 1
 
 @pytest.fixture(scope="module")
 def roles(accounts: Any) -> dict[str, Any]:
-    return dict(zip(("core", "vault", "registry", "engine"), list(accounts)[:4], strict=True))
+    return dict(zip(("core", "vault", "registry", "engine", "triggers"), list(accounts)[:5], strict=True))
 
 
 @pytest.fixture(scope="module")
 def settlement(project: Any, accounts: Any, roles: dict[str, Any]) -> Any:
     controls = project.TraderControls.deploy(sender=accounts[5])
-    deployed = project.Settlement.deploy(*roles.values(), controls, sender=accounts[5])
+    deployed = project.Settlement.deploy(*list(roles.values())[:4], controls, roles["triggers"], sender=accounts[5])
     deployed.openMarket(market_hash(BTC), LISTINGS[BTC].word(), sender=roles["registry"])
     deployed.setMarketStatus(market_hash(BTC), MarketStatus.ACTIVE, sender=roles["registry"])
     return deployed

@@ -16,6 +16,7 @@ INTERFACES = {
     "ICXPT": "CXPT",
     "IOracle": "Oracle",
     "ISettlement": "Settlement",
+    "ITriggers": "Triggers",
     "ISynth": "Synth",
     "ISynthEngine": "SynthEngine",
     "ISynthFactory": "SynthFactory",

@@ -114,7 +114,9 @@ def test_another_implementation_is_named(deployed: World) -> None:
     """The same code with other addresses inside: only the slot shows it."""
     wanted = deployed.implementations["Settlement"]
     others = [deployed.addresses[name] for name in ("Vault", "MarketRegistry", "SynthEngine")]
-    other = deployed.create("Settlement", CORE, *others, deployed.implementations["TraderControls"]).address
+    other = deployed.create(
+        "Settlement", CORE, *others, deployed.implementations["TraderControls"], deployed.addresses["Triggers"]
+    ).address
     deployed.evm.set_storage(deployed.settlement.address, IMPLEMENTATION_SLOT, int.from_bytes(other, "big"))
     check_fails(
         subject_of(deployed),
@@ -127,10 +129,22 @@ def test_other_controls_are_named(deployed: World) -> None:
     wanted = deployed.implementations["TraderControls"]
     others = [deployed.addresses[name] for name in ("Vault", "MarketRegistry", "SynthEngine")]
     strange = deployed.create("TraderControls").address
-    other = deployed.create("Settlement", CORE, *others, strange).address
+    other = deployed.create("Settlement", CORE, *others, strange, deployed.addresses["Triggers"]).address
     deployed.evm.set_storage(deployed.settlement.address, IMPLEMENTATION_SLOT, int.from_bytes(other, "big"))
     subject = subject_of(deployed, implementations={**deployed.implementations, "Settlement": other})
     check_fails(subject, f"Settlement.CONTROLS is {to_checksum(strange)} and should be {to_checksum(wanted)}")
+
+
+def test_another_judge_of_conditional_orders_is_named(deployed: World) -> None:
+    """The same code, which looks at the prices of somebody else."""
+    wanted = deployed.addresses["Triggers"]
+    others = [deployed.addresses[name] for name in ("Vault", "MarketRegistry", "SynthEngine")]
+    strange = deployed.create("Triggers", ALICE).address
+    controls = deployed.implementations["TraderControls"]
+    other = deployed.create("Settlement", CORE, *others, controls, strange).address
+    deployed.evm.set_storage(deployed.settlement.address, IMPLEMENTATION_SLOT, int.from_bytes(other, "big"))
+    subject = subject_of(deployed, implementations={**deployed.implementations, "Settlement": other})
+    check_fails(subject, f"Settlement.TRIGGERS is {to_checksum(strange)} and should be {to_checksum(wanted)}")
 
 
 def test_an_open_implementation_is_named(deployed: World) -> None:

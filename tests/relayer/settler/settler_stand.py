@@ -132,9 +132,10 @@ class Exchange:
     def __init__(self, node: Node) -> None:
         self.node = node
         self.accounts: list[str] = node.rpc.call("eth_accounts")
-        deployer, core, self.vault, self.registry, synth_engine = self.accounts[:5]
-        controls = self._deploy(deployer, "TraderControls", b"")
-        arguments = encode(["address"] * 5, [core, self.vault, self.registry, synth_engine, controls])
+        deployer, core, self.vault, self.registry, synth_engine, oracle = self.accounts[:6]
+        parts = [self._deploy(deployer, "TraderControls", b"")]
+        parts.append(self._deploy(deployer, "Triggers", encode(["address"], [oracle])))
+        arguments = encode(["address"] * 6, [core, self.vault, self.registry, synth_engine, *parts])
         implementation = self._deploy(deployer, "Settlement", arguments)
         # The contract that may upgrade plays no part here; the proxy only wants one.
         behind = encode(["address", "address", "bytes"], [implementation, implementation, b""])
