@@ -82,6 +82,11 @@ class EngineClient:
         reply = await self._request(lambda number: wire.PlaceOrders(number, list(orders)), wire.PlaceReply)
         return reply.results
 
+    async def take(self, steps: Sequence[wire.AnyStep]) -> list[wire.StepResult]:
+        """One result a step, in order; they run together. A retry is safe: what is done already says so."""
+        reply = await self._request(lambda number: wire.TakeSteps(number, list(steps)), wire.StepsReply)
+        return reply.results
+
     async def cancel(
         self, account: bytes, digests: Sequence[bytes], client_order_ids: Sequence[str] = ()
     ) -> list[wire.CancelResult]:

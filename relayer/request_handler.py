@@ -17,36 +17,24 @@ from concurrent.futures import ThreadPoolExecutor
 from cxdex.problem import Problem
 from relayer import build, wire
 from relayer.cosigner import Cosigner
-from relayer.engine.commands import AnyCommand, Cancel, CancelAll, Place
-from relayer.engine.events import OrderClosed, OrderRejected, Traded
+from relayer.engine.commands import AnyCommand, Cancel, CancelAll
+from relayer.engine.events import OrderClosed
 from relayer.engine.orders import LIVE
 from relayer.guard_desk import GuardDesk
 from relayer.nonce_leases import NonceLeases
 from relayer.order_table import OrderTables
 from relayer.order_view import account_reply, market_state, order_state
+from relayer.placements import Placements
 from relayer.projector import Projector
 from relayer.safety_desk import SafetyDesk
-from relayer.sequencer import Applied, Sequencer
+from relayer.sequencer import Sequencer
+from relayer.step_desk import StepDesk
 from relayer.withdrawal_desk import WithdrawalDesk
 
 MAX_ORDERS_A_REQUEST = 1_000
 MAX_NONCES_A_REQUEST = 1_000
 MAX_COMMANDS_WAITING = 50_000
 MAX_COMMANDS_UNPROJECTED = 200_000
-LONGEST_LOOK_SECONDS = 4.0  # a gateway gives up after 5, and requests that wait for a database must not pile up
-
-# What the engine may say to an order that it accepted once and has forgotten since.
-_MAY_BE_FORGOTTEN = frozenset(
-    {
-        "MARKET_UNKNOWN",
-        "MARKET_NOT_ACTIVE",
-        "ORDER_CANCELLED_BEFORE",
-        "ORDER_EPOCH_STALE",
-        "ORDER_EXPIRED",
-        "ORDER_NONCE_USED",
-        "ORDER_TOO_LATE",
-    }
-)
 
 
 class RequestHandler:
@@ -67,21 +55,24 @@ class RequestHandler:
         self._sequencer = sequencer
         self._engine = sequencer.engine
         self._projector = projector
-        self._tables = tables
-        self._readers = readers
         self._epoch = epoch
         self._clock = clock
         self._withdrawals = WithdrawalDesk(sequencer, cosigner)
         self._guards = GuardDesk(sequencer)
         self.safety = SafetyDesk(sequencer)
         self._leases = NonceLeases(self._engine.free_nonces)
-        self._in_flight: dict[bytes, asyncio.Future[list[Applied]]] = {}
+        self._placements = Placements(sequencer, projector, tables, readers, self._leases)
+        self._steps = StepDesk(sequencer, self._placements, self._refusal)
 
     async def answer(self, request: wire.AnyRequest) -> wire.AnyReply:
         """Raises Problem when the request as a whole cannot be served."""
         match request:
             case wire.PlaceOrders():
                 return await self._place(request)
+            case wire.TakeSteps():
+                if len(request.steps) > MAX_ORDERS_A_REQUEST:
+                    raise _too_many("steps", len(request.steps), MAX_ORDERS_A_REQUEST)
+                return await self._steps.answer(request)
             case wire.CancelOrders():
                 return await self._cancel(request)
             case wire.CancelAllOrders():
@@ -95,7 +86,7 @@ class RequestHandler:
             case wire.NextNonces():
                 return self._next_nonces(request)
             case wire.GetOrder():
-                return wire.OrderReply(request.id, await self._find(request.digest))
+                return wire.OrderReply(request.id, await self._placements.find(request.digest))
             case wire.OpenOrders():
                 views = self._engine.open_orders(request.account, request.market)
                 return wire.OrdersReply(request.id, [order_state(view) for view in views])
@@ -117,66 +108,10 @@ class RequestHandler:
     async def _place(self, request: wire.PlaceOrders) -> wire.PlaceReply:
         if len(request.orders) > MAX_ORDERS_A_REQUEST:
             raise _too_many("orders", len(request.orders), MAX_ORDERS_A_REQUEST)
-        self._require_capacity()
-        now = self._sequencer.now_ms()
-        fresh: dict[bytes, Place] = {}
-        known: dict[bytes, asyncio.Future[list[Applied]] | None] = {}
-        for sent in request.orders:
-            digest = sent.digest
-            if self._engine.order_state(digest) is not None:
-                known[digest] = None
-            elif digest in self._in_flight:
-                known[digest] = self._in_flight[digest]
-            elif digest not in fresh:
-                fresh[digest] = _place(now, sent)
-        results = await self._place_fresh(fresh) if fresh else {}
-        for digest, on_its_way in known.items():
-            results[digest] = await self._place_known(digest, on_its_way)
-        return wire.PlaceReply(request.id, [results[sent.digest] for sent in request.orders])
-
-    async def _place_fresh(self, fresh: dict[bytes, Place]) -> dict[bytes, wire.PlaceResult]:
-        done = self._sequencer.submit(list(fresh.values()))
-        for digest in fresh:
-            self._in_flight[digest] = done
-        try:
-            applied = await asyncio.shield(done)
-        finally:
-            for digest, place in fresh.items():
-                self._in_flight.pop(digest, None)
-                self._leases.release(place.order.account, place.order.nonce)
-        return {digest: await self._result(digest, one) for digest, one in zip(fresh, applied, strict=True)}
-
-    async def _place_known(self, digest: bytes, on_its_way: asyncio.Future[list[Applied]] | None) -> wire.PlaceResult:
-        if on_its_way is not None:
-            applied = await asyncio.shield(on_its_way)
-            first = next(one for one in applied if isinstance(one.command, Place) and one.command.digest == digest)
-            result = await self._result(digest, first)
-            return wire.PlaceResult(digest, result.state, result.problem)
-        return wire.PlaceResult(digest, await self._find(digest), None)
-
-    async def _result(self, digest: bytes, applied: Applied) -> wire.PlaceResult:
-        fills = []
-        for event in applied.events:
-            if isinstance(event, OrderRejected):
-                return await self._refused(digest, event, applied.sequence)
-            if isinstance(event, Traded) and event.taker_digest == digest:  # others are of orders that it triggered
-                fills.append(_taker_fill(event))
-        state = next((state for state in applied.states if state.digest == digest), None)
-        return wire.PlaceResult(digest, state, None, fills)
-
-    async def _refused(self, digest: bytes, event: OrderRejected, sequence: int) -> wire.PlaceResult:
-        if event.code in _MAY_BE_FORGOTTEN:
-            try:
-                async with asyncio.timeout(LONGEST_LOOK_SECONDS):
-                    await self._projector.stored_through(sequence)
-                    state = await self._find(digest)
-            except TimeoutError:
-                why = "the database is away, so it cannot be said whether this order was accepted once; ask again"
-                return wire.PlaceResult(digest, None, wire.WireProblem("ENGINE_UNAVAILABLE", why))
-            if state is not None:
-                return wire.PlaceResult(digest, state, None)
-        problem = wire.WireProblem(event.code, event.detail, event.field, event.given, event.allowed)
-        return wire.PlaceResult(digest, None, problem)
+        refusal = self._refusal()
+        if refusal is not None:
+            raise refusal
+        return wire.PlaceReply(request.id, await self._placements.place(request.orders))
 
     async def _cancel(self, request: wire.CancelOrders) -> wire.CancelReply:
         asked = len(request.digests) + len(request.client_order_ids)
@@ -196,7 +131,7 @@ class RequestHandler:
 
     async def _cancel_all(self, request: wire.CancelAllOrders) -> wire.CancelReply:
         closed: dict[bytes, wire.OrderState] = {}
-        if self._in_flight or self._engine.open_orders(request.account, request.market):
+        if self._placements.on_their_way or self._engine.open_orders(request.account, request.market):
             command = CancelAll(self._sequencer.now_ms(), request.account, request.market, request.side)
             closed = await self._closed_by(command)
         return wire.CancelReply(
@@ -214,25 +149,18 @@ class RequestHandler:
     ) -> wire.CancelResult:
         if digest in closed:
             return wire.CancelResult(digest, closed[digest], None)
-        state = await self._find(digest)
-        given = "0x" + digest.hex()
-        if state is None or state.order.account != account:
-            detail = "the account has no such order; should it come within two minutes, it is refused"
-            problem = wire.WireProblem("ORDER_UNKNOWN", detail, "id", given)
-            return wire.CancelResult(digest, None, problem)
-        problem = wire.WireProblem("ORDER_NOT_OPEN", f"the order is {state.status} already", "id", given)
-        return wire.CancelResult(digest, state, problem)
+        return await self._placements.not_cancelled(account, digest)
 
     async def _may_have_to_cancel(self, account: bytes, digest: bytes) -> bool:
         """Also an order that nobody has seen: it may come behind its cancel, and the engine has to know then."""
         view = self._engine.order_state(digest)
         if view is not None:
             return view.status in LIVE
-        if digest in self._in_flight:
+        if digest in self._placements.on_their_way:
             return True
         if not self._engine.knows(account):
             return False
-        stored = await self._find(digest)
+        stored = await self._placements.find(digest)
         arrived = self._engine.order_state(digest)  # it may have come while the tables were asked
         return stored is None if arrived is None else arrived.status in LIVE
 
@@ -253,51 +181,18 @@ class RequestHandler:
             build=build.running(),
         )
 
-    async def _find(self, digest: bytes) -> wire.OrderState | None:
-        view = self._engine.order_state(digest)
-        if view is not None:
-            return order_state(view)
-        return await asyncio.get_running_loop().run_in_executor(self._readers, self._tables.find, digest)
-
-    def _require_capacity(self) -> None:
+    def _refusal(self) -> Problem | None:
+        """Why no new orders are taken now. Cancels always are."""
         if self._sequencer.waiting > MAX_COMMANDS_WAITING:
-            raise Problem("ENGINE_UNAVAILABLE", "more orders are waiting than the engine can take; try again shortly")
+            return Problem("ENGINE_UNAVAILABLE", "more orders are waiting than the engine can take; try again shortly")
         if self._projector.backlog > MAX_COMMANDS_UNPROJECTED:
-            raise Problem("ENGINE_UNAVAILABLE", "the database is too far behind to take more orders")
-        behind = self._settlement_refusal()
-        if behind is not None:
-            raise behind
-
-
-def _place(now: int, sent: wire.WireOrder) -> Place:
-    return Place(
-        now,
-        sent.order,
-        sent.signature,
-        sent.digest,
-        sent.client_order_id,
-        sent.kind,
-        sent.signer,
-        sent.reject_after_ms,
-    )
+            return Problem("ENGINE_UNAVAILABLE", "the database is too far behind to take more orders")
+        return self._settlement_refusal()
 
 
 def _no_such_name(name: str) -> wire.CancelResult:
     problem = wire.WireProblem("ORDER_UNKNOWN", "no open order of the account has this name", "clientOrderId", name)
     return wire.CancelResult(b"", None, problem, name)
-
-
-def _taker_fill(event: Traded) -> wire.WireFill:
-    return wire.WireFill(
-        match_id=event.match_id,
-        market=event.market,
-        sequence=event.sequence,
-        price=event.price,
-        quantity=event.quantity,
-        is_maker=False,
-        fee=event.taker_fee,
-        time_ms=event.time_ms,
-    )
 
 
 def _too_many(field: str, given: int, most: int) -> Problem:

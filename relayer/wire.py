@@ -94,6 +94,55 @@ class PlaceOrders(Request, frozen=True):
     orders: list[WireOrder]
 
 
+class PlaceStep(msgspec.Struct, frozen=True, tag=True):
+    order: WireOrder
+
+
+class ReplaceStep(msgspec.Struct, frozen=True, tag=True):
+    """See `relayer.engine.commands.Replace`."""
+
+    order: WireOrder
+    replaces: bytes
+
+
+class CancelAndPlaceStep(msgspec.Struct, frozen=True, tag=True):
+    """See `relayer.engine.commands.CancelAndPlace`. The gateway has seen that the order's account wants the cancel."""
+
+    order: WireOrder
+    cancels: bytes = b""
+    cancels_name: str | None = None
+    place_anyway: bool = False
+    keep_if_refused: bool = True
+
+
+class CancelStep(msgspec.Struct, frozen=True, tag=True):
+    """By id or by name."""
+
+    account: bytes
+    digest: bytes = b""
+    client_order_id: str | None = None
+
+
+class ReduceStep(msgspec.Struct, frozen=True, tag=True):
+    """quantity: lots that the order may fill in all."""
+
+    account: bytes
+    digest: bytes
+    quantity: int
+
+
+AnyStep = PlaceStep | ReplaceStep | CancelAndPlaceStep | CancelStep | ReduceStep
+
+
+class TakeSteps(Request, frozen=True):
+    """One after the other, with nobody's commands in between; each is answered on its own, in order.
+
+    An order that is known is answered with its state, and its step does nothing.
+    """
+
+    steps: list[AnyStep]
+
+
 class CancelOrders(Request, frozen=True):
     """Each is answered on its own, in order, ids first. A name may stand for several orders: an answer for each."""
 
@@ -186,6 +235,7 @@ class Subscribe(Request, frozen=True):
 
 AnyRequest = (
     PlaceOrders
+    | TakeSteps
     | CancelOrders
     | CancelAllOrders
     | SetCountdown
@@ -222,6 +272,16 @@ class CancelResult(msgspec.Struct, frozen=True):
     client_order_id: str | None = None
 
 
+class StepResult(msgspec.Struct, frozen=True):
+    """state: the order that the step was about; a cancel has none. cancelled: the orders that it ended."""
+
+    digest: bytes = b""
+    state: OrderState | None = None
+    problem: WireProblem | None = None
+    fills: list[WireFill] = []
+    cancelled: list[OrderState] = []
+
+
 class Balance(msgspec.Struct, frozen=True):
     asset: int
     total: int
@@ -234,6 +294,10 @@ class Reply(msgspec.Struct, frozen=True, tag=True, tag_field="msg"):
 
 class PlaceReply(Reply, frozen=True):
     results: list[PlaceResult]
+
+
+class StepsReply(Reply, frozen=True):
+    results: list[StepResult]
 
 
 class CancelReply(Reply, frozen=True):
@@ -379,6 +443,7 @@ class Feed(msgspec.Struct, frozen=True, tag=True, tag_field="msg"):
 
 AnyReply = (
     PlaceReply
+    | StepsReply
     | CancelReply
     | NoncesReply
     | OrderReply

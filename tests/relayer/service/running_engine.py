@@ -164,9 +164,13 @@ def signed(
     expiry: int = 4_000_000_000,
 ) -> WireOrder:
     """An order as a gateway sends it. The engine leaves signatures to the gateway and the chain."""
-    order = Order(owner, MARKET, side, OrderType.LIMIT, tif, quantity, price, 50, expiry, pack_nonce(0, lane, seq))
+    nonce = pack_nonce(0, lane, seq)
+    return as_sent(Order(owner, MARKET, side, OrderType.LIMIT, tif, quantity, price, 50, expiry, nonce), f"c{lane}")
+
+
+def as_sent(order: Order, name: str | None = None) -> WireOrder:
     digest = order_digest(DOMAIN, order)
-    return WireOrder(order, digest + digest + b"\x1b", digest, f"c{lane}")
+    return WireOrder(order, digest + digest + b"\x1b", digest, name)
 
 
 async def wait_for_market(client: EngineClient, accounts: Sequence[bytes]) -> None:
@@ -229,7 +233,9 @@ class Audit:
         if isinstance(event, OrderAccepted):
             assert event.digest not in self.orders
             self.orders[event.digest] = {
-                "status": "OPEN", "reason": None, "filled": 0, "remaining": event.order.quantity, "version": 1,
+                "status": "OPEN", "reason": None, "filled": 0, "version": 1,
+                "remaining": event.order.quantity - event.filled_before, "filled_before": event.filled_before,
+                "replaces": event.replaces, "replaced_by": b"",
                 "created_ms": event.time_ms, "updated_ms": event.time_ms, "client_order_id": event.client_order_id,
             }  # fmt: skip
         elif isinstance(event, Traded):
@@ -247,8 +253,9 @@ class Audit:
             self._touch(event.digest, event.time_ms, remaining=event.remaining)
         elif isinstance(event, OrderClosed):
             self._touch(
-                event.digest, event.time_ms, remaining=event.remaining, status=event.status, reason=event.reason
-            )
+                event.digest, event.time_ms, remaining=event.remaining, status=event.status, reason=event.reason,
+                replaced_by=event.replaced_by,
+            )  # fmt: skip
         elif isinstance(event, FillVoided | FillRestored):
             self.trades[event.match_id]["voided"] = int(isinstance(event, FillVoided))
 

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
 from cxdex.order import Side, TimeInForce
 from cxdex.problem import Problem
 from relayer.client import EngineClient
-from relayer.wire import OrderState, WireFill
+from relayer.wire import CancelAndPlaceStep, OrderState, ReduceStep, ReplaceStep, WireFill
 from tests.relayer.service.running_engine import (
     Audit,
     ChainFacts,
     RunningEngine,
     account,
+    as_sent,
     backup,
     remove,
     restore,
@@ -24,6 +25,7 @@ from tests.relayer.service.running_engine import (
     wait_for_market,
 )
 
+NOT_AS_HOPED = ("ORDER_NOT_OPEN", "ORDER_AMEND_RAISES", "ORDER_FILLED_BEFORE")
 TRADERS = [account(number) for number in range(3)]
 
 
@@ -56,6 +58,7 @@ class Trader:
                 await self._place()
                 if self.dice.random() < 0.4:
                     await self._cancel()
+                await self._amend()
             except Problem as problem:
                 if problem.code != "ENGINE_UNAVAILABLE":
                     raise
@@ -84,6 +87,30 @@ class Trader:
                 self.told.note(result.state)
                 if result.problem is None:
                     self.told.cancelled.add(result.digest)
+
+    async def _amend(self) -> None:
+        """Lowers one, replaces one, and cancels one with another in its place."""
+        mine = [s for s in self.told.states.values() if s.order.account == self.owner and s.status == "OPEN"]
+        if len(mine) < 3:
+            return
+        lowered, old, gone = self.dice.sample(mine, 3)
+        self.lane += 1
+        price, quantity = self.dice.choice((old.order.limit_price, 1000)), self.dice.randint(1, 9)
+        newer = as_sent(replace(old.order, limit_price=price, quantity=quantity, expiry=old.order.expiry + 1))
+        fresh = signed(self.owner, self.lane, gone.order.side, self.dice.randint(995, 1005), quantity)
+        steps = [
+            ReduceStep(self.owner, lowered.digest, self.dice.randint(1, 9)),
+            ReplaceStep(newer, old.digest),
+            CancelAndPlaceStep(fresh, gone.digest),
+        ]
+        for result in await self.client.take(steps):
+            assert result.problem is None or result.problem.code in NOT_AS_HOPED, result.problem
+            for state in (*result.cancelled, *([result.state] if result.state else [])):
+                self.told.note(state)
+            self.told.cancelled |= {state.digest for state in result.cancelled}
+            for fill in result.fills:
+                assert fill.match_id not in self.told.fills
+                self.told.fills[fill.match_id] = fill
 
 
 async def check_acknowledged(client: EngineClient, told: Acknowledged) -> None:

@@ -1,0 +1,177 @@
+"""Signed orders on their way through the engine, and what is said about them.
+
+Owns:     which orders are on their way, and how a command's events become the answer about its order.
+Promises: idempotent: an order that is known, on its way or forgotten by the engine is answered with its state, not
+          taken again. Commands are handed over before anything is waited for, so requests keep their order.
+Never:    checks signatures (the gateway did, and the chain does again).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from cxdex.order import Order, SignatureKind
+from relayer import wire
+from relayer.engine.commands import AnyCommand, Place, SignedCommand
+from relayer.engine.events import OrderRejected, Traded
+from relayer.nonce_leases import NonceLeases
+from relayer.order_table import OrderTables
+from relayer.order_view import order_state
+from relayer.projector import Projector
+from relayer.sequencer import Applied, Sequencer
+
+LONGEST_LOOK_SECONDS = 4.0  # a gateway gives up after 5, and requests that wait for a database must not pile up
+
+OnItsWay = asyncio.Future[list[Applied]]
+SignedFields = tuple[Order, bytes, bytes, str | None, SignatureKind, bytes, int]
+
+# What the engine may say to an order that it accepted once and has forgotten since.
+_MAY_BE_FORGOTTEN = frozenset(
+    {
+        "MARKET_UNKNOWN",
+        "MARKET_NOT_ACTIVE",
+        "ORDER_CANCELLED_BEFORE",
+        "ORDER_EPOCH_STALE",
+        "ORDER_EXPIRED",
+        "ORDER_NONCE_USED",
+        "ORDER_NOT_OPEN",
+        "ORDER_REPLACED_BEFORE",
+        "ORDER_TOO_LATE",
+        "ORDER_UNKNOWN",
+    }
+)
+
+
+class Placements:
+    def __init__(
+        self,
+        sequencer: Sequencer,
+        projector: Projector,
+        tables: OrderTables,
+        readers: ThreadPoolExecutor,
+        leases: NonceLeases,
+    ) -> None:
+        self._sequencer = sequencer
+        self._engine = sequencer.engine
+        self._projector = projector
+        self._tables = tables
+        self._readers = readers
+        self._leases = leases
+        self.on_their_way: dict[bytes, OnItsWay] = {}
+
+    async def place(self, orders: Sequence[wire.WireOrder]) -> list[wire.PlaceResult]:
+        """One result an order, in order."""
+        now = self._sequencer.now_ms()
+        fresh: dict[bytes, Place] = {}
+        known: dict[bytes, OnItsWay | None] = {}
+        for sent in orders:
+            digest = sent.digest
+            if self.knows(digest):
+                known[digest] = self.on_their_way.get(digest)
+            elif digest not in fresh:
+                fresh[digest] = Place(now, *signed_fields(sent))
+        results: dict[bytes, wire.PlaceResult] = {}
+        if fresh:
+            applied = await self.run(list(fresh.values()))
+            for digest, one in zip(fresh, applied, strict=True):
+                results[digest] = await self.result(digest, one)
+        for digest, on_its_way in known.items():
+            results[digest] = await self.known(digest, on_its_way)
+        return [results[sent.digest] for sent in orders]
+
+    def knows(self, digest: bytes) -> bool:
+        return self._engine.order_state(digest) is not None or digest in self.on_their_way
+
+    async def run(self, commands: Sequence[AnyCommand]) -> list[Applied]:
+        """They go to the engine together, before this first waits."""
+        done = self._sequencer.submit(commands)
+        signed = [command for command in commands if isinstance(command, SignedCommand)]
+        for command in signed:
+            self.on_their_way[command.digest] = done
+        try:
+            return await asyncio.shield(done)
+        finally:
+            for command in signed:
+                self.on_their_way.pop(command.digest, None)
+                self._leases.release(command.order.account, command.order.nonce)
+
+    async def known(self, digest: bytes, on_its_way: OnItsWay | None) -> wire.PlaceResult:
+        """The order as it is; of one on its way, as it is when it has come."""
+        if on_its_way is not None:
+            applied = await asyncio.shield(on_its_way)
+            first = next(
+                one for one in applied if isinstance(one.command, SignedCommand) and one.command.digest == digest
+            )
+            result = await self.result(digest, first)
+            return wire.PlaceResult(digest, result.state, result.problem)
+        return wire.PlaceResult(digest, await self.find(digest), None)
+
+    async def result(self, digest: bytes, applied: Applied) -> wire.PlaceResult:
+        fills = []
+        for event in applied.events:
+            if isinstance(event, OrderRejected):
+                return await self._refused(digest, event, applied.sequence)
+            if isinstance(event, Traded) and event.taker_digest == digest:  # others are of orders that it triggered
+                fills.append(_taker_fill(event))
+        state = next((state for state in applied.states if state.digest == digest), None)
+        return wire.PlaceResult(digest, state, None, fills)
+
+    async def find(self, digest: bytes) -> wire.OrderState | None:
+        """From the engine; from the tables when it has forgotten a closed order."""
+        view = self._engine.order_state(digest)
+        if view is not None:
+            return order_state(view)
+        return await asyncio.get_running_loop().run_in_executor(self._readers, self._tables.find, digest)
+
+    async def not_cancelled(self, account: bytes, digest: bytes) -> wire.CancelResult:
+        """Why the order of this id could not be cancelled."""
+        state = await self.find(digest)
+        given = "0x" + digest.hex()
+        if state is None or state.order.account != account:
+            detail = "the account has no such order; should it come within two minutes, it is refused"
+            problem = wire.WireProblem("ORDER_UNKNOWN", detail, "id", given)
+            return wire.CancelResult(digest, None, problem)
+        problem = wire.WireProblem("ORDER_NOT_OPEN", f"the order is {state.status} already", "id", given)
+        return wire.CancelResult(digest, state, problem)
+
+    async def _refused(self, digest: bytes, event: OrderRejected, sequence: int) -> wire.PlaceResult:
+        if event.code in _MAY_BE_FORGOTTEN:
+            try:
+                async with asyncio.timeout(LONGEST_LOOK_SECONDS):
+                    await self._projector.stored_through(sequence)
+                    state = await self.find(digest)
+            except TimeoutError:
+                why = "the database is away, so it cannot be said whether this order was accepted once; ask again"
+                return wire.PlaceResult(digest, None, wire.WireProblem("ENGINE_UNAVAILABLE", why))
+            if state is not None:
+                return wire.PlaceResult(digest, state, None)
+        problem = wire.WireProblem(event.code, event.detail, event.field, event.given, event.allowed)
+        return wire.PlaceResult(digest, None, problem)
+
+
+def signed_fields(sent: wire.WireOrder) -> SignedFields:
+    """What a `SignedCommand` has behind its time."""
+    return (
+        sent.order,
+        sent.signature,
+        sent.digest,
+        sent.client_order_id,
+        sent.kind,
+        sent.signer,
+        sent.reject_after_ms,
+    )
+
+
+def _taker_fill(event: Traded) -> wire.WireFill:
+    return wire.WireFill(
+        match_id=event.match_id,
+        market=event.market,
+        sequence=event.sequence,
+        price=event.price,
+        quantity=event.quantity,
+        is_maker=False,
+        fee=event.taker_fee,
+        time_ms=event.time_ms,
+    )
