@@ -19,7 +19,8 @@ from cxdex.units import parse_decimal
 
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}", re.ASCII)
 _DIGEST = re.compile(r"0x[0-9a-fA-F]{64}", re.ASCII)
-_SIGNATURE = re.compile(rf"0x(?:[0-9a-fA-F]{{2}}){{1,{MAX_CONTRACT_SIGNATURE_BYTES}}}", re.ASCII)
+_SIGNATURE = re.compile(r"0x[0-9a-fA-F]+", re.ASCII)  # one class and no groups: it runs for every order
+_LONGEST_SIGNATURE = 2 + 2 * MAX_CONTRACT_SIGNATURE_BYTES
 
 
 def decode_json(body: bytes) -> Any:
@@ -36,6 +37,8 @@ def read_object(value: Any, required: Collection[str], optional: Collection[str]
         raise Problem(
             "BODY_MALFORMED", f"{where} must be a JSON object", given=type_name(value), allowed="an object {...}"
         )
+    if len(value) == len(required) and all(name in value for name in required):
+        return value
     for name in value:
         if name not in required and name not in optional:
             raise Problem(
@@ -88,7 +91,7 @@ def read_digest(value: str, field: str = "id") -> bytes:
 
 def read_signature(value: Any) -> bytes:
     """The bytes of a signature: 65 (r, s, v) by a key, up to 1024 by a contract wallet. Raises SIGNATURE_MALFORMED."""
-    if not isinstance(value, str) or not _SIGNATURE.fullmatch(value):
+    if not isinstance(value, str) or not _SIGNATURE.fullmatch(value) or not _is_whole_bytes(value):
         raise Problem(
             "SIGNATURE_MALFORMED",
             "a signature is 65 bytes: r, s, v; a contract wallet's may be longer",
@@ -97,6 +100,10 @@ def read_signature(value: Any) -> bytes:
             allowed=f"0x and 130 hexadecimal digits; for a contract wallet up to {2 * MAX_CONTRACT_SIGNATURE_BYTES}",
         )
     return bytes.fromhex(value[2:])
+
+
+def _is_whole_bytes(text: str) -> bool:
+    return len(text) % 2 == 0 and len(text) <= _LONGEST_SIGNATURE
 
 
 def read_integer(value: Any, field: str, *, most: int, least: int = 0) -> int:

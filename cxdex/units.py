@@ -12,7 +12,8 @@ import re
 from cxdex.market import ASSET_DECIMALS, USDC_DECIMALS, MarketTerms
 from cxdex.problem import OrderProblem
 
-_DECIMAL = re.compile(r"(0|[1-9][0-9]{0,30})(?:\.([0-9]{1,18}))?", re.ASCII)
+WHOLE_DIGITS = 31
+_DECIMAL = re.compile(rf"(0|[1-9][0-9]{{0,{WHOLE_DIGITS - 1}}})(?:\.([0-9]{{1,18}}))?", re.ASCII)
 
 
 def parse_decimal(text: object, decimals: int, field: str) -> int:
@@ -25,6 +26,8 @@ def parse_decimal(text: object, decimals: int, field: str) -> int:
             given=repr(text)[:80],
             allowed='a string such as "1.25"',
         )
+    if text.isdecimal() and text.isascii() and len(text) <= WHOLE_DIGITS and (text[0] != "0" or text == "0"):
+        return int(text + "0" * decimals)
     match = _DECIMAL.fullmatch(text)
     if match is None:
         raise OrderProblem(
