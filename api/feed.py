@@ -22,7 +22,8 @@ RING_MESSAGES = 10_000
 RING_BYTES_OF_ALL = 256 * 1024 * 1024
 RECENT_TRADES = 50
 PRIVATE_CHANNELS = ("orders", "balances", "protection")
-PUBLIC_CHANNELS = ("book", "trades", "markets")
+PUBLIC_CHANNELS = ("book", "bbo", "ticker", "trades", "markets")
+LATEST_CHANNELS = ("bbo", "ticker")  # a message is the whole state, so the newest one is the snapshot
 
 _json = msgspec.json.Encoder()
 
@@ -98,6 +99,7 @@ class FeedHub:
         self._streams: OrderedDict[tuple[str, str], Stream] = OrderedDict()  # least recently active first
         self._books: dict[str, Book] = {}
         self._trades: dict[str, deque[msgspec.Raw]] = {}
+        self._latest: dict[tuple[str, str], msgspec.Raw] = {}
 
     def stream(self, channel: str, key: str) -> Stream:
         return self._streams.setdefault((channel, key), Stream(channel, key))
@@ -108,6 +110,11 @@ class FeedHub:
         if stream is None or not stream.known or market not in self._books:
             return None
         return stream.seq, self._books[market].top(depth)
+
+    def latest(self, channel: str, market: str) -> tuple[int, msgspec.Raw] | None:
+        """(seq, data) of the market's bbo or ticker, or None when this process has not been told."""
+        data = self._latest.get((channel, market))
+        return None if data is None else (self.stream(channel, market).seq, data)
 
     def recent_trades(self, market: str) -> list[msgspec.Raw]:
         """Newest last; those seen since this process joined the feed."""
@@ -121,10 +128,12 @@ class FeedHub:
     def publish(self, feed: Feed) -> bool:
         """Takes one message of the engine's feed. False: a book has a gap, so the feed must start again.
 
-        The engine sends a snapshot of every book after each subscription and at no other time. So the first of
-        a row of snapshots says: what came before was on another connection, and something may be missing.
+        The engine sends snapshots, those of the books first, after each subscription and at no other time. So the
+        first of a row of them says: what came before was on another connection, and something may be missing.
         """
         self.meet_epoch(feed.epoch)
+        if feed.type == "snapshot" and feed.channel in LATEST_CHANNELS:
+            return self._begin(feed)
         if feed.type == "snapshot":
             if self._joining is None or feed.key in self._joining:
                 self._start_afresh(feed.epoch)
@@ -151,9 +160,11 @@ class FeedHub:
         return True
 
     def snapshot_of_public(self, stream: Stream) -> msgspec.Raw | None:
-        """Data of a book or trades snapshot as of `stream.seq`; None when there is no true copy."""
+        """Data of a snapshot of a public stream as of `stream.seq`; None when there is no true copy."""
         if stream.channel == "trades":
             return msgspec.Raw(_json.encode(self.recent_trades(stream.key)))
+        if stream.channel in LATEST_CHANNELS:
+            return self._latest.get((stream.channel, stream.key))
         found = self.book(stream.key)
         return msgspec.Raw(_json.encode(found[1])) if found else None
 
@@ -174,25 +185,29 @@ class FeedHub:
         self._joining = None
         self._books.clear()
         self._trades.clear()
+        self._latest.clear()
         self._kept_bytes = 0
         for stream in self._streams.values():
             stream.known = False
             stream.forget()
         for stream in tuple(self._streams.values()):
-            if stream.channel != "book":  # a book's snapshot follows in the feed
+            if stream.channel != "book" and stream.channel not in LATEST_CHANNELS:  # their snapshots follow in the feed
                 self._resync(stream, "the connection to the engine is new")
 
     def _begin(self, feed: Feed) -> bool:
-        stream = self.stream("book", feed.key)
+        stream = self.stream(feed.channel, feed.key)
         stream.seq, stream.known = feed.seq, True
-        self._books[feed.key] = Book()
-        self._books[feed.key].apply(feed.data)
+        if feed.channel == "book":
+            self._books[feed.key] = Book()
+        self._remember(feed)
         self._resync(stream, "the connection to the engine is new")
         return True
 
     def _remember(self, feed: Feed) -> None:
         if feed.channel == "book":
             self._books.setdefault(feed.key, Book()).apply(feed.data)
+        elif feed.channel in LATEST_CHANNELS:
+            self._latest[feed.channel, feed.key] = feed.data
         elif feed.channel == "trades":
             self._trades.setdefault(feed.key, deque(maxlen=RECENT_TRADES)).append(feed.data)
         elif feed.channel == "markets":
@@ -200,6 +215,7 @@ class FeedHub:
             if not book.known:  # listed after we joined: its book starts empty, at 0
                 book.seq, book.known = 0, True
                 self._books[feed.key] = Book()
+                self._latest["bbo", feed.key] = msgspec.Raw(b'{"bid":null,"ask":null}')
 
     def _keep(self, stream: Stream, prev: int, message: str) -> None:
         stream.ring.append((prev, message))

@@ -39,8 +39,9 @@ cancelling.
 
 ## WebSocket `/v1/ws`
 
-Send `{"op":"subscribe","ch":"book","key":"sBTC-USDC"}`. Channels: `book`, `trades`, `markets` (key: the market), and
-after `{"op":"auth","token":"..."}` (or the fields of POST /v1/auth/login) `orders`, `balances` and `protection`
+Send `{"op":"subscribe","ch":"book","key":"sBTC-USDC"}`. Channels: `book`, `bbo` (best bid and ask), `ticker` (as
+GET /v1/tickers/{market}, at most once a second), `trades`, `markets` (key: the market), and after
+`{"op":"auth","token":"..."}` (or the fields of POST /v1/auth/login) `orders`, `balances` and `protection`
 (market-maker protection) of the signed-in account. Other ops: `unsubscribe`, `ping`, and
 signed in:
 

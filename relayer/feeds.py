@@ -10,12 +10,18 @@ Channels (`data` is JSON with decimal strings):
   book      key = market. snapshot and delta: {"bids": [[price, quantity], ...], "asks": [...]}, best price
             first; in a delta a quantity of "0" removes the level. A snapshot carries the seq of the last delta
             it contains (and prev = seq), so the next delta's prev is the snapshot's seq.
+  bbo       key = market. event, when the best price of a side or its quantity changed: {"bid", "ask"}, each
+            [price, quantity] or null
+  ticker    key = market. event, at most once a second, when something in it changed; see `ticker_json`
   trades    key = market. event: {"matchId", "tradeId", "price", "quantity", "takerSide", "time",
             "makerOrder", "takerOrder"}
   orders    key = account, 0x and lower case; private. event: the order's state, see `public_order`
   balances  key = account; private. event: {"asset", "total", "reserved", "available"}
   protection  key = account; private. event: market-maker protection in a market, see `public_guard`
   markets   key = market. event: {"symbol", "status"}
+
+A subscriber starts from snapshots of every market's book, bbo and ticker. bbo and ticker messages carry the whole
+state, so the newest one is all there is to know.
 
 Checksum of a book (on every snapshot, and on every delta whose seq is a multiple of 100), after the message:
   CRC32 (unsigned, as zlib computes it) of the ASCII string  price:quantity|price:quantity|...  of the ten best
@@ -24,8 +30,8 @@ Checksum of a book (on every snapshot, and on every delta whose seq is a multipl
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from heapq import nlargest, nsmallest
+from bisect import bisect_left, insort
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 from zlib import crc32
 
@@ -37,10 +43,17 @@ from cxdex.units import format_asset, format_price, format_quantity, format_usdc
 from relayer.engine.events import AnyEvent, BalanceChanged, GuardChanged, LevelChanged, MarketChanged, Traded
 from relayer.public_guard import guard_json
 from relayer.public_order import order_state_json
+from relayer.ticker import Minute, Tape
 from relayer.wire import Feed, GuardState, OrderState
 
 CHECKSUM_LEVELS = 10
 CHECKSUM_EVERY = 100
+
+Best = tuple[tuple[int, int] | None, tuple[int, int] | None]
+Index = tuple[int, int]
+"""(1e-6 USDC a whole unit, when it was published in unix seconds)"""
+IndexOf = Callable[[str], Index | None]
+"""Of a market, by symbol."""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -52,18 +65,30 @@ class FeedBook:
         self.terms = terms
         self.bids: dict[int, int] = {}
         self.asks: dict[int, int] = {}
+        self._bid_prices: list[int] = []  # ascending
+        self._ask_prices: list[int] = []
 
     def set_level(self, is_bid: bool, price: int, quantity: int) -> None:
-        side = self.bids if is_bid else self.asks
+        side, prices = (self.bids, self._bid_prices) if is_bid else (self.asks, self._ask_prices)
         if quantity:
+            if price not in side:
+                insort(prices, price)
             side[price] = quantity
-        else:
-            side.pop(price, None)
+        elif side.pop(price, None) is not None:
+            del prices[bisect_left(prices, price)]
+
+    def best(self) -> Best:
+        """(price, lots) of the best bid and of the best ask."""
+        bid, ask = self._bid_prices[-1:], self._ask_prices[:1]
+        return (bid[0], self.bids[bid[0]]) if bid else None, (ask[0], self.asks[ask[0]]) if ask else None
 
     def checksum(self) -> int:
-        best = [(price, self.bids[price]) for price in nlargest(CHECKSUM_LEVELS, self.bids)]
-        best += [(price, self.asks[price]) for price in nsmallest(CHECKSUM_LEVELS, self.asks)]
+        best = [(price, self.bids[price]) for price in self._bid_prices[: -CHECKSUM_LEVELS - 1 : -1]]
+        best += [(price, self.asks[price]) for price in self._ask_prices[:CHECKSUM_LEVELS]]
         return crc32("|".join(":".join(self.level(*pair)) for pair in best).encode())
+
+    def shown_best(self) -> list[tuple[str, str] | None]:
+        return [None if level is None else self.level(*level) for level in self.best()]
 
     def level(self, price: int, quantity: int) -> tuple[str, str]:
         return format_price(self.terms, price), format_quantity(self.terms, quantity)
@@ -85,6 +110,9 @@ class Feeds:
         self.epoch = epoch
         self._books: dict[str, FeedBook] = {}
         self._sequences: dict[tuple[str, str], int] = {}
+        self._tapes: dict[str, Tape] = {}
+        self._tickers: dict[str, bytes] = {}  # as they were last sent
+        self._index_of: IndexOf = lambda _symbol: None
 
     def open_book(self, terms: MarketTerms, levels: Iterable[tuple[bool, int, int]] = ()) -> None:
         """Starts a market's book with (is_bid, price, lots). A book that is open keeps its levels."""
@@ -96,14 +124,30 @@ class Feeds:
         for is_bid, price, quantity in levels:
             book.set_level(is_bid, price, quantity)
 
+    def show_index(self, index_of: IndexOf) -> None:
+        """Where tickers read the index from."""
+        self._index_of = index_of
+
+    def load_tapes(self, minutes: Iterable[tuple[str, int, Minute]]) -> None:
+        """(market, number of the minute, its matches) from before this run, oldest first."""
+        for symbol, number, minute in minutes:
+            self._tape(symbol).add(number, minute)
+
     def snapshots(self, time_ms: int) -> list[Feed]:
-        """One book snapshot per market: what a new subscriber gets first."""
+        """What a new subscriber gets first: the books of all markets, then their bbos and tickers."""
         messages = []
         for symbol, book in self._books.items():
-            seq = self._sequences.get(("book", symbol), 0)
             data = book.sides(book.bids, book.asks)
-            messages.append(Feed("book", symbol, self.epoch, seq, seq, time_ms, "snapshot", data, crc=book.checksum()))
+            messages.append(self._snapshot("book", symbol, time_ms, data, book.checksum()))
+        for symbol, book in self._books.items():
+            messages.append(self._snapshot("bbo", symbol, time_ms, _bbo(book)))
+            messages.append(self._snapshot("ticker", symbol, time_ms, self._ticker(symbol, time_ms)))
         return messages
+
+    def tickers(self, time_ms: int) -> Iterator[Feed]:
+        """The tickers that are not as they were last sent. To be called once a second."""
+        for symbol in self._books:
+            yield from self._send_ticker(symbol, time_ms)
 
     def messages(self, time_ms: int, events: Iterable[AnyEvent], states: Iterable[OrderState]) -> Iterator[Feed]:
         """The messages of one command: its events, and the state after it of every order it touched.
@@ -111,12 +155,16 @@ class Feeds:
         The book of a market that the events mention must be open.
         """
         changed: dict[str, tuple[dict[int, int], dict[int, int]]] = {}
+        best: dict[str, Best] = {}
         for event in events:
             if isinstance(event, LevelChanged):
+                if event.market not in changed:
+                    best[event.market] = self._books[event.market].best()
                 bids, asks = changed.setdefault(event.market, ({}, {}))
                 (bids if event.is_bid else asks)[event.price] = event.quantity
                 self._books[event.market].set_level(event.is_bid, event.price, event.quantity)
             elif isinstance(event, Traded):
+                self._tape(event.market).match(event.price, event.quantity, event.time_ms)
                 yield self._message("trades", event.market, time_ms, "event", self._trade(event))
             elif isinstance(event, BalanceChanged):
                 yield self._message("balances", "0x" + event.account.hex(), time_ms, "event", _balance(event))
@@ -125,12 +173,16 @@ class Feeds:
             elif isinstance(event, MarketChanged):
                 data = {"symbol": event.market, "status": MarketStatus(event.status).name}
                 yield self._message("markets", event.market, time_ms, "event", _raw(data))
+                if event.market not in self._tickers:  # listed now: who subscribes has something to start from
+                    yield from self._send_ticker(event.market, time_ms)
         for state in states:
             terms = self._books[state.order.market].terms
             key = "0x" + state.order.account.hex()
             yield self._message("orders", key, time_ms, "event", _raw(order_state_json(state, terms)))
         for symbol, (bids, asks) in changed.items():
             yield self._delta(symbol, time_ms, bids, asks)
+            if self._books[symbol].best() != best[symbol]:
+                yield self._message("bbo", symbol, time_ms, "event", _bbo(self._books[symbol]))
 
     def _delta(self, symbol: str, time_ms: int, bids: dict[int, int], asks: dict[int, int]) -> Feed:
         book = self._books[symbol]
@@ -138,6 +190,22 @@ class Feeds:
         if message.seq % CHECKSUM_EVERY == 0:
             return msgspec.structs.replace(message, crc=book.checksum())
         return message
+
+    def _snapshot(self, channel: str, key: str, time_ms: int, data: msgspec.Raw, crc: int | None = None) -> Feed:
+        seq = self._sequences.get((channel, key), 0)
+        return Feed(channel, key, self.epoch, seq, seq, time_ms, "snapshot", data, crc)
+
+    def _tape(self, symbol: str) -> Tape:
+        return self._tapes.setdefault(symbol, Tape())
+
+    def _send_ticker(self, symbol: str, time_ms: int) -> Iterator[Feed]:
+        data = self._ticker(symbol, time_ms)
+        if self._tickers.get(symbol) != bytes(data):
+            self._tickers[symbol] = bytes(data)
+            yield self._message("ticker", symbol, time_ms, "event", data)
+
+    def _ticker(self, symbol: str, time_ms: int) -> msgspec.Raw:
+        return _raw(ticker_json(self._books[symbol], self._tape(symbol), self._index_of(symbol), time_ms))
 
     def _message(self, channel: str, key: str, time_ms: int, kind: str, data: msgspec.Raw) -> Feed:
         prev = self._sequences.get((channel, key), 0)
@@ -164,6 +232,37 @@ class Feeds:
                 "takerOrder": "0x" + taker.hex(),
             }
         )
+
+
+def ticker_json(book: FeedBook, tape: Tape, index: Index | None, time_ms: int) -> dict[str, Any]:
+    """The last price, the day (see `relayer.ticker` for which), the best bid and ask, and the index.
+
+    Null: there was no match (in that day), no order on that side, no index price. index: USDC a whole unit.
+    """
+    terms = book.terms
+    bid, ask = book.shown_best()
+    day = tape.day(time_ms)
+    return {
+        "market": terms.symbol,
+        "last": None if tape.last is None else format_price(terms, tape.last),
+        "lastTime": tape.last_ms or None,
+        "open24h": day and format_price(terms, day.open),
+        "high24h": day and format_price(terms, day.high),
+        "low24h": day and format_price(terms, day.low),
+        "change24h": day and format_price(terms, day.close - day.open),
+        "volume24h": format_quantity(terms, day.lots if day else 0),
+        "notional24h": format_usdc(day.lot_ticks * terms.quote_per_lot_tick if day else 0),
+        "trades24h": day.trades if day else 0,
+        "bid": bid,
+        "ask": ask,
+        "index": index and format_usdc(index[0]),
+        "indexTime": index and index[1] * 1_000,
+    }
+
+
+def _bbo(book: FeedBook) -> msgspec.Raw:
+    bid, ask = book.shown_best()
+    return _raw({"bid": bid, "ask": ask})
 
 
 def _balance(event: BalanceChanged) -> msgspec.Raw:

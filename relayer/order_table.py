@@ -8,6 +8,7 @@ Never:    runs in the event loop's thread; the projector calls it from its own.
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Table, bindparam, func, insert, inspect, select, update
@@ -17,7 +18,8 @@ from cxdex.condition import Condition, Trigger
 from cxdex.order import Order, OrderType, SelfTrade, Side, TimeInForce
 from cxdex.problem import Problem
 from relayer.projection import RowChanges
-from relayer.tables import OrderRow, ProjectorCursor, TradeRow
+from relayer.tables import MinuteRow, OrderRow, ProjectorCursor, TradeRow
+from relayer.ticker import Minute
 from relayer.wire import OrderState
 
 
@@ -27,6 +29,7 @@ def _table(model: type[SQLModel]) -> Table:
 
 
 ORDERS, TRADES, CURSOR = _table(OrderRow), _table(TradeRow), _table(ProjectorCursor)
+MINUTES = _table(MinuteRow)
 CURSOR_ID = 1
 
 _CHANGE_ORDER = (
@@ -63,7 +66,7 @@ class OrderTables:
     def open(self) -> int:
         """Creates what is missing; returns the cursor. Raises DATABASE_FORMAT for tables of an earlier version."""
         with self._database.begin() as connection:
-            tables = [_table(model) for model in (OrderRow, TradeRow, ProjectorCursor)]
+            tables = [_table(model) for model in (OrderRow, TradeRow, MinuteRow, ProjectorCursor)]
             SQLModel.metadata.create_all(connection, tables=tables)
             _require_columns(connection, tables)
             cursor = connection.scalar(select(CURSOR.c.journal_sequence).where(CURSOR.c.id == CURSOR_ID))
@@ -91,6 +94,19 @@ class OrderTables:
                 )
             _store_rows(connection, changes)
         self.cursor, self._accepted = sequence, accepted
+
+    def minutes_since(self, first: int) -> list[tuple[str, int, Minute]]:
+        """(market, number, its matches), oldest first, from minute `first` on; and of each market that was quiet since
+        then the newest, because a last price is one however old it is."""
+        newest = select(MINUTES.c.market, func.max(MINUTES.c.minute).label("minute")).group_by(MINUTES.c.market)
+        found = newest.subquery()
+        wanted = select(MINUTES).join(
+            found,
+            (MINUTES.c.market == found.c.market) & ((MINUTES.c.minute >= first) | (MINUTES.c.minute == found.c.minute)),
+        )
+        with self._database.connect().execution_options(read_only=True) as connection:
+            rows = connection.execute(wanted.order_by(MINUTES.c.minute)).mappings().all()
+        return [(row["market"], row["minute"], _minute(row)) for row in rows]
 
     def find(self, digest: bytes) -> OrderState | None:
         with self._database.connect().execution_options(read_only=True) as connection:
@@ -155,6 +171,24 @@ def order_state_from_row(row: Any) -> OrderState:
     )
 
 
+def _minute(row: Any) -> Minute:
+    names = ("open", "high", "low", "close", "lots", "lot_ticks", "trades", "last_ms")
+    return Minute(*(row[name] for name in names))
+
+
+def _store_minutes(connection: Connection, minutes: dict[tuple[str, int], Minute]) -> None:
+    """Joined with what is there: a minute may come in several transactions."""
+    for (market, number), minute in minutes.items():
+        place = (MINUTES.c.market == market) & (MINUTES.c.minute == number)
+        row = connection.execute(select(MINUTES).where(place)).mappings().first()
+        whole = minute if row is None else _minute(row)
+        if row is None:
+            connection.execute(insert(MINUTES).values(market=market, minute=number, **asdict(whole)))
+        else:
+            whole.join(minute)
+            connection.execute(update(MINUTES).where(place).values(**asdict(whole)))
+
+
 def _store_rows(connection: Connection, changes: RowChanges) -> None:
     if changes.orders:
         connection.execute(insert(ORDERS), list(changes.orders.values()))
@@ -179,6 +213,7 @@ def _store_rows(connection: Connection, changes: RowChanges) -> None:
         )
     if changes.trades:
         connection.execute(insert(TRADES), list(changes.trades.values()))
+        _store_minutes(connection, changes.minutes)
     if changes.voided:
         rows = [{"which": match_id, "now_voided": voided} for match_id, voided in changes.voided.items()]
         connection.execute(_VOID_TRADE, rows)

@@ -25,6 +25,7 @@ from relayer.engine.events import (
     OrderTriggered,
     Traded,
 )
+from relayer.ticker import MINUTE_MS, Minute
 
 PENDING, OPEN = "PENDING", "OPEN"
 
@@ -53,6 +54,7 @@ class RowChanges:
     trades: dict[int, dict[str, Any]] = field(default_factory=dict)
     voided: dict[int, bool] = field(default_factory=dict)
     charged: dict[int, tuple[int, int]] = field(default_factory=dict)
+    minutes: dict[tuple[str, int], Minute] = field(default_factory=dict)
 
     def add(self, events: Iterable[AnyEvent]) -> None:
         for event in events:
@@ -60,6 +62,7 @@ class RowChanges:
                 self.orders[event.digest] = _order_row(event)
             elif isinstance(event, Traded):
                 self.trades[event.match_id] = _trade_row(event)
+                self._match(event)
                 self._change(event.maker_digest, event.maker_remaining, event.time_ms, event.quantity)
                 self._change(event.taker_digest, event.taker_remaining, event.time_ms, event.quantity)
             elif isinstance(event, OrderReduced):
@@ -110,6 +113,14 @@ class RowChanges:
             row.update(proof_first=event.proof_first, proof_second=event.proof_second)
         else:
             self.changes[event.digest].proof = event.proof_first, event.proof_second
+
+    def _match(self, event: Traded) -> None:
+        place = event.market, event.time_ms // MINUTE_MS
+        match = Minute.of(event.price, event.quantity, event.time_ms)
+        if place in self.minutes:
+            self.minutes[place].join(match)
+        else:
+            self.minutes[place] = match
 
     def _void(self, match_id: int, voided: bool) -> None:
         row = self.trades.get(match_id)

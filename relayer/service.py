@@ -54,6 +54,7 @@ from relayer.request_handler import RequestHandler
 from relayer.sequencer import Applied, Sequencer
 from relayer.settlement_watch import SettlementWatch
 from relayer.snapshotter import Snapshotter
+from relayer.ticker import DAY_MINUTES, MINUTE_MS
 from relayer.wire import SOCKET_NAME, Feed
 
 log = logging.getLogger("relayer")
@@ -110,6 +111,8 @@ class Service:
             settlement_refusal=self.settlement.refusal,
         )
         self.gateways = GatewayServer(handler, self._book_snapshots)
+        self.feeds.show_index(self.engine.index)
+        self.feeds.load_tapes(tables.minutes_since(self.sequencer.now_ms() // MINUTE_MS - DAY_MINUTES))
         self._open_books()
         if measures is not None:
             measures.watch(self.sequencer, self.projector, self.gateways)
@@ -194,7 +197,7 @@ class Service:
         return [self._tick(), self.chain_feed.run(), self.settlement.run(), self.gateways.handler.safety.run()]
 
     async def _tick(self) -> None:
-        """At once and then once a second: expire what is due, collect garbage if nothing goes on, forget leases."""
+        """At once and then once a second: expire what is due, send tickers, collect garbage if idle, forget leases."""
         ticks, seen = -1, -1
         while True:
             ticks += 1
@@ -211,6 +214,7 @@ class Service:
                 gc.collect(2 if ticks % FULL_COLLECTION_TICKS == 0 else 0)
             seen = self.sequencer.sequence
             self.gateways.handler.sweep()
+            self.gateways.broadcast(self.feeds.tickers(self.sequencer.now_ms()))
 
 
 def main(argv: list[str]) -> int:

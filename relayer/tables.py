@@ -92,6 +92,23 @@ class TradeRow(SQLModel, table=True):
     voided: bool = False  # the chain passed over it; balances were put right
 
 
+class MinuteRow(SQLModel, table=True):
+    """The matches of one market in one minute of the engine's clock; see `relayer.ticker`. Writer: the projector."""
+
+    __tablename__ = "market_minute"
+
+    market: str = Field(primary_key=True)
+    minute: int = Field(sa_column=Column(Big, primary_key=True, autoincrement=False))  # since 1970
+    open: int = Field(sa_column=Column(Uint, nullable=False))
+    high: int = Field(sa_column=Column(Uint, nullable=False))
+    low: int = Field(sa_column=Column(Uint, nullable=False))
+    close: int = Field(sa_column=Column(Uint, nullable=False))
+    lots: int = Field(sa_column=Column(Uint, nullable=False))
+    lot_ticks: int = Field(sa_column=Column(Uint, nullable=False))
+    trades: int = Field(sa_column=Column(Big, nullable=False))
+    last_ms: int = Field(sa_column=Column(Big, nullable=False))
+
+
 class ProjectorCursor(SQLModel, table=True):
     """The last journal sequence whose events are in the tables. One row, same transaction as the rows."""
 

@@ -1,10 +1,11 @@
-"""Markets, book, trades, candles: public."""
+"""Markets, book, tickers, trades, candles: public."""
 
 from __future__ import annotations
 
 import contextlib
 from typing import Annotated, Any, Literal
 
+import msgspec
 from fastapi import APIRouter, Query
 
 from api.context import Context
@@ -13,7 +14,7 @@ from api.reads.candles import list_candles
 from api.reads.chain import as_of
 from api.reads.trades import list_trades
 from api.routes.inputs import LIMIT_DEFAULT, Cursor, Limit, Shared
-from api.schemas.market import BookShape, CandlePage, MarketList, MarketShape, TradePage
+from api.schemas.market import BookShape, CandlePage, MarketList, MarketShape, TickerList, TickerShape, TradePage
 from cxdex.problem import Problem
 
 router = APIRouter(tags=["markets"])
@@ -49,6 +50,22 @@ async def get_book(
     return {"market": symbol, "epoch": context.hub.epoch, "seq": seq, "bids": book.bids, "asks": book.asks}
 
 
+@router.get("/tickers", response_model=TickerList)
+async def get_tickers(context: Shared) -> dict[str, Any]:
+    """Every market at a glance, in the order of listing: last price, its day, best bid and ask, index.
+
+    At most a second old. The WebSocket channel `ticker` tells the same.
+    """
+    context.markets.require_known()
+    return {"data": [_ticker(context, market.terms.symbol) for market in context.markets.all()]}
+
+
+@router.get("/tickers/{market}", response_model=TickerShape)
+async def get_ticker(context: Shared, market: str) -> dict[str, Any]:
+    """One market at a glance."""
+    return _ticker(context, context.markets.find(market).terms.symbol)
+
+
 @router.get("/trades/{market}", response_model=TradePage)
 def get_trades(context: Shared, market: str, limit: Limit = LIMIT_DEFAULT, cursor: Cursor = None) -> dict[str, Any]:
     """Matches, newest first, each with where it is on its way to the chain."""
@@ -76,6 +93,16 @@ def get_candles(
     with context.database.snapshot() as reader:
         rows, following = list_candles(reader, terms, since=first, until=last, limit=limit, cursor=cursor)
         return {"data": rows, "next": following, "asOf": as_of(reader)}
+
+
+def _ticker(context: Context, symbol: str) -> dict[str, Any]:
+    found = context.hub.latest("ticker", symbol)
+    if found is None or not context.engine.is_connected:
+        raise Problem("ENGINE_UNAVAILABLE", "the matching engine is away, so there are no true prices to show")
+    ticker: dict[str, Any] = msgspec.json.decode(found[1])
+    for side in ("bid", "ask"):
+        ticker[side] = ticker[side] and tuple(ticker[side])
+    return {**ticker, "epoch": context.hub.epoch, "seq": found[0]}
 
 
 async def _refresh(context: Context) -> None:

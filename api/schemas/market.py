@@ -48,6 +48,35 @@ class BookShape(Shape):
     asks: list[Level]
 
 
+class TickerShape(Shape):
+    """A market at a glance. Null: there was no match (in the day), no order on that side, no index price.
+
+    The day is the running minute and the 1,439 before it, by the matching engine's clock; every match counts, also one
+    that is not settled yet. `change24h`: the last price less `open24h`. `index`: the oracle's price of the base, USDC.
+    """
+
+    market: str
+    last: Decimal | None
+    last_time: Millis | None
+    open24h: Annotated[Decimal | None, Field(alias="open24h")]
+    high24h: Annotated[Decimal | None, Field(alias="high24h")]
+    low24h: Annotated[Decimal | None, Field(alias="low24h")]
+    change24h: Annotated[Decimal | None, Field(alias="change24h")]
+    volume24h: Annotated[Decimal, Field(alias="volume24h", description="in the base")]
+    notional24h: Annotated[Decimal, Field(alias="notional24h", description="in USDC")]
+    trades24h: Annotated[int, Field(alias="trades24h")]
+    bid: Level | None
+    ask: Level | None
+    index: Decimal | None
+    index_time: Annotated[Millis | None, Field(description="when the oracle's price was published")]
+    epoch: str
+    seq: Annotated[int, Field(description="of the market's ticker channel")]
+
+
+class TickerList(Shape):
+    data: list[TickerShape]
+
+
 class SettlementShape(Shape):
     """Where a match is on its way to the chain. `block` and `transaction` from `submitted` on."""
 

@@ -29,6 +29,7 @@ from cxdex.client.replies import (
     Outcome,
     SessionKey,
     Status,
+    Ticker,
     Trade,
     Withdrawal,
 )
@@ -101,6 +102,13 @@ class AsyncExchange:
 
     async def book(self, market: str, depth: int | None = None) -> Book:
         return await self._driver.run(self._session.request(endpoints.book(market, depth), Book))
+
+    async def tickers(self) -> list[Ticker]:
+        """Every market at a glance: last price, its day, best bid and ask, index."""
+        return await self._driver.run(self._session.tickers())
+
+    async def ticker(self, market: str) -> Ticker:
+        return await self._driver.run(self._session.request(endpoints.ticker(market), Ticker))
 
     async def trades(self, market: str, count: int = 100) -> list[Trade]:
         """The newest matches, newest first."""

@@ -43,6 +43,14 @@ def book(market: str, depth: int | None) -> Call:
     return Call("GET", f"/book/{market}", _query(depth=depth))
 
 
+def tickers() -> Call:
+    return Call("GET", "/tickers")
+
+
+def ticker(market: str) -> Call:
+    return Call("GET", f"/tickers/{market}")
+
+
 def trades(market: str, limit: int, cursor: str | None) -> Call:
     return Call("GET", f"/trades/{market}", _query(limit=limit, cursor=cursor))
 

@@ -28,6 +28,7 @@ from cxdex.client.replies import (
     Outcome,
     SessionKey,
     Status,
+    Ticker,
     Trade,
     Withdrawal,
 )
@@ -84,6 +85,13 @@ class Exchange:
 
     def book(self, market: str, depth: int | None = None) -> Book:
         return self._driver.run(self._session.request(endpoints.book(market, depth), Book))
+
+    def tickers(self) -> list[Ticker]:
+        """Every market at a glance: last price, its day, best bid and ask, index."""
+        return self._driver.run(self._session.tickers())
+
+    def ticker(self, market: str) -> Ticker:
+        return self._driver.run(self._session.request(endpoints.ticker(market), Ticker))
 
     def trades(self, market: str, count: int = 100) -> list[Trade]:
         """The newest matches, newest first."""

@@ -166,6 +166,25 @@ class Fill(Reply, frozen=True):
         return self.settlement.status in SETTLED
 
 
+class Ticker(Reply, frozen=True):
+    """A market at a glance. None: no match (in the last 24 hours), no order on that side, no index price."""
+
+    market: str
+    volume24h: str
+    notional24h: str
+    trades24h: int
+    last: str | None = None
+    last_time: int | None = None
+    open24h: str | None = None
+    high24h: str | None = None
+    low24h: str | None = None
+    change24h: str | None = None
+    bid: tuple[str, str] | None = None
+    ask: tuple[str, str] | None = None
+    index: str | None = None
+    index_time: int | None = None
+
+
 class Trade(Reply, frozen=True):
     """A match on the public tape."""
 

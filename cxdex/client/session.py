@@ -16,7 +16,7 @@ import msgspec
 from cxdex.client import endpoints
 from cxdex.client.errors import ApiProblem, Unreachable
 from cxdex.client.nonces import NoncePool
-from cxdex.client.replies import Login, Market, NonceList, Page, Status
+from cxdex.client.replies import Login, Market, NonceList, Page, Status, Ticker
 from cxdex.client.steps import Call, Flow, Pause
 from cxdex.deployment import Deployment
 from cxdex.eip712 import Domain
@@ -100,6 +100,10 @@ class Session:
         listed = msgspec.json.decode(page.data, type=list[Market])
         self._markets = {market.symbol: market for market in listed}
         return listed
+
+    def tickers(self) -> Flow[list[Ticker]]:
+        page: Page = yield from self.request(endpoints.tickers(), Page)
+        return msgspec.json.decode(page.data, type=list[Ticker])
 
     def terms(self, symbol: str) -> Flow[MarketTerms]:
         """Raises Problem MARKET_UNKNOWN naming the markets there are."""

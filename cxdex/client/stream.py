@@ -27,7 +27,7 @@ from cxdex.client.errors import ApiProblem, Unreachable
 from cxdex.client.local_book import LocalBook
 from cxdex.client.subscription import Envelope, Gap, Subscription
 
-PRIVATE_CHANNELS = ("orders", "balances")
+PRIVATE_CHANNELS = ("orders", "balances", "protection")
 SILENCE_SECONDS = 15.0
 FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 5.0
@@ -60,7 +60,8 @@ class Feed:
         self.gaps = 0
 
     async def subscribe(self, channel: str, key: str | None = None) -> None:
-        """channel: book, trades, markets (key: the market), orders, balances (the wallet's own; no key)."""
+        """channel: book, bbo, ticker, trades, markets (key: the market), orders, balances, protection (the wallet's
+        own; no key)."""
         subscription = Subscription(channel, key)
         self._subscriptions[channel, key] = subscription
         if self._socket is not None:

@@ -14,6 +14,7 @@ Market = Annotated[str, typer.Argument(help="for example sBTC-USDC")]
 
 def register(app: typer.Typer) -> None:
     app.command("book")(book)
+    app.command("ticker")(ticker)
     app.command("trades")(trades)
     app.command("markets")(markets)
     app.command("status")(status)
@@ -25,6 +26,26 @@ def book(context: typer.Context, market: Market, depth: Annotated[int, typer.Opt
     with settings.exchange(signed=False) as exchange:
         found = exchange.book(market, depth)
     view.show_json(found) if settings.as_json else view.show_book(market, found)
+
+
+def ticker(context: typer.Context, market: Annotated[str | None, typer.Argument(help="default: all")] = None) -> None:
+    """Last price, the last 24 hours, best bid and ask, and index, of one market or of all."""
+    settings: Settings = context.obj
+    with settings.exchange(signed=False) as exchange:
+        found = exchange.tickers() if market is None else [exchange.ticker(market)]
+    if settings.as_json:
+        view.show_json(found if market is None else found[0])
+        return
+    best = [(t.bid[0] if t.bid else "", t.ask[0] if t.ask else "") for t in found]
+    view.show_rows(
+        "",
+        ("market", "last", "24 h", "high", "low", "volume", "USDC", "bid", "ask", "index"),
+        [
+            (t.market, t.last, t.change24h, t.high24h, t.low24h, t.volume24h, t.notional24h, *sides, t.index)
+            for t, sides in zip(found, best, strict=True)
+        ],
+        "no market is listed yet",
+    )
 
 
 def trades(context: typer.Context, market: Market, count: Annotated[int, typer.Option(help="at most")] = 20) -> None:

@@ -233,6 +233,11 @@ class Engine:
         """In the order of listing."""
         return [market.view() for market in self._state.markets.values()]
 
+    def index(self, market: str) -> tuple[int, int] | None:
+        """(1e-6 USDC for a whole unit of the base, when it was published in unix seconds), however old."""
+        found = self._state.limits.prices.get(self._state.markets[market].terms.base_asset)
+        return None if found is None else (found.price, found.publish_time)
+
     def next_expiry(self) -> int | None:
         """Unix seconds at which a command will next have an order to expire; None when none rests."""
         return self._state.next_expiry()

@@ -57,6 +57,8 @@ def test_every_route_is_described(document: dict[str, Any]) -> None:
         ("get", "/v1/accounts/{account}/fills"),
         ("get", "/v1/accounts/{account}/withdrawals"),
         ("get", "/v1/accounts/{account}/nonce"),
+        ("get", "/v1/tickers"),
+        ("get", "/v1/tickers/{market}"),
         ("get", "/v1/settlements"),
         ("get", "/v1/settlements/{batch}"),
         ("post", "/v1/vault/deposit"),

@@ -31,7 +31,7 @@ def test_help_lists_every_command() -> None:
     done = cxdex("--help")
     assert done.returncode == 0
     named = "order validate cancel orders balance fills deposit withdraw claim book trades markets status nonce session"
-    assert all(command in done.stdout for command in [*named.split(), "deadman"])
+    assert all(command in done.stdout for command in [*named.split(), "deadman", "ticker"])
 
 
 @pytest.mark.parametrize(

@@ -165,7 +165,7 @@ async def test_a_reader_of_the_feed_has_the_same_book_as_a_late_one(
     assert rebuilt([snapshot])[0] == book
     assert checked >= 2
     channels = {message.channel for message in early}
-    assert channels == {"book", "trades", "orders", "balances"}
+    assert channels == {"book", "bbo", "ticker", "trades", "orders", "balances"}
 
 
 def early_last(messages: list[Feed]) -> int:

@@ -35,19 +35,83 @@ def data(message: Feed) -> dict[str, Any]:
 
 
 def test_a_snapshot_shows_the_book_and_its_checksum() -> None:
-    (snapshot,) = feeds().snapshots(5)
+    snapshot, bbo, ticker = feeds().snapshots(5)
     assert (snapshot.type, snapshot.seq, snapshot.prev, snapshot.epoch, snapshot.ts) == ("snapshot", 0, 0, "e1", 5)
     assert data(snapshot) == {"bids": [["990", "0.0005"]], "asks": [["1010", "0.0007"]]}
     assert snapshot.crc == crc32(b"990:0.0005|1010:0.0007")
+    assert (bbo.channel, data(bbo)) == ("bbo", {"bid": ["990", "0.0005"], "ask": ["1010", "0.0007"]})
+    assert (ticker.channel, ticker.type, data(ticker)["last"], data(ticker)["bid"]) == (
+        "ticker",
+        "snapshot",
+        None,
+        ["990", "0.0005"],
+    )
 
 
 def test_one_delta_a_command_and_market_with_zero_for_what_is_gone() -> None:
     streams = feeds()
-    (delta,) = sent(streams, LevelChanged(1, MARKET, True, 990, 0), LevelChanged(1, MARKET, True, 995, 3))
+    delta, _bbo = sent(streams, LevelChanged(1, MARKET, True, 990, 0), LevelChanged(1, MARKET, True, 995, 3))
     assert (delta.type, delta.seq, delta.prev, delta.crc) == ("delta", 1, 0, None)
     assert data(delta) == {"bids": [["995", "0.0003"], ["990", "0"]], "asks": []}
-    (snapshot,) = streams.snapshots(6)
+    snapshot, *_ = streams.snapshots(6)
     assert (snapshot.seq, data(snapshot)["bids"]) == (1, [["995", "0.0003"]])
+
+
+def test_the_best_of_a_side_is_told_when_it_changes_and_only_then() -> None:
+    streams = feeds()
+    assert [message.channel for message in sent(streams, LevelChanged(1, MARKET, True, 980, 4))] == ["book"]
+    more = sent(streams, LevelChanged(1, MARKET, True, 990, 6))[1]
+    gone = sent(streams, LevelChanged(1, MARKET, True, 990, 0))[1]
+    empty = sent(streams, LevelChanged(1, MARKET, False, 1010, 0))[1]
+    assert [data(message)["bid"] for message in (more, gone)] == [["990", "0.0006"], ["980", "0.0004"]]
+    assert data(empty) == {"bid": ["980", "0.0004"], "ask": None}
+    assert [(message.channel, message.seq, message.prev) for message in (more, gone, empty)] == [
+        ("bbo", 1, 0),
+        ("bbo", 2, 1),
+        ("bbo", 3, 2),
+    ]
+
+
+def test_a_ticker_is_sent_when_something_in_it_changed() -> None:
+    streams = feeds()
+    prices: dict[str, tuple[int, int] | None] = {MARKET: None}
+    streams.show_index(lambda symbol: prices[symbol])
+    (first,) = streams.tickers(60_000)
+    assert list(streams.tickers(61_000)) == []
+    sent(streams, Traded(61_500, 4, MARKET, 2, MAKER, TAKER, account(1), account(2), True, 1010, 3, 1, 1, 4, 0))
+    sent(streams, Traded(61_600, 5, MARKET, 3, MAKER, TAKER, account(1), account(2), True, 1005, 2, 1, 1, 4, 0))
+    (second,) = streams.tickers(62_000)
+    prices[MARKET] = (1_007_500_000, 59)
+    (third,) = streams.tickers(63_000)
+    assert [(message.seq, message.prev, message.type) for message in (first, second, third)] == [
+        (1, 0, "event"),
+        (2, 1, "event"),
+        (3, 2, "event"),
+    ]
+    assert data(third) == {
+        "market": MARKET,
+        "last": "1005",
+        "lastTime": 61_600,
+        "open24h": "1010",
+        "high24h": "1010",
+        "low24h": "1005",
+        "change24h": "-5",
+        "volume24h": "0.0005",
+        "notional24h": "0.504",  # 0.0003 at 1010 and 0.0002 at 1005
+        "trades24h": 2,
+        "bid": ["990", "0.0005"],
+        "ask": ["1010", "0.0007"],
+        "index": "1007.5",
+        "indexTime": 59_000,
+    }
+    (later,) = streams.tickers(61_600 + 86_400_000)
+    assert data(later)["volume24h"] == "0"
+    assert (data(later)["last"], data(later)["open24h"]) == ("1005", None)
+
+
+def test_a_market_that_is_listed_has_a_ticker_at_once() -> None:
+    told = sent(feeds(), MarketChanged(1, MARKET, MarketStatus.ACTIVE))
+    assert [message.channel for message in told] == ["markets", "ticker"]
 
 
 def test_every_hundredth_delta_carries_a_checksum_of_the_ten_best() -> None:
@@ -90,7 +154,7 @@ def test_private_messages_are_keyed_by_account() -> None:
 
 
 def test_a_market_tells_its_status() -> None:
-    (message,) = sent(feeds(), MarketChanged(1, MARKET, MarketStatus.PAUSED))
+    message, _ticker = sent(feeds(), MarketChanged(1, MARKET, MarketStatus.PAUSED))
     assert (message.channel, data(message)) == ("markets", {"symbol": MARKET, "status": "PAUSED"})
 
 
