@@ -121,9 +121,8 @@ class Trail:
                 yield record
 
     def _add(self, peak: _Peak, record: OrderRecord, distance: int) -> None:
-        entry = (distance, record.number, record)
-        heappush(peak.heap, entry)
-        if peak.heap[0] is entry:
+        heappush(peak.heap, (distance, record.number, record))
+        if peak.heap[0][1] == record.number:
             self._show(peak)
 
     def _show(self, peak: _Peak) -> None:
