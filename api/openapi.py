@@ -18,6 +18,8 @@ from api.schemas.base import ProblemShape
 from api.schemas.orders import (
     BatchReply,
     BatchRequest,
+    CancelAndPlaceReply,
+    CancelAndPlaceRequest,
     CancelReply,
     CancelRequest,
     PlaceRequest,
@@ -92,6 +94,17 @@ EXAMPLE_SIGNED = {
     "chainId": 31337,
     "clientOrderId": "mine-1",
 }
+_EXAMPLE_CANCEL_AND_PLACE = {
+    **EXAMPLE_SIGNED,
+    "cancel": {"clientOrderId": "mine-0"},
+    "ifNotCancelled": "STOP",
+    "ifRefused": "KEEP",
+}
+_EXAMPLE_STEPS = [
+    {"op": "cancel", "id": "0x" + "ab" * 32},
+    {"op": "amend", "id": "0x" + "cd" * 32, "quantity": "0.3"},
+    {"op": "place", **EXAMPLE_SIGNED},
+]
 _EXAMPLE_DRAFT = {name: EXAMPLE_ORDER[name] for name in ("account", "market", "side", "quantity", "limitPrice")}
 _EXAMPLE_CANCEL = {
     "account": EXAMPLE_ORDER["account"],
@@ -111,11 +124,33 @@ _ORDER_ENTRY: dict[str, tuple[str, str, str, type[BaseModel], Any, type[BaseMode
     ),
     "/v1/orders/batch": (
         "place_orders",
-        "Place up to 50 orders",
-        "Each is answered on its own, in order: `order` or `problem`.",
+        "Place up to 50 orders, or take up to 50 steps",
+        "Each is answered on its own, in order: `order` or `problem`. With `steps` instead of `orders` one may also "
+        "cancel, amend, replace and cancelAndPlace: they are taken one after the other, with nobody's in between, and "
+        "say what they have `cancelled`. Sent again, what is known is not placed again.",
         BatchRequest,
-        {"orders": [EXAMPLE_SIGNED]},
+        {"steps": _EXAMPLE_STEPS},
         BatchReply,
+    ),
+    "/v1/orders/{order_id}/replace": (
+        "replace_order",
+        "Replace an open order",
+        "The new order is signed with the nonce of the old one: here and on chain both share one fill count, so they "
+        "can never fill twice. At the same price and with no more left it keeps its place in the book; otherwise it "
+        "comes again as a taker. Refused, the old order stays as it is. Fills of the old one settle as it was signed.",
+        PlaceRequest,
+        EXAMPLE_SIGNED,
+        OrderStateWithFills,
+    ),
+    "/v1/orders/cancel-and-place": (
+        "cancel_and_place",
+        "Cancel one order and place another, in one step",
+        "Bearer token. What the cancel frees, the new order may use. When there is nothing to cancel, nothing is "
+        "placed (`ifNotCancelled`: STOP) or it is all the same (PLACE); when the new order is refused, the old one "
+        "stays (`ifRefused`: KEEP) or goes all the same (CANCEL; the problem then has `cancelled`).",
+        CancelAndPlaceRequest,
+        _EXAMPLE_CANCEL_AND_PLACE,
+        CancelAndPlaceReply,
     ),
     "/v1/orders/validate": (
         "validate_order",
@@ -136,6 +171,11 @@ _ORDER_ENTRY: dict[str, tuple[str, str, str, type[BaseModel], Any, type[BaseMode
         _EXAMPLE_CANCEL,
         CancelReply,
     ),
+}
+
+_SIGNED_IN: dict[str, list[dict[str, list[str]]]] = {
+    "/v1/orders/cancel-and-place": [{"bearer": []}],
+    "/v1/orders/batch": [{}, {"bearer": []}],  # for the steps that cancel or amend
 }
 
 
@@ -161,7 +201,13 @@ def _document(app: FastAPI) -> dict[str, Any]:
     )
     schemas.update(definitions["$defs"])
     for path, entry in _ORDER_ENTRY.items():
-        document["paths"].setdefault(path, {})["post"] = _operation(*entry)
+        document["paths"].setdefault(path, {})["post"] = operation = _operation(*entry)
+        if "{order_id}" in path:
+            operation["parameters"] = [
+                {"name": "order_id", "in": "path", "required": True, "schema": {"type": "string"}}
+            ]
+        if path in _SIGNED_IN:
+            operation["security"] = _SIGNED_IN[path]
     for operations in document["paths"].values():
         for operation in operations.values():
             _add_problems(operation)

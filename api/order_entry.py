@@ -1,4 +1,4 @@
-"""Order entry over HTTP: place one, place many, check without placing, cancel by signature. The hot path.
+"""Order entry over HTTP: place one, place many, replace, check without placing, cancel by signature. The hot path.
 
 Owns:     the HTTP shape of it. Plain Starlette routes with msgspec, because validation by model costs more than the
           signature check; `openapi` documents them by hand. What is done is in `placing` and `cancelling`, which the
@@ -39,6 +39,7 @@ from api.placing import (
     read_signed_order,
 )
 from api.signers import recover_key
+from api.steps import Draft, entry_json, read_cancel_and_place, read_replace, read_steps, take
 from cxdex.eip712 import order_digest, order_message, order_typed_data
 from cxdex.fees import fee_cap
 from cxdex.market import MarketTerms
@@ -63,10 +64,28 @@ async def place_order(request: Request) -> Response:
 async def place_orders(request: Request) -> Response:
     """POST /v1/orders/batch"""
     context: Context = request.app.state.context
-    body = read_object(decode_json(await request.body()), ("orders",), (), "the body")
+    body = read_object(decode_json(await request.body()), (), ("orders", "steps"), "the body")
+    if "steps" in body and "orders" not in body:
+        drafts = read_steps(context, read_list(body["steps"], "steps", MAX_BATCH), lambda: _signed_in(request))
+        return _reply({"results": [entry_json(answer) for answer in await take(context, drafts)]})
+    body = read_object(body, ("orders",), (), "the body")
     outcomes = read_entries(context, read_list(body["orders"], "orders", MAX_BATCH))
     answers = await place(context, await check_signatures(context, outcomes))
     return _reply({"results": [batch_entry(answer) for answer in answers]})
+
+
+async def replace_order(request: Request) -> Response:
+    """POST /v1/orders/{id}/replace"""
+    context: Context = request.app.state.context
+    draft = read_replace(context, request.path_params["order_id"], decode_json(await request.body()))
+    return _reply((await _take_one(context, draft))["order"])
+
+
+async def cancel_and_place(request: Request) -> Response:
+    """POST /v1/orders/cancel-and-place"""
+    context: Context = request.app.state.context
+    account = _signed_in(request)
+    return _reply(await _take_one(context, read_cancel_and_place(context, decode_json(await request.body()), account)))
 
 
 async def validate_order(request: Request) -> Response:
@@ -99,9 +118,24 @@ async def cancel_by_signature(request: Request) -> Response:
 ROUTES = [
     Route("/v1/orders", place_order, methods=["POST"]),
     Route("/v1/orders/batch", place_orders, methods=["POST"]),
+    Route("/v1/orders/cancel-and-place", cancel_and_place, methods=["POST"]),
+    Route("/v1/orders/{order_id}/replace", replace_order, methods=["POST"]),
     Route("/v1/orders/validate", validate_order, methods=["POST"]),
     Route("/v1/orders/cancel", cancel_by_signature, methods=["POST"]),
 ]
+
+
+async def _take_one(context: Context, draft: Draft) -> dict[str, Any]:
+    (answer,) = await take(context, [draft])
+    if isinstance(answer, Problem):
+        raise answer
+    return answer
+
+
+def _signed_in(request: Request) -> bytes:
+    """Raises AUTH_REQUIRED or AUTH_INVALID."""
+    context: Context = request.app.state.context
+    return context.authenticator.account_of_header(request.headers.get("authorization"))
 
 
 def _validation_json(context: Context, signed: WireOrder, terms: MarketTerms) -> dict[str, Any]:

@@ -116,7 +116,11 @@ def place_result_json(context: Context, result: PlaceResult) -> dict[str, Any] |
     if result.state is None:
         return engine_problem(result.digest, result.problem)
     terms = context.markets.terms_of(result.state.order.market)
-    return {**order_state_json(result.state, terms), "fills": [_fill_json(fill, terms) for fill in result.fills]}
+    return {**order_state_json(result.state, terms), "fills": fills_json(result.fills, terms)}
+
+
+def fills_json(fills: Sequence[WireFill], terms: MarketTerms) -> list[dict[str, Any]]:
+    return [_fill_json(fill, terms) for fill in fills]
 
 
 def batch_entry(answer: dict[str, Any] | Problem) -> dict[str, Any]:

@@ -63,6 +63,9 @@ CODES: Mapping[str, CodeEntry] = {
     ),
     "SESSION_NOT_LIVE": _entry(422, "No such session", "The key's session has ended, was revoked, or never was."),
     "SESSION_MARKET_REFUSED": _entry(422, "Session for another market", "The session may not trade in this market."),
+    "SESSION_ORDER_FOREIGN": _entry(
+        422, "Another's order", "A session key replaces only orders that it has signed itself."
+    ),
     "SESSION_TOO_SHORT": _entry(422, "Session ends first", "The order's expiry is after that of its session."),
     "SESSION_LIMIT_EXCEEDED": _entry(
         422, "Session limit", "What is left of the session's notional, less its open orders, does not cover the order."
@@ -114,6 +117,21 @@ CODES: Mapping[str, CodeEntry] = {
     ),
     "PROTECTION_UNKNOWN": _entry(404, "No protection", "The account has set no market-maker protection in the market."),
     "ORDER_UNKNOWN": _entry(404, "Unknown order", "No order with this id (or nonce) was accepted."),
+    "ORDER_AMEND_RAISES": _entry(
+        422, "Amendment raises", "The quantity of an order can be lowered by word; more needs a signature: replace it."
+    ),
+    "ORDER_FILLED_BEFORE": _entry(
+        409, "Filled before", "The orders that this one replaces have filled its quantity already; the chain adds up."
+    ),
+    "ORDER_REPLACE_DIFFERS": _entry(
+        422, "Not a replacement", "An order replaces an open one of the same account, nonce, market and side."
+    ),
+    "ORDER_REPLACED_BEFORE": _entry(
+        409, "Replaced before", "This very order was accepted before and does not come back; sign another expiry."
+    ),
+    "ORDER_REPLACED_TOO_OFTEN": _entry(
+        422, "Replaced too often", "Too many orders have had this nonce: cancel and place with a fresh one."
+    ),
     "ORDER_NOT_OPEN": _entry(409, "Order not open", "The order is already filled, cancelled or expired."),
     "ACCOUNT_UNKNOWN": _entry(404, "Unknown account", "The exchange has seen no deposit of this account."),
     "MARKET_UNKNOWN": _entry(404, "Unknown market", "No market with this symbol is listed."),

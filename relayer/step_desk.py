@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from cxdex.problem import Problem
 from relayer import wire
 from relayer.engine.commands import AnyCommand, Cancel, CancelAndPlace, Place, Reduce, Replace
-from relayer.engine.events import OrderClosed, ReduceRefused
+from relayer.engine.events import OrderAccepted, OrderClosed, ReduceRefused
 from relayer.engine.orders import LIVE
 from relayer.framing import wire_problem
 from relayer.placements import OnItsWay, Placements, signed_fields
@@ -123,7 +123,8 @@ class StepDesk:
         else:
             done = await self._placements.known(digest, plan.on_its_way)
             ended = []
-        if not ended and done.state is not None and not isinstance(step, wire.PlaceStep):
+        is_new = applied is not None and any(isinstance(event, OrderAccepted) for event in applied.events)
+        if not is_new and done.state is not None and not isinstance(step, wire.PlaceStep):
             ended = await self._ended_before(step)
         return wire.StepResult(digest, done.state, done.problem, done.fills, ended)
 

@@ -1,4 +1,4 @@
-"""Reading orders, and cancelling them with a bearer token. Placing is `api.order_entry`."""
+"""Reading orders, and lowering and cancelling them with a bearer token. Placing is `api.order_entry`."""
 
 from __future__ import annotations
 
@@ -6,14 +6,25 @@ import asyncio
 import contextlib
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Depends, Query
 
 from api.cancelling import cancel_all, cancel_one
 from api.context import Context
 from api.fields import read_address, read_digest
 from api.reads.orders import find_order, list_orders
-from api.routes.inputs import LIMIT_DEFAULT, Cursor, Limit, Shared, SignedIn, require_own
+from api.routes.inputs import (
+    LIMIT_DEFAULT,
+    Cursor,
+    Limit,
+    Shared,
+    SignedIn,
+    body_of,
+    body_schema,
+    require_own,
+)
 from api.schemas.account import CancelOutcomes, OrderPage, OrderShape
+from api.schemas.orders import AmendRequest
+from api.steps import read_amend, take
 from cxdex.order import Side
 from cxdex.problem import Problem
 from relayer.public_order import order_state_json
@@ -22,6 +33,9 @@ from relayer.wire import OrderState
 router = APIRouter(tags=["orders"])
 
 Status = Literal["OPEN", "FILLED", "CANCELLED", "EXPIRED"]
+_AMEND_EXAMPLE = {"quantity": "0.3"}
+
+Amend = Annotated[AmendRequest, Depends(body_of(AmendRequest))]
 Market = Annotated[str | None, Query(description="only this market")]
 
 
@@ -51,6 +65,21 @@ def get_orders(
     with context.database.snapshot() as reader:
         states, following = list_orders(reader, session, market=symbol, status=status, limit=limit, cursor=cursor)
     return {"data": [_json(context, state) for state in states], "next": following}
+
+
+@router.put("/orders/{order_id}", response_model=OrderShape, openapi_extra=body_schema(AmendRequest, _AMEND_EXAMPLE))
+async def amend_order(context: Shared, session: SignedIn, order_id: str, body: Amend) -> dict[str, Any]:
+    """Lowers what the order may fill in all, what it has filled included. It keeps its place in the book.
+
+    When so much is filled already, the rest is cancelled (reason REDUCED). Saying it twice does no harm. The lower
+    quantity is our word: the signature still says the larger one, and only a cancel on chain takes that back. For more
+    quantity or another price, replace the order.
+    """
+    (answer,) = await take(context, [read_amend(order_id, body.quantity, session)])
+    if isinstance(answer, Problem):
+        raise answer
+    order: dict[str, Any] = answer["order"]
+    return {name: value for name, value in order.items() if name != "fills"}
 
 
 @router.delete("/orders/{order_id}", response_model=OrderShape)

@@ -67,15 +67,72 @@ class PlaceRequest(Shape):
     ] = None
 
 
+class AmendRequest(Shape):
+    quantity: Annotated[Decimal, Field(description="what the order may fill in all; at most what it may fill now")]
+
+
+class NamedOrder(Shape):
+    """Exactly one of the two. A name stands for all open orders that have it."""
+
+    id: Hash | None = None
+    client_order_id: str | None = None
+
+
+class CancelAndPlaceRequest(PlaceRequest):
+    cancel: NamedOrder
+    if_not_cancelled: Annotated[
+        Literal["STOP", "PLACE"], Field(description="whether the order is placed when there was nothing to cancel")
+    ] = "STOP"
+    if_refused: Annotated[
+        Literal["KEEP", "CANCEL"], Field(description="what becomes of the old order when the new one is refused")
+    ] = "KEEP"
+
+
+class PlaceStep(PlaceRequest):
+    op: Literal["place"]
+
+
+class ReplaceStep(PlaceRequest):
+    op: Literal["replace"]
+    id: Annotated[Hash, Field(description="the open order whose place it takes")]
+
+
+class CancelAndPlaceStep(CancelAndPlaceRequest):
+    op: Literal["cancelAndPlace"]
+
+
+class CancelStep(NamedOrder):
+    op: Literal["cancel"]
+
+
+class AmendStep(AmendRequest):
+    op: Literal["amend"]
+    id: Hash
+
+
+Step = Annotated[PlaceStep | ReplaceStep | CancelAndPlaceStep | CancelStep | AmendStep, Field(discriminator="op")]
+
+
 class BatchRequest(Shape):
-    orders: Annotated[list[PlaceRequest], Field(min_length=1, max_length=50)]
+    """Exactly one of the two."""
+
+    orders: Annotated[list[PlaceRequest] | None, Field(min_length=1, max_length=50)] = None
+    steps: Annotated[
+        list[Step] | None, Field(min_length=1, max_length=50, description="cancel and amend need a bearer token")
+    ] = None
 
 
 class BatchOutcome(Shape):
-    """Exactly one of the two."""
+    """`order` (but for a cancel) or `problem`; of steps also what they have `cancelled`."""
 
     order: OrderStateWithFills | None = None
     problem: dict[str, Any] | None = None
+    cancelled: list[OrderShape] | None = None
+
+
+class CancelAndPlaceReply(Shape):
+    order: OrderStateWithFills
+    cancelled: list[OrderShape]
 
 
 class BatchReply(Shape):
