@@ -33,7 +33,7 @@ COPIED = ("contracts", "cxdex", "scripts", "tests/contracts", "pyproject.toml", 
 LEFT_OUT = ("test_gas.py", "test_settlement_node.py", "custody/test_deploy.py", "custody/test_abi.py",
             "custody/test_snapshots.py", "custody/test_security_page.py", "custody/test_custody_gas.py",
             "custody/test_debt_gas.py", "upgrade/test_proxy_gas.py", "upgrade/test_storage_layout.py")  # fmt: skip
-SETTLEMENT_SOURCES = ("Settlement.vy", "TraderControls.vy", *(f"modules/{name}.vy" for name in (
+SETTLEMENT_SOURCES = ("Settlement.vy", "TraderControls.vy", "Triggers.vy", *(f"modules/{name}.vy" for name in (
     "cancels", "ledger", "order_hash", "packing", "sessions", "signatures")))  # fmt: skip
 TIMEOUT_FACTOR, TIMEOUT_SLACK = 5, 30  # seconds
 

@@ -11,6 +11,7 @@ import copy
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 from cxdex.batch import MatchedFill, SkipReason
 from cxdex.nonce import MAX_SEQ, unpack_nonce
@@ -62,7 +63,10 @@ class Mint:
 
 @dataclass
 class Ledger:
-    """wallets: what the accounts that are contracts accept. prices: 1e-6 USDC a synth, of what can be minted."""
+    """wallets: what the accounts that are contracts accept. prices: 1e-6 USDC a synth, of what can be minted.
+
+    index: the oracle's good prices, 1e-6 USDC a synth, by asset and second.
+    """
 
     listings: dict[str, Listing]
     balances: defaultdict[tuple[bytes, int], int] = field(default_factory=lambda: defaultdict(int))
@@ -75,6 +79,7 @@ class Ledger:
     fees: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
     sequences: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
     prices: dict[int, int] = field(default_factory=dict)
+    index: defaultdict[int, dict[int, int]] = field(default_factory=lambda: defaultdict(dict))
     wallets: dict[bytes, WalletRule] = field(default_factory=dict)
     now: int = 0
 
@@ -119,6 +124,10 @@ class Ledger:
         listing = self.listings[fill.market]
         if fill.sequence != self.sequences[fill.market]:
             raise RefusedError("S:SEQ")
+        for signed in (fill.maker, fill.taker):
+            code = self.unproven(signed)
+            if code:
+                raise RefusedError(code)
         if maker.time_in_force in (TimeInForce.IOC, TimeInForce.FOK) or maker.order_type is OrderType.MARKET:
             raise RefusedError("S:MAKER")
         if taker.time_in_force is TimeInForce.POST_ONLY:
@@ -200,6 +209,48 @@ class Ledger:
         mint.debt += shortage
         mint.collateral += locked
         return locked
+
+    # ---- conditions
+
+    def unproven(self, signed: SignedOrder) -> str:
+        """Why this order may not trade yet: the code; empty when its condition is shown to be met, or it has none."""
+        condition, (first, second) = signed.order.condition, signed.proof
+        if condition is None:
+            return ""
+        source, _, way = condition.trigger.name.partition("_")
+        if source == "LAST":
+            return "" if signed.proof == (0, 0) else "X:PROOF"
+        if first < condition.active_from:
+            return "X:EARLY"
+        listing = self.listings[signed.order.market]
+        code, price = self._indexed(listing.base_asset, first)
+        if code:
+            return code
+        turn = 0
+        if way.endswith("_BY"):
+            if second <= first:
+                return "X:ORDER"
+            code, turn = self._indexed(listing.base_asset, second)
+            if code:
+                return code
+        elif second:
+            return "X:PROOF"
+        tick = Fraction(listing.quote_per_lot_tick * 10**18, listing.lot)
+        wanted = condition.trigger_price * tick
+        met = {
+            "AT_OR_ABOVE": price >= wanted,
+            "AT_OR_BELOW": price <= wanted,
+            "FALLS_BY": price - turn >= wanted,
+            "RISES_BY": turn - price >= wanted,
+        }
+        return "" if met[way] else "X:UNMET"
+
+    def _indexed(self, asset: int, second: int) -> tuple[str, int]:
+        """The price of exactly this second, or why there is none."""
+        history = self.index[asset]
+        if max(history, default=-1) < second:
+            return "O:NONE", 0
+        return ("", history[second]) if second in history else ("X:PROOF", 0)
 
     # ---- what stops an order
 

@@ -1,7 +1,7 @@
 """Random batches by random traders, against a ledger written a second time: equal to the unit, always.
 
-Accounts sign by their own key, by session keys or as contract wallets; they cancel with time passing, hold CXPT for
-their tier and sell what they do not have. Whoever settles may be CORE or, after its silence, anybody.
+Accounts sign by own keys, session keys or as contract wallets; they cancel, hold CXPT, sell what they do not have, and wait
+for prices, which whoever settles (CORE or, after its silence, anybody) tries to do without.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from cxdex.batch import MatchedFill, SkipReason
+from cxdex.batch import MatchedFill
 from cxdex.eip712 import cancel_orders_digest
 from cxdex.nonce import unpack_nonce
 from cxdex.order import SignedOrder
 from cxdex.signature import recover, sign_digest, to_compact
+from tests.contracts.random_conditions import armed, next_index, random_condition, waited_for
 from tests.contracts.random_trading import LANES, MARKETS, TRADERS, assert_event, plausible, random_terms
 from tests.contracts.settlement_desk import (
     BTC,
@@ -135,6 +136,14 @@ class RandomTrading(RuleBasedStateMachine):
         self.ledger.now += seconds
         self.desk.set_time(self.ledger.now)
 
+    @rule(draw=seeds, asset=st.sampled_from((SBTC, SETH)))
+    def the_index_moves(self, draw: random.Random, asset: int) -> None:
+        published = next_index(draw, self.ledger, asset)
+        if published is not None:
+            second, price = published
+            self.desk.publish(price, asset, second)
+            self.ledger.index[asset][second] = price
+
     @rule()
     def core_beats(self) -> None:
         self.desk.call(CORE, "beat()")
@@ -158,6 +167,8 @@ class RandomTrading(RuleBasedStateMachine):
             terms["seq"] = max(0, seq + draw.choice((-1, 0, 0, 0, 1, 1, 2)))
             terms["epoch"] = max(0, self.ledger.epochs[account] + draw.choice((-1, 0, 0, 0, 0, 0, 0, 1)))
             terms["expiry"] = self.ledger.now + draw.choice((50, 10**6, 10**6, 10**6))
+            if draw.random() < 0.3:
+                terms["condition"] = random_condition(draw, self.ledger.now)
             self.placed.append(self.desk.order(**terms))
 
     @rule(
@@ -230,7 +241,7 @@ class RandomTrading(RuleBasedStateMachine):
     def trade(self, draw: random.Random, caller: str) -> None:
         """Mostly what an honest relayer would send; the reference says when the batch must revert."""
         self.sign(draw)
-        recent = self.placed[-30:]
+        recent = armed(draw, self.placed[-30:], self.ledger, eager=draw.random() < 0.2)
         careless = draw.random() < 0.05
         pairs = [(m, t) for m in recent for t in recent if plausible(m.order, t.order, careless)]
         batch: list[MatchedFill] = []
@@ -286,6 +297,8 @@ class RandomTrading(RuleBasedStateMachine):
         for fill, outcome, event in zip(batch, expected, events, strict=True):
             assert_event(fill, outcome, event)
             self.seen[outcome.skip.name if outcome.skip else "minted" if outcome.locked else "Fill"] += 1
+            if outcome.skip is None:
+                self.seen.update(waited_for(fill))
 
     def prediction(self, batch: list[MatchedFill], caller: str) -> tuple[str, list[Outcome]]:
         if caller != CORE and not (self.last_beat and self.ledger.now > self.last_beat + SILENCE):
@@ -385,53 +398,3 @@ def test_random_trading_equals_the_reference(machine: type[RandomTrading]) -> No
             suppress_health_check=list(HealthCheck),
         ),
     )
-
-
-def long_day(trading: RandomTrading, draw: random.Random) -> None:
-    """One action, chosen so that everything happens often enough together."""
-    trader, place = draw.choice(TRADERS), draw.randrange(6)
-    match draw.choice(
-        ("trade",) * 8 + ("time", "tier", "withdraw", "deposit", "price", "session", "session", "cancel")
-    ):
-        case "trade":
-            trading.trade(draw, CORE if draw.random() < 0.8 else STRANGER)
-        case "time":
-            trading.time_passes(draw.choice((60, 60, 300, SILENCE)))
-        case "tier":
-            trading.one_changes_tier(place, draw.choice((10**9, 10**11, 10**12)))
-            trading.wash(trader, draw.choice(TRADERS), 100, 3)
-        case "withdraw":
-            trading.one_withdraws_everything(place)
-            trading.wallet_changes_its_mind(draw.random() < 0.5)
-        case "deposit":
-            for account in trading.accounts:
-                trading.deposit(account, draw.choice((CASH, SBTC, SETH)), draw.randint(0, 10**6))
-        case "price":
-            trading.the_price_moves(draw.choice((SYNTH_PRICE // 2, SYNTH_PRICE, 2 * SYNTH_PRICE)))
-            trading.core_beats()
-        case "session":
-            market, notional = draw.choice(("", "", BTC)), draw.choice((3_000, 20_000, 2**96 - 1))
-            trading.make_session(trader, draw.choice(KEYS), market, notional, draw.choice((90, 10**6)))
-        case "cancel":
-            lane = draw.choice(LANES)
-            seq = trading.ledger.lane(trader.account, lane)[0] + draw.randint(0, 1)
-            trading.cancel(trader, lane, seq, trading.ledger.epochs[trader.account], draw.random() < 0.5)
-            if draw.random() < 0.1:
-                trading.cancel_all(trader)
-                trading.revoke_session(trader, draw.choice(KEYS))
-
-
-def test_a_long_run_meets_everything_that_can_happen(machine: type[RandomTrading]) -> None:
-    """Several hundred actions on one ledger; each reason for a skip, minting and settling by strangers occur."""
-    draw = random.Random(3)
-    machine.seen = Counter()
-    for _ in range(4):
-        trading = machine()
-        trading.start()
-        for _ in range(300):
-            long_day(trading, draw)
-            trading.every_promise_holds()
-        trading.teardown()
-    reasons = {reason.name for reason in SkipReason if reason is not SkipReason.VOIDED}
-    seldom = [name for name in ("Fill", "minted", "by anyone", *reasons) if machine.seen[name] < 3]
-    assert seldom == []  # else the run proves less than it says
