@@ -16,6 +16,7 @@ import msgspec
 from sqlalchemy.exc import SQLAlchemyError
 
 from cxdex.contract_errors import explain
+from cxdex.order import SignedOrder
 from cxdex.problem import Problem
 from cxdex.storage import open_database
 from relayer.settler.dead_letters import CLOSED, DROP, HELD, RELEASED, RETRY, VOIDED, DeadLetter, DeadLetters
@@ -89,9 +90,23 @@ def show(store: Store, options: argparse.Namespace) -> int:
                 "expiry": order.expiry,
                 "signature": "0x" + signed.signature.hex(),
                 "signatureKind": signed.kind.name,
+                **_waits_for(signed),
             }
     print(msgspec.json.format(msgspec.json.encode(shown), indent=2).decode())
     return 0
+
+
+def _waits_for(signed: SignedOrder) -> dict[str, object]:
+    """What a conditional order waits for, and the publish times that the settler sends as its proof."""
+    condition = signed.order.condition
+    if condition is None:
+        return {}
+    return {
+        "trigger": condition.trigger.name,
+        "triggerPrice": str(condition.trigger_price),
+        "activeFrom": condition.active_from,
+        "proof": list(signed.proof),
+    }
 
 
 def retry(store: Store, options: argparse.Namespace) -> int:

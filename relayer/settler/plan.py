@@ -34,6 +34,9 @@ MARKET_GAS = 3_200  # and the slot of its word
 ORDER_GAS = 9_350  # calldata, hash, ecrecover, checks, writing back
 FILL_GAS = 2_500  # arithmetic and the event
 SLOT_GAS = 5_000  # first read and first write of a slot in the transaction
+CONDITION_GAS = 400  # asking Triggers about a conditional order; its block is mostly zeros, and counts like a full one
+LOOKUP_GAS = 8_000  # finding one second in the oracle's history of a million prices
+FIRST_LOOKUP_GAS = 46_000  # what the first look into a market's history takes more: nearly all others go the same way
 OUTSIDE_LANE_GAS = 800  # a lane that is not in the account's own word
 SESSION_GAS = 2_600  # a session key's checks; the slot of its allowance comes on top
 BLOCK_GAS = 2_100  # calldata of a further block of a contract wallet's signature
@@ -196,6 +199,9 @@ class Load:
         entries = entries_of(signed)
         self.entries += entries
         self.gas += ORDER_GAS + BLOCK_GAS * (entries - 1)
+        if signed.order.condition is not None:
+            self.gas += CONDITION_GAS
+            self._add_proof(signed)
         if signed.kind is SignatureKind.CONTRACT:
             self.gas += WALLET_GAS
             self.wallet_gas += WALLET_GAS
@@ -204,6 +210,15 @@ class Load:
             self._touch(signed.order.account, "session", 0)
         if unpack_nonce(signed.order.nonce).lane >= _LANES_IN_ACCOUNT:
             self.gas += OUTSIDE_LANE_GAS
+
+    def _add_proof(self, signed: SignedOrder) -> None:
+        for second in filter(None, signed.proof):
+            self.gas += LOOKUP_GAS
+            self._touch(b"index second", signed.order.market, second)
+            first = (b"index", signed.order.market, 0)
+            if first not in self._slots:
+                self._slots.add(first)
+                self.gas += FIRST_LOOKUP_GAS
 
     def _touch_balances(self, order: Order, market: str) -> None:
         lane = unpack_nonce(order.nonce).lane

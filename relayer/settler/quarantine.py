@@ -31,8 +31,10 @@ REVIEW_EVERY_MS = 15_000
 # Words for what is wrong with the orders or the fill themselves: no waiting makes it right.
 _THE_FILL = frozenset(
     {"S:CURSOR", "S:ENTRY", "S:FLAGS", "S:LOTS", "S:MAKER", "S:OVERFILL", "S:PACK", "S:PRICE", "S:SIDE", "S:SIG"}
-    | {"S:TAKER"}
+    | {"S:TAKER", "X:BITS", "X:EARLY", "X:ORDER", "X:WORD"}
 )
+# Every other word of a condition's proof (O:NONE, X:PROOF, X:UNMET) speaks of prices that a reorg may take and bring
+# back: its market is held, and the proof is read anew each time it is asked for.
 # Words for the state of the world: planning again is the answer.
 _NOT_THE_FILL = frozenset({OUT_OF_GAS, "S:CORE", "S:GAS", "S:LENGTH", "S:MARKET", "S:SEQ"})
 

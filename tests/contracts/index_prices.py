@@ -34,11 +34,15 @@ class IndexPrices:
         self.triggers: str = evm.deploy(CREATOR, creation_code("Triggers") + encode(["address"], [self.oracle]))
         self._domain = Domain(chain_id, bytes.fromhex(self.oracle[2:]))
 
-    def publish(self, asset: int, price: int, time: int) -> None:
-        """A good price, 1e-6 USDC a whole synth: at most 20 % from the one before, and at most 25 hours old."""
+    def publication(self, asset: int, price: int, time: int) -> bytes:
+        """Calldata for the oracle, by anyone. A good price is at most 20 % from the one before, and 25 hours old."""
         report = PriceReport(asset, price, time)
         reports = submitted(sign_report(key, self._domain, report) for key in REPORTERS[:QUORUM])
-        self._evm.message_call(CREATOR, self.oracle, calldata=encode_submit(asset, reports))
+        return encode_submit(asset, reports)
+
+    def publish(self, asset: int, price: int, time: int) -> None:
+        """`price`: 1e-6 USDC a whole synth."""
+        self._evm.message_call(CREATOR, self.oracle, calldata=self.publication(asset, price, time))
 
 
 @cache

@@ -313,7 +313,7 @@ class Desk(Signer):
     def publish(self, price: int, asset: int = SBTC, time: int | None = None) -> int:
         """A good index price, 1e-6 USDC a whole synth, of this second or of `time`. Returns the second."""
         published = self.now if time is None else time
-        self.index.publish(asset, price, published)
+        self.send(STRANGER, self.index.publication(asset, price, published), to=self.index.oracle)
         return published
 
     # ---- state

@@ -1,7 +1,7 @@
 """Random batches by random traders, against a ledger written a second time: equal to the unit, always.
 
-Accounts sign by own keys, session keys or as contract wallets; they cancel, hold CXPT, sell what they do not have, and wait
-for prices, which whoever settles (CORE or, after its silence, anybody) tries to do without.
+Accounts sign by own keys, session keys or as contract wallets; they cancel, hold CXPT, sell what they do not have and
+wait for prices, which whoever settles (CORE or, after its silence, anybody) tries to do without.
 """
 
 from __future__ import annotations

@@ -39,6 +39,7 @@ from relayer.settler.wallet import GWEI, TransactionSigner
 from relayer.tables import OrderRow, TradeRow
 from scripts.artifacts import ROOT, load_artifacts
 from scripts.stack.node import anvil_binary
+from tests.contracts.index_prices import IndexPrices
 
 CHAIN_ID = 31337
 CORE_KEY = bytes.fromhex("59c6995e998f97a5a0044966f0945389dc9e86dae88c7a8412f4603b6b78690d")  # the node's account 1
@@ -126,15 +127,29 @@ class Node:
         self.rpc.call("evm_setAutomine", [on])
 
 
+class OnNode:
+    """The node as `IndexPrices` wants it. Who sends makes no difference there: an account of the node does."""
+
+    def __init__(self, node: Node, sender: str) -> None:
+        self._node = node
+        self._sender = sender
+
+    def deploy(self, _creator: str, code: bytes) -> str:
+        return str(self._node.transact(self._sender, None, "0x" + code.hex())["contractAddress"])
+
+    def message_call(self, _caller: str, to: str, calldata: bytes) -> None:
+        self._node.transact(self._sender, to, "0x" + calldata.hex())
+
+
 class Exchange:
     """Settlement with two active markets. Account 2 of the node plays the Vault, account 3 the registry."""
 
     def __init__(self, node: Node) -> None:
         self.node = node
         self.accounts: list[str] = node.rpc.call("eth_accounts")
-        deployer, core, self.vault, self.registry, synth_engine, oracle = self.accounts[:6]
-        parts = [self._deploy(deployer, "TraderControls", b"")]
-        parts.append(self._deploy(deployer, "Triggers", encode(["address"], [oracle])))
+        deployer, core, self.vault, self.registry, synth_engine = self.accounts[:5]
+        self.index = IndexPrices(OnNode(node, deployer), CHAIN_ID)
+        parts = [self._deploy(deployer, "TraderControls", b""), self.index.triggers]
         arguments = encode(["address"] * 6, [core, self.vault, self.registry, synth_engine, *parts])
         implementation = self._deploy(deployer, "Settlement", arguments)
         # The contract that may upgrade plays no part here; the proxy only wants one.
