@@ -37,6 +37,7 @@ _CHANGE_ORDER = (
     .where(ORDERS.c.digest == bindparam("which"))
     .values(
         filled=ORDERS.c.filled + bindparam("more_filled"),
+        filled_before=ORDERS.c.filled_before + bindparam("more_before"),
         version=ORDERS.c.version + bindparam("more_version"),
         remaining=bindparam("now_remaining"),
         status=func.coalesce(bindparam("now_status"), ORDERS.c.status),
@@ -199,6 +200,7 @@ def _store_rows(connection: Connection, changes: RowChanges) -> None:
                 {
                     "which": digest,
                     "more_filled": change.filled,
+                    "more_before": change.filled_before,
                     "more_version": change.version,
                     "now_remaining": change.remaining,
                     "now_status": change.status,

@@ -32,8 +32,8 @@ PENDING, OPEN = "PENDING", "OPEN"
 
 @dataclass(slots=True)
 class OrderChange:
-    """What to do to the row of an order accepted earlier. `filled` and `version` are added to what is there; None as
-    status or proof leaves what is there."""
+    """What to do to the row of an order accepted earlier. `filled`, `filled_before` and `version` are added to what
+    is there; None as status or proof leaves what is there."""
 
     remaining: int
     updated_ms: int
@@ -43,6 +43,7 @@ class OrderChange:
     reason: str | None = None
     replaced_by: bytes = b""
     proof: tuple[int, int] | None = None
+    filled_before: int = 0
 
 
 @dataclass(slots=True)
@@ -67,6 +68,7 @@ class RowChanges:
                 self._change(event.taker_digest, event.taker_remaining, event.time_ms, event.quantity)
             elif isinstance(event, OrderReduced):
                 self._change(event.digest, event.remaining, event.time_ms)
+                self._fill_elsewhere(event)
             elif isinstance(event, OrderClosed):
                 closing = (event.status, event.reason, event.replaced_by)
                 self._change(event.digest, event.remaining, event.time_ms, 0, *closing)
@@ -106,6 +108,13 @@ class RowChanges:
         change.version += 1
         change.remaining, change.updated_ms, change.reason, change.replaced_by = remaining, time_ms, reason, replaced_by
         change.status = status or change.status
+
+    def _fill_elsewhere(self, event: OrderReduced) -> None:
+        row = self.orders.get(event.digest)
+        if row is not None:
+            row["filled_before"] += event.filled_elsewhere
+        else:
+            self.changes[event.digest].filled_before += event.filled_elsewhere
 
     def _prove(self, event: OrderTriggered) -> None:
         row = self.orders.get(event.digest)

@@ -15,6 +15,7 @@ from relayer.engine.events import OrderAccepted, OrderRejected
 from relayer.engine.limits import count_order
 from relayer.engine.matching import meet_book
 from relayer.engine.orders import OrderRecord
+from relayer.engine.pairing import find_twin, join
 from relayer.engine.placing import require_acceptable, require_may_trade
 from relayer.engine.state import Market
 from relayer.engine.turn import Turn
@@ -37,8 +38,10 @@ def admit(turn: Turn, command: SignedCommand, old: OrderRecord | None = None) ->
     """
     state, order = turn.state, command.order
     require_in_time(turn, command)
-    filled_before = 0 if old is None else old.nonce_filled
-    market = require_acceptable(state, order, turn.time_ms, filled_before, shares_nonce=old is not None)
+    twin = find_twin(state, order, command.digest) if old is None else old.twin
+    elder = old or twin
+    filled_before = 0 if elder is None else elder.nonce_filled
+    market = require_acceptable(state, order, turn.time_ms, filled_before, shares_nonce=elder is not None)
     record = OrderRecord(
         state.next_order_number,
         order,
@@ -52,6 +55,7 @@ def admit(turn: Turn, command: SignedCommand, old: OrderRecord | None = None) ->
         filled_before,
         () if old is None else (*old.ancestors, old.digest),
     )
+    record.twin = twin
     if order.condition is None:
         require_may_trade(state, market, record, turn.time_ms)
     else:
@@ -64,6 +68,8 @@ def enter(turn: Turn, market: Market, record: OrderRecord, command: SignedComman
     state, order = turn.state, record.order
     state.next_order_number += 1
     state.add_open(record)
+    if record.twin is not None:
+        join(record, record.twin)
     state.accounts[order.account].lanes[record.lane].used = unpack_nonce(order.nonce).seq
     accept(turn, market, record, command)
     if order.condition is None:

@@ -29,11 +29,10 @@ from relayer.engine.cancelling import block_early, named
 from relayer.engine.commands import CancelAndPlace, Reduce, Replace
 from relayer.engine.events import OrderClosed, OrderReduced, ReduceRefused
 from relayer.engine.orders import CANCELLED, LIVE, OPEN, OrderRecord
+from relayer.engine.pairing import MOST_OF_A_NONCE, join, require_pair
 from relayer.engine.placing import require_whole_fills
 from relayer.engine.state import Market, State
 from relayer.engine.turn import Turn
-
-MOST_REPLACEMENTS = 1_000  # of one nonce; each is remembered as long as the nonce lives
 
 Neighbours = tuple[BookOrder[bytes] | None, BookOrder[bytes] | None] | None
 """(older, newer) in the book; None: it does not rest."""
@@ -97,7 +96,7 @@ def cancel_and_place(turn: Turn, command: CancelAndPlace) -> None:
         place(turn, command)
         return
     try:
-        with _without(state, olds):
+        with _without(state, [*olds, *_other_legs(olds)]):
             market, record = admit(turn, command)
     except Problem as problem:
         reject(turn, command, problem)
@@ -154,20 +153,23 @@ def _require_replaceable(state: State, command: Replace) -> OrderRecord:
             given="0x" + command.signer.hex(),
             allowed="the account's own signature",
         )
-    if command.digest in state.orders or command.digest in old.ancestors:
+    if old.twin is not None:
+        require_pair(order, old.twin)
+    elders = old.ancestors if old.twin is None else (*old.ancestors, *old.twin.ancestors)
+    if command.digest in state.orders or command.digest in elders:
         raise OrderProblem(
             "ORDER_REPLACED_BEFORE",
             "this very order was accepted before and does not come back; sign it with another expiry",
             field="expiry",
             given=str(order.expiry),
         )
-    if len(old.ancestors) >= MOST_REPLACEMENTS:
+    if len(old.ancestors) >= MOST_OF_A_NONCE:
         raise OrderProblem(
             "ORDER_REPLACED_TOO_OFTEN",
             "too many orders have had this nonce",
             field="nonce",
             given=str(order.nonce),
-            allowed=f"{MOST_REPLACEMENTS} replacements; POST /v1/orders/cancel-and-place takes a fresh nonce",
+            allowed=f"{MOST_OF_A_NONCE} replacements; POST /v1/orders/cancel-and-place takes a fresh nonce",
         )
     return old
 
@@ -185,6 +187,11 @@ def _to_cancel(state: State, command: CancelAndPlace) -> list[OrderRecord]:
     return found
 
 
+def _other_legs(records: list[OrderRecord]) -> list[OrderRecord]:
+    """Of pairs; they go when these go."""
+    return [record.twin for record in records if record.twin is not None and record.twin not in records]
+
+
 def _hand_over(turn: Turn, market: Market, old: OrderRecord, new: OrderRecord, command: Replace) -> None:
     """The new order takes the old one's place in the book and in the account's list, which go by age."""
     new.number = old.number
@@ -193,7 +200,9 @@ def _hand_over(turn: Turn, market: Market, old: OrderRecord, new: OrderRecord, c
     if lowers:
         turn.touch_level(market, new.entry.is_buy, new.entry.price)
     turn.reserve(market, old, 0)
-    old.ancestors = ()
+    old.ancestors, old.twin = (), None
+    if new.twin is not None:
+        join(new, new.twin)
     old.status, old.reason, old.replaced_by = CANCELLED, "REPLACED", new.digest
     turn.note_change(old)
     turn.state.hand_over(old, new)

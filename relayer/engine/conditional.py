@@ -110,6 +110,8 @@ def _trigger(turn: Turn, triggered: Triggered) -> None:
     turn.note_change(record)
     words = (record.digest, order.account, order.market, record.entry.remaining)
     turn.events.append(OrderTriggered(turn.time_ms, *words, triggered.price, *triggered.proof))
+    if record.twin is not None:
+        turn.close(record.twin, CANCELLED, "OCO")
     try:
         require_may_trade(turn.state, market, record, turn.time_ms)
     except Problem as problem:

@@ -67,12 +67,14 @@ class Traded(Event, frozen=True):
 
 
 class OrderReduced(Event, frozen=True):
-    """The open quantity fell without a trade (its owner's word, or a decrement of self-trade prevention)."""
+    """The open quantity fell without a trade of this order: by its owner's word, by a decrement of self-trade
+    prevention, or because the other leg of its pair has filled so many lots (`filled_elsewhere`)."""
 
     digest: bytes
     account: bytes
     market: str
     remaining: int
+    filled_elsewhere: int = 0
 
 
 class OrderTriggered(Event, frozen=True):

@@ -100,6 +100,9 @@ def _trade(turn: Turn, market: Market, maker: OrderRecord, taker: OrderRecord, q
         turn.reserve(market, record, remaining)
         turn.note_change(record)
     turn.events.append(_traded(turn.time_ms, fill, price, quantity, maker_left, left))
+    for record in (maker, taker):
+        if record.twin is not None:
+            turn.share_fill(record, quantity)
     if not maker_left:
         turn.close(maker, FILLED, "FILLED")
     _note_price(turn, market, price)

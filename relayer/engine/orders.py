@@ -35,7 +35,8 @@ class OrderView:
     version 1 at acceptance, plus 1 for every later event that names the order
     signer  the session key that signed; empty when the account did
     replaces, replaced_by   see `events`; empty for most
-    filled_before           lots that the orders it replaced had filled: they count against its quantity
+    filled_before           lots that other orders of its nonce filled (those that it replaced, the other leg of its
+                            pair): they count against its quantity
     """
 
     order: Order
@@ -61,6 +62,7 @@ class OrderRecord:
     signer: the session key that signed, empty when the account did. session_reserved: notional held of its limit.
     ancestors: of an open order, all that it has replaced, and those before them.
     since: of one that trails, the number of the first price that counts for it (see `trailing`); 0: none has come.
+    twin: the other open leg of a pair (see `pairing`).
     proof: publish times of the prices that triggered it last (see `cxdex.order.SignedOrder`).
     """
 
@@ -86,6 +88,7 @@ class OrderRecord:
         "signer",
         "since",
         "status",
+        "twin",
         "unsettled",
         "updated_ms",
         "version",
@@ -121,6 +124,7 @@ class OrderRecord:
         self.status = OPEN if order.condition is None else PENDING
         self.since = 0
         self.proof = NO_PROOF
+        self.twin: OrderRecord | None = None
         self.reason: str | None = None
         self.filled = 0
         self.filled_before = filled_before

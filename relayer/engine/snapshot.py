@@ -22,13 +22,14 @@ from relayer.engine.fills import FillRecord
 from relayer.engine.lanes import Lane
 from relayer.engine.limits import IndexPrice, LimitTable
 from relayer.engine.orders import PENDING, OrderRecord, reservation
+from relayer.engine.pairing import join
 from relayer.engine.quote_guard import Guard, GuardTerms
 from relayer.engine.sessions import Session, SessionTerms, notional_at_limit
 from relayer.engine.state import AppliedFact, Market, OutboxRow, State
 from relayer.engine.watch import Watch, WatchImage
 from relayer.engine.withdrawals import SetAside
 
-SNAPSHOT_VERSION = 8
+SNAPSHOT_VERSION = 9
 
 
 class _OrderImage(msgspec.Struct, array_like=True, frozen=True):
@@ -171,6 +172,11 @@ def load(data: bytes) -> State:
     by_number = {order.number: _record(state, order) for order in image.open}
     for record in by_number.values():
         _restore_open(state, record)
+    legs: dict[tuple[bytes, int], OrderRecord] = {}
+    for record in by_number.values():
+        other = legs.setdefault((record.order.account, record.order.nonce), record)
+        if other is not record:
+            join(record, other)
     for market in image.markets:
         book = state.markets[market.terms.symbol].book
         for number in market.resting:

@@ -13,9 +13,10 @@ from typing import NamedTuple
 from cxdex.fees import fee_tier
 from cxdex.market import CXPT_ASSET, USDC_ASSET
 from relayer.engine.accounts import Account
-from relayer.engine.events import AnyEvent, BalanceChanged, FillCharged, LevelChanged, OrderClosed
+from relayer.engine.events import AnyEvent, BalanceChanged, FillCharged, LevelChanged, OrderClosed, OrderReduced
 from relayer.engine.fills import FillRecord
 from relayer.engine.orders import CANCELLED, EXPIRED, LIVE, PENDING, OrderRecord, reservation
+from relayer.engine.pairing import part
 from relayer.engine.sessions import notional_at_limit
 from relayer.engine.state import Market, State
 
@@ -93,11 +94,12 @@ class Turn:
         record.status = status
         record.reason = reason
         record.replaced_by = replaced_by
-        record.ancestors = ()
         if was_pending and record.order.condition is not None:
             market.watch(record.order.condition).leave(is_closed=True)
         self.note_change(record)
         self.state.remove_open(record)
+        twin = None if record.twin is None else part(self.state, record)
+        record.ancestors = ()
         self.events.append(
             OrderClosed(
                 self.time_ms,
@@ -110,6 +112,22 @@ class Turn:
                 replaced_by,
             )
         )
+        if twin is not None:
+            self.close(twin, CANCELLED, "OCO")
+
+    def share_fill(self, record: OrderRecord, quantity: int) -> None:
+        """What this leg of a pair has just filled is no longer open in the other."""
+        twin = record.twin
+        if twin is None:
+            return
+        twin.filled_before += quantity
+        entry = twin.entry
+        entry.remaining = max(min(entry.remaining, twin.order.quantity - twin.nonce_filled), 0)
+        self.note_change(twin)
+        words = (twin.digest, twin.order.account, twin.order.market, entry.remaining)
+        self.events.append(OrderReduced(self.time_ms, *words, quantity))
+        if not entry.remaining:
+            self.close(twin, CANCELLED, "OCO")
 
     def close_expired(self) -> None:
         """Nothing that has expired may trade, so every command begins with this."""

@@ -126,10 +126,11 @@ class Flow(AmendFlow, TriggerFlow):
         account = self.desk.orders[digest].account if digest in self.desk.orders else ALICE
         was_open = digest in self.naive.orders and self.naive.resting(digest) is not None
         closed = of_type(self.desk.cancel(account, digest, digest), OrderClosed)
-        assert [event.digest for event in closed] == [digest] * was_open
+        others = self.naive.others(self.naive.orders[digest]) if was_open else []
+        assert [event.digest for event in closed] == [*[digest] * was_open, *others]
         assert self.desk.cancel(b"x" * 20, digest) == []
         if was_open:
-            self.naive.cancel(digest)
+            self.naive.owner_cancel(digest)
         elif digest not in self.naive.orders:
             self.naive.early[account, digest] = self.desk.now_ms + EARLY_CANCEL_MS
 
@@ -140,8 +141,8 @@ class Flow(AmendFlow, TriggerFlow):
     def cancel_named(self, who: int, names: list[str]) -> None:
         self.desk.cancel(ACCOUNTS[who], names=names)
         for digest, order in self.naive.orders.items():
-            if order.account == ACCOUNTS[who] and order.name in names:
-                self.naive.cancel(digest)
+            if order.account == ACCOUNTS[who] and order.name in names and self.naive.resting(digest):
+                self.naive.owner_cancel(digest)
 
     def countdown(self, who: int, seconds: int) -> None:
         """Arms, renews or ends it."""

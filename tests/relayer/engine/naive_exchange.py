@@ -61,6 +61,7 @@ class NaiveExchange(NaiveTriggers):
     def __init__(self) -> None:
         super().__init__()
         self.said: list[tuple] = []  # trades of this command
+        self.lots: dict[bytes, int] = {}  # that were signed
         self.books = {symbol: NaiveMatcher() for symbol in LISTINGS}
         self.orders: dict[bytes, Known] = {}  # in order of acceptance
         self.totals = {(who, asset): BASE if asset else USDC for who in ACCOUNTS for asset in ASSETS}
@@ -126,6 +127,11 @@ class NaiveExchange(NaiveTriggers):
             return "ORDER_TOO_LATE"
         if self.early.get((order.account, digest), 0) > self.now_ms:
             return "ORDER_CANCELLED_BEFORE"
+        others = self.others(order)
+        if replaces is None and len(others) == 1 and (order.condition or self.orders[others[0]].condition):
+            if not self.is_pair(order, tif, others[0]):
+                return "ORDER_PAIR_REFUSED"
+            replaces = others[0]
         listing = LISTINGS[order.market]
         if lots < listing.min_lots:
             return "ORDER_TOO_SMALL"
@@ -134,10 +140,13 @@ class NaiveExchange(NaiveTriggers):
         rates = {"POST_ONLY": [listing.maker_fee_bps], "IOC": [listing.taker_fee_bps], "FOK": [listing.taker_fee_bps]}
         if order.fee_bps < max(rates.get(tif, [listing.maker_fee_bps, listing.taker_fee_bps])):
             return "ORDER_FEE_CAP_TOO_LOW"
+        signed = lots
         if replaces is not None:
             lots -= self.filled_with(order)
             if lots <= 0:
                 return "ORDER_FILLED_BEFORE"
+        elif others:
+            return "ORDER_NONCE_USED"
         elif self.lane_is_busy(order):
             return "ORDER_NONCE_LANE_BUSY"
         if order.condition is None:
@@ -147,11 +156,24 @@ class NaiveExchange(NaiveTriggers):
         if refused is not None:
             return refused
         self.orders[digest] = order
+        self.lots[digest] = signed
         if self.rate is not None:
             self.sent.setdefault(order.account, []).append((self.now_ms, self.rate))
         if order.condition is not None:
             self.wait(digest, lots, tif, stp)
         return self.run_queue()
+
+    def others(self, order: Known) -> list[bytes]:
+        """Open orders of the same nonce."""
+        nonce = order.account, order.nonce
+        same = [d for d, other in self.orders.items() if (other.account, other.nonce) == nonce and other is not order]
+        return [digest for digest in same if self.resting(digest)]
+
+    def is_pair(self, order: Known, tif: str, other: bytes) -> bool:
+        known = self.orders[other]
+        if (order.market, order.side) != (known.market, known.side):
+            return False
+        return order.condition is not None or (tif in RESTING and other in self.waiting)
 
     def run_queue(self) -> list[tuple]:
         """Lets in what prices have triggered, one after the other. All trades of this command."""
@@ -163,6 +185,8 @@ class NaiveExchange(NaiveTriggers):
             self.triggered.append((digest, proof))
             self.proofs[digest] = proof
             self.books[self.orders[digest].market].used.discard(digest)
+            for other in self.others(self.orders[digest]):
+                self.cancel(other)
             refused = self.enter(digest, self.orders[digest], found.quantity, found.tif, found.stp, is_triggered=True)
             if refused is not None:
                 self.refused.append((digest, refused))
@@ -189,11 +213,26 @@ class NaiveExchange(NaiveTriggers):
             self.filled += [(taker_id, quantity), (maker_id, quantity)]
             self._settle_now(taker_id, maker_id, price, quantity)
             self.made.append((self.now_ms, self.orders[maker_id].account, order.market, quantity, price))
+            self.share_fills(taker_id)
+            self.share_fills(maker_id)
             self.new_price(order.market, "LAST", Fraction(price), self.now_ms // 1000)
+        for one in {part for trade in trades for part in trade[:2]}:
+            last = [event for event in events if event[0] != "accepted" and one in event[1:3]][-1]
+            if last[0] == "trade" and not self.resting(one):
+                self.owner_cancel(one)
         for maker in {self.orders[trade[1]].account for trade in trades}:
             self._protect(maker, order.market)
         self.said += trades
         return None
+
+    def share_fills(self, digest: bytes) -> None:
+        """What it has filled is no longer open in the other leg of its pair."""
+        order = self.orders[digest]
+        for other in self.others(order):
+            found = self.waiting[other]
+            found.quantity = min(found.quantity, self.lots[other] - self.filled_with(order))
+            if found.quantity <= 0:
+                self.cancel(other)
 
     def tripped(self, order: Known, tif: str) -> str | None:
         guard = self.guards.get((order.account, order.market))
@@ -277,11 +316,17 @@ class NaiveExchange(NaiveTriggers):
         _, _, moves, maker_id, taker_id = self.pending.pop(0)
         self._move(moves, -1)
         blamed = {1: maker_id, 2: taker_id, 3: maker_id, 4: taker_id}.get(reason)
-        if blamed is not None:
-            self.cancel(blamed)
+        if blamed is not None and self.resting(blamed):
+            (self.owner_cancel if reason <= 2 else self.cancel)(blamed)
         for who in ACCOUNTS:
             for asset in ASSETS:
                 self.cover(who, asset)
+
+    def owner_cancel(self, digest: bytes) -> None:
+        """And the other leg of its pair."""
+        for other in self.others(self.orders[digest]):
+            self.cancel(other)
+        self.cancel(digest)
 
     def cancel(self, digest: bytes) -> None:
         self.waiting.pop(digest, None)
@@ -321,7 +366,7 @@ class NaiveExchange(NaiveTriggers):
         if left > found.quantity:
             return "ORDER_AMEND_RAISES"
         if left <= 0:
-            self.cancel(digest)
+            self.owner_cancel(digest)
         else:
             found.quantity = left
         return None
@@ -333,6 +378,8 @@ class NaiveExchange(NaiveTriggers):
         before, found = self.orders[old], self.resting(old)
         if (order.nonce, order.market, order.side) != (before.nonce, before.market, before.side):
             return "ORDER_REPLACE_DIFFERS"
+        if any(other != old and not self.is_pair(order, tif, other) for other in self.others(order)):
+            return "ORDER_PAIR_REFUSED"
         if digest in self.orders:
             return "ORDER_REPLACED_BEFORE"
         rehearsal = copy.deepcopy(self)
@@ -353,7 +400,7 @@ class NaiveExchange(NaiveTriggers):
         found.id, found.quantity = digest, left
         together = [(old, before), (digest, order)]
         self.orders = dict(pair for known in self.orders.items() for pair in (together if known[0] == old else [known]))
-        self.sent = rehearsal.sent
+        self.sent, self.lots = rehearsal.sent, rehearsal.lots
         return []
 
     def cancel_and_place(
@@ -373,13 +420,13 @@ class NaiveExchange(NaiveTriggers):
             self.early[who, cancels] = self.now_ms + EARLY_CANCEL_MS
         rehearsal = copy.deepcopy(self)
         for one in gone:
-            rehearsal.cancel(one)
+            rehearsal.owner_cancel(one)
         outcome = rehearsal.place(digest, order, *terms)
         if not isinstance(outcome, str):
             self.__dict__ = rehearsal.__dict__
         elif not keeps:
             for one in gone:
-                self.cancel(one)
+                self.owner_cancel(one)
         return outcome
 
     def cover(self, who: bytes, asset: int) -> None:

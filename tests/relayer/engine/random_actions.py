@@ -54,6 +54,14 @@ def _conditional(rng: Random) -> tuple:
     return _who(rng), rng.choice(MARKETS), rng.choice(list(Side)), *terms, trigger, ticks, rng.choice([-9, 0, 0, 0, 40])
 
 
+def _pair(rng: Random) -> tuple:
+    trigger = rng.choice([*Trigger, *[None] * 3])
+    ticks = rng.randint(1, 4) if trigger is not None and trigger.trails else rng.randint(95, 105)
+    lots, tif = rng.choice([5, 10, 20, 40]), rng.choice(TIMES_IN_FORCE[:-1])
+    terms = (ticks, lots, rng.randint(96, 104), tif, rng.choice(list(SelfTrade)))
+    return rng.randrange(1_000), trigger, *terms, rng.choice([*[None] * 12, "side", "market"])
+
+
 def _index(rng: Random) -> tuple:
     return rng.randint(96, 104), rng.choice([0, 0, 1, -1]), _listing(rng)
 
@@ -115,6 +123,7 @@ ACTIONS: dict[str, tuple[int, Callable[[Random], tuple]]] = {
     "pay": (2, lambda rng: (rng.randint(0, 7),)),
     "limit": (2, _limit),
     "conditional": (20, _conditional),
+    "pair": (14, _pair),
     "index": (9, _index),
     "reorg": (3, lambda rng: (rng.randint(1, 4),)),
     "rate": (1, lambda rng: (rng.choice([None, 1, 7]), rng.randint(1, 5))),

@@ -153,7 +153,7 @@ def test_a_replaced_order_does_not_come_back_even_when_it_is_forgotten(desk: Des
 
 
 def test_a_nonce_has_a_last_replacement(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(amending, "MOST_REPLACEMENTS", 3)
+    monkeypatch.setattr(amending, "MOST_OF_A_NONCE", 3)
     digest, _ = desk.sell(ALICE, 10, 100)
     for _ in range(3):
         digest, _ = desk.replace(digest, newer(desk, digest))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 from naive_exchange import ACCOUNTS, Known, NaiveExchange
-from trading_desk import Desk, of_type
+from trading_desk import BTC, ETH, FAR, Desk, of_type
 
 from cxdex.condition import Condition, Trigger
 from cxdex.facts import PriceUpdated
@@ -36,6 +36,24 @@ class TriggerFlow:
         digest, events = desk.send(order)
         known = Known(account, market, side, price, 50, expiry, None, order.nonce, condition=condition)
         self.entered(events, self.naive.place(digest, known, lots, tif, stp.name))
+
+    def pair(self, number: int, trigger, ticks: int, lots: int, price: int, tif: str, stp: SelfTrade, twist) -> None:
+        """A second order of an open one's nonce, mostly the other leg of a bracket. trigger None: a plain one."""
+        desk, naive = self.desk, self.naive
+        found = [digest for digest in naive.orders if naive.resting(digest)]
+        if not found:
+            return
+        first = desk.orders[found[number % len(found)]]
+        side = first.side.opposite if twist == "side" else first.side
+        market = (ETH if first.market == BTC.symbol else BTC).symbol if twist == "market" else first.market
+        condition = None if trigger is None else Condition(trigger, ticks, desk.now_ms // 1000)
+        order = desk.order(
+            first.account, side, lots, price, market=market, time_in_force=TimeInForce[tif], self_trade=stp,
+            nonce=first.nonce, condition=condition, expiry=FAR + number,
+        )  # fmt: skip
+        digest, events = desk.send(order)
+        known = Known(first.account, market, side, price, 50, order.expiry, None, first.nonce, condition=condition)
+        self.entered(events, naive.place(digest, known, lots, tif, stp.name))
 
     def index(self, price: int, offset: int, listing) -> None:
         """`offset`: a part of a tick, so that prices lie between levels too."""

@@ -239,6 +239,31 @@ def test_the_row_of_a_conditional_order_follows_it_through_its_trigger_and_a_reo
                 assert sent.proof == proofs[view.status]
 
 
+def test_the_rows_of_a_pair_follow_the_fills_of_either_leg(tmp_path: Path) -> None:
+    target, taker = signed(ALICE, 0, Side.SELL, 1000, 9), signed(BOB, 0, Side.BUY, 1000, 4)
+    stop = dataclasses.replace(target.order, condition=Condition(Trigger.INDEX_AT_OR_BELOW, 10, 0))
+    facts = [LISTED, ACTIVE, Credited(ALICE, 2, 10**20), Credited(BOB, 0, 10**12)]
+    commands = [ApplyFact(1, n, 0, n, False, fact) for n, fact in enumerate(facts, 1)]
+    digests = [target.digest, b"s" * 32, taker.digest]
+    orders = [target.order, stop, taker.order]
+    commands += [Place(2, order, target.signature, digest) for order, digest in zip(orders, digests, strict=True)]
+    for merged in (True, False):
+        tables, engine = OrderTables(open_database(f"sqlite:///{tmp_path / str(merged)}.db")), Engine()
+        tables.open()
+        played = [(n, engine.apply(command)) for n, command in enumerate(commands, 1)]
+        for batch in [played] if merged else [[one] for one in played]:
+            project(tables, batch)
+        for digest in digests:
+            row, view = tables.find(digest), engine.order_state(digest)
+            assert row is not None
+            assert view is not None
+            assert [getattr(row, name) for name in view.__slots__] == [getattr(view, name) for name in view.__slots__]
+        assert view.status == "FILLED"
+        second = engine.order_state(digests[1])
+        assert second is not None
+        assert (second.status, second.filled_before, second.remaining) == ("PENDING", 4, 5)
+
+
 @pytest.mark.parametrize("condition", [None, Condition(Trigger.LAST_RISES_BY, 2**64 - 1, 2**40 - 2)])
 def test_the_settler_reads_the_order_that_was_signed(tmp_path: Path, condition: Condition | None) -> None:
     database = open_database(f"sqlite:///{tmp_path / 'x.db'}")
