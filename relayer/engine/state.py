@@ -22,8 +22,9 @@ from relayer.engine.countdowns import Countdowns
 from relayer.engine.fills import FillRecord
 from relayer.engine.limits import IndexPrice, LimitBook
 from relayer.engine.orders import LIVE, OrderRecord, matchable_until
+from relayer.engine.peaks import Reached
 from relayer.engine.sessions import SessionTerms
-from relayer.engine.watch import Reached, Watch
+from relayer.engine.watch import Watch
 from relayer.engine.withdrawals import SetAside
 
 CLOSED_ORDERS_KEPT = 4096

@@ -19,12 +19,10 @@ from heapq import heappop, heappush
 from typing import TYPE_CHECKING
 
 from relayer.engine.orders import PENDING
+from relayer.engine.peaks import PeakImage
 
 if TYPE_CHECKING:
     from relayer.engine.orders import OrderRecord
-
-PeakImage = tuple[int, int, int]
-"""(number of the price, its value, its time)"""
 
 
 class _Peak:

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from cxdex.condition import Condition
 from relayer.engine.orders import PENDING
-from relayer.engine.trailing import PeakImage, Trail
+from relayer.engine.peaks import PeakImage, Reached
+from relayer.engine.trailing import Trail
 
 if TYPE_CHECKING:
     from relayer.engine.orders import OrderRecord
@@ -35,14 +36,6 @@ class Hit(NamedTuple):
     number: int
     record: OrderRecord
     peak_time: int
-
-
-class Reached(NamedTuple):
-    """What a price overwrote, for `undo`. number: the price's."""
-
-    number: int
-    falls: list[PeakImage]
-    rises: list[PeakImage]
 
 
 class Watch:
