@@ -102,7 +102,10 @@ class FeedHub:
         self._latest: dict[tuple[str, str], msgspec.Raw] = {}
 
     def stream(self, channel: str, key: str) -> Stream:
-        return self._streams.setdefault((channel, key), Stream(channel, key))
+        stream = self._streams.get((channel, key))
+        if stream is None:
+            stream = self._streams[channel, key] = Stream(channel, key)
+        return stream
 
     def book(self, market: str, depth: int | None = None) -> tuple[int, BookChange] | None:
         """(seq, best levels), or None when this process has no true copy right now."""

@@ -1,6 +1,6 @@
 """Signed orders a second, end to end, through the real API and engine processes.
 
-    python benchmarks/signed_orders.py [--orders 40000] [--rate 1000] [--seconds 10] [--connections 16]
+    python benchmarks/signed_orders.py [--orders 40000] [--rate 1000] [--seconds 10] [--connections 64]
 
 Each order is signed in advance by one of 64 keys. What is counted is accepted orders: JSON decoded, EIP-712 digest
 computed, signer recovered, risk checked, command written to the journal and synced, matched, answered; and beside it
@@ -9,7 +9,8 @@ the tables and the feeds are kept up, as always. Half the orders rest and half t
   floor        digest and recovery alone in this process, on one core: what no server in this design can beat
   eth-account  the same with the library's own functions, as one would write it first
   single       POST /v1/orders, closed loop: every connection sends its next order when the last is answered
-  batch        POST /v1/orders/batch with 50 orders each, closed loop
+  batches      POST /v1/orders/batch with 50 orders each, closed loop
+  WebSocket    the same two over /v1/ws: four connections, 512 orders on their way
   open loop    single orders, one every 1/rate s however slow the answers are; latency from the moment an order was
                due, so that waiting behind others counts
 
@@ -30,21 +31,22 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import httpx
 import msgspec
 import uvloop
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(ROOT)]
+sys.path[:0] = [str(ROOT), str(ROOT / "benchmarks")]
 
 from eth_account import Account  # noqa: E402
 from eth_account.messages import encode_typed_data  # noqa: E402
+from load_client import HttpConnection, SocketConnection, http_request, socket_frame  # noqa: E402
 from sqlalchemy import Engine as Database  # noqa: E402
 from sqlalchemy import insert  # noqa: E402
 from sqlmodel import SQLModel  # noqa: E402
@@ -61,6 +63,9 @@ from cxdex.order import Order, OrderType, Side, TimeInForce  # noqa: E402
 from cxdex.signature import address_of, recover, sign_digest  # noqa: E402
 from cxdex.storage import open_database  # noqa: E402
 from cxdex.units import format_price, format_quantity  # noqa: E402
+from relayer import build  # noqa: E402
+
+C = TypeVar("C", HttpConnection, SocketConnection)
 
 CHAIN_ID = 31337
 TERMS = MarketTerms("sBTC-USDC", 1, MarketKind.SPOT, 2, "sBTC", 14, 10, 10, 25, 25)
@@ -71,6 +76,9 @@ READY_SECONDS = 30.0
 FAR_FUTURE = 4_000_000_000
 MIDDLE, SPREAD = 60_000_000, 50  # ticks
 NEARLY_A_CORE = 0.9
+WARMING = 2_000
+SOCKETS, WINDOW = 4, 512  # WebSocket connections, and orders on their way on all of them together
+PAUSE_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,116 +209,109 @@ def tell(database: Database, accounts: list[bytes]) -> None:
             connection.execute(insert(outbox).values(seq=number, **place, reverted=False, payload=encode_fact(fact)))
 
 
-class Connection(asyncio.Protocol):
-    """One keep-alive HTTP connection with one request under way; as cheap as a client can be."""
-
-    def __init__(self) -> None:
-        self._buffer = b""
-        self._reply: asyncio.Future[bytes] | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport: Any = transport
-
-    def connection_lost(self, _exc: Exception | None) -> None:
-        if self._reply is not None and not self._reply.done():
-            self._reply.set_exception(ConnectionError("the API closed the connection"))
-
-    def data_received(self, data: bytes) -> None:
-        self._buffer += data
-        head = self._buffer.find(b"\r\n\r\n")
-        if head < 0 or self._reply is None:
-            return
-        length = self._buffer.lower().find(b"content-length:", 0, head)
-        size = int(self._buffer[length + 15 : self._buffer.find(b"\r\n", length)])
-        if len(self._buffer) >= head + 4 + size:
-            reply, self._buffer = self._buffer[: head + 4 + size], self._buffer[head + 4 + size :]
-            self._reply.set_result(reply)
-
-    async def send(self, request: bytes) -> bytes:
-        self._reply = asyncio.get_running_loop().create_future()
-        self._transport.write(request)
-        return await self._reply
-
-    def close(self) -> None:
-        self._transport.close()
-
-
-def request(path: str, body: bytes) -> bytes:
-    head = (
-        f"POST {path} HTTP/1.1\r\nHost: cxdex\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-    )
-    return head.encode() + body
-
-
 def single(signed: Signed) -> bytes:
-    return request("/v1/orders", signed.body)
+    return http_request("/v1/orders", signed.body)
 
 
-def batches(stock: list[Signed]) -> list[bytes]:
+def grouped(stock: list[Signed]) -> list[bytes]:
     groups = [stock[start : start + BATCH] for start in range(0, len(stock), BATCH)]
-    return [request("/v1/orders/batch", b'{"orders":[%s]}' % b",".join(one.body for one in some)) for some in groups]
+    return [b'"orders":[%s]' % b",".join(one.body for one in some) for some in groups]
+
+
+def batch(orders: bytes) -> bytes:
+    return http_request("/v1/orders/batch", b"{%s}" % orders)
 
 
 def accepted(reply: bytes) -> int:
-    """Orders that the engine took. Each has exactly one id; a problem about an order has another word for it."""
-    return reply.count(b'"id":"0x') if reply.startswith(b"HTTP/1.1 200") else 0
+    """Orders that the engine took: each answer about one has its id, which a problem calls by another name."""
+    return reply.count(b'"id":"0x')
 
 
 class Load:
-    def __init__(self, exchange: Exchange, connections: list[Connection]) -> None:
+    """Prints what each way of sending took. All orders must have been accepted."""
+
+    def __init__(self, exchange: Exchange, connections: int) -> None:
         self._exchange = exchange
-        self._connections = connections
+        self._count = connections
 
-    async def closed_loop(self, requests: list[bytes]) -> list[bytes]:
+    async def http(self, title: str, count: int, requests: list[bytes]) -> float:
+        """Closed loop; returns orders a second."""
+        async with self._open(HttpConnection) as connections:
+            replies: list[bytes] = []
+            feed = iter(requests)
+
+            async def work(connection: HttpConnection) -> None:
+                for one in feed:
+                    replies.append(await connection.ask(one))
+
+            with self._measured(title, count, replies):
+                await asyncio.gather(*map(work, connections))
+        return self.rate
+
+    async def socket(self, title: str, count: int, messages: list[bytes], window: int) -> float:
+        """Closed loop over few connections, with many requests on their way on each."""
+        async with self._open(SocketConnection, SOCKETS) as connections:
+            for connection in connections:
+                await connection.open()
+            replies: list[bytes] = []
+            frames = iter(list(map(socket_frame, messages)))
+            with self._measured(title, count, replies):
+                for some in await asyncio.gather(*(one.run(frames, window // SOCKETS) for one in connections)):
+                    replies += some
+        return self.rate
+
+    async def open_loop(self, title: str, requests: list[bytes], rate: float) -> list[float]:
+        """Milliseconds from due to answered, sorted. An order that finds no free connection waits for one."""
+        latencies: list[float] = []
         replies: list[bytes] = []
-        feed = iter(requests)
+        async with self._open(HttpConnection) as connections:
+            free: asyncio.Queue[HttpConnection] = asyncio.Queue()
+            for connection in connections:
+                free.put_nowait(connection)
 
-        async def work(connection: Connection) -> None:
-            for one in feed:
-                replies.append(await connection.send(one))
+            async def one(what: bytes, due: float) -> None:
+                connection = await free.get()
+                replies.append(await connection.ask(what))
+                latencies.append((time.perf_counter() - due) * 1000)
+                free.put_nowait(connection)
 
-        await asyncio.gather(*map(work, self._connections))
-        return replies
+            with self._measured(title, len(requests), replies):
+                started = time.perf_counter()
+                async with asyncio.TaskGroup() as group:
+                    for number, what in enumerate(requests):
+                        due = started + number / rate
+                        if (wait := due - time.perf_counter()) > 0:
+                            await asyncio.sleep(wait)
+                        group.create_task(one(what, due))
+        return sorted(latencies)
 
-    async def open_loop(self, requests: list[bytes], rate: float) -> tuple[list[bytes], list[float]]:
-        """The replies, and the milliseconds from due to answered, sorted. An order waits for a free connection."""
-        replies, latencies = [], []
-        free: asyncio.Queue[Connection] = asyncio.Queue()
-        for connection in self._connections:
-            free.put_nowait(connection)
-        started = time.perf_counter()
-
-        async def one(what: bytes, due: float) -> None:
-            connection = await free.get()
-            replies.append(await connection.send(what))
-            latencies.append((time.perf_counter() - due) * 1000)
-            free.put_nowait(connection)
-
-        async with asyncio.TaskGroup() as group:
-            for number, what in enumerate(requests):
-                due = started + number / rate
-                if (wait := due - time.perf_counter()) > 0:
-                    await asyncio.sleep(wait)
-                group.create_task(one(what, due))
-        return replies, sorted(latencies)
+    @asynccontextmanager
+    async def _open(self, kind: type[C], count: int = 0) -> AsyncIterator[list[C]]:
+        loop = asyncio.get_running_loop()
+        opened = [
+            (await loop.create_connection(kind, "127.0.0.1", self._exchange.port))[1]
+            for _ in range(count or self._count)
+        ]
+        await asyncio.sleep(PAUSE_SECONDS)  # what the last load left to be stored is not this one's
+        yield opened
+        for connection in opened:
+            connection.close()
 
     @contextmanager
-    def measured(self, title: str, count: int) -> Iterator[list[bytes]]:
-        """Prints what the block took; it puts its replies into the list, and all orders must have been accepted."""
-        replies: list[bytes] = []
+    def _measured(self, title: str, count: int, replies: list[bytes]) -> Iterator[None]:
         before, began = self._exchange.cpu(), time.perf_counter()
-        yield replies
+        yield
         seconds = time.perf_counter() - began
         used = {name: after - before[name] for name, after in self._exchange.cpu().items()}
         taken = sum(map(accepted, replies))
         if taken != count:
-            sample = next((reply for reply in replies if b"problem" in reply or not accepted(reply)), b"")
+            sample = next((reply for reply in replies if not accepted(reply) or b'"problem":' in reply), b"")
             raise SystemExit(f"{title}: only {taken} of {count} orders were accepted; one answer:\n{sample[-600:]!r}")
         self.rate = count / seconds
         shares = ", ".join(f"{name} {cpu / count * 1e6:.0f}" for name, cpu in used.items())
         total = sum(used.values()) / count * 1e6
-        print(f"{title:30}{self.rate:8,.0f} orders/s   us of CPU an order: {shares}, together {total:.0f}")
-        print(f"{'':30}{limit(used, seconds)}")
+        print(f"{title:32}{self.rate:8,.0f} orders/s   us of CPU an order: {shares}, together {total:.0f}")
+        print(f"{'':32}{limit(used, seconds)}", flush=True)
 
 
 def limit(used: dict[str, float], seconds: float) -> str:
@@ -341,41 +342,29 @@ def floors(stock: list[Signed], deployment: Deployment) -> tuple[float, float]:
 
 
 async def measure(exchange: Exchange, traders: Traders, options: argparse.Namespace) -> None:
-    stock = traders.sign(2_000)
+    print(f"{options.orders:,} orders a row, half as many one by one; the engine is {build.describe()}")
+    stock = traders.sign(WARMING)
     ours, library = floors(stock, exchange.deployment)
-    print(f"{'floor (one core)':30}{ours:8,.0f} orders/s   digest and recovery, nothing else")
-    print(f"{'eth-account (one core)':30}{library:8,.0f} orders/s   the same, by the library")
-    connections = await connect(exchange, options.connections)
-    load = Load(exchange, connections)
-    await load.closed_loop(list(map(single, stock)))  # warm
-    requests = list(map(single, traders.sign(options.orders // 2)))
+    print(f"{'floor (one core)':32}{ours:8,.0f} orders/s   digest and recovery, nothing else")
+    print(f"{'eth-account (one core)':32}{library:8,.0f} orders/s   the same, by the library", flush=True)
+    load = Load(exchange, options.connections)
+    half, count = options.orders // 2, int(options.rate * options.seconds)
+    flows = [traders.sign(number) for number in (half, options.orders, half, options.orders, count)]
     gc.freeze()
-    with load.measured("single", len(requests)) as replies:
-        replies += await load.closed_loop(requests)
-    alone = load.rate
-    requests = batches(traders.sign(options.orders))
-    with load.measured(f"batch of {BATCH}", options.orders) as replies:
-        replies += await load.closed_loop(requests)
-    together = load.rate
-    count = int(options.rate * options.seconds)
-    requests = list(map(single, traders.sign(count)))
-    await asyncio.sleep(1.0)  # what the batches left in the projector's queue is not this load's
-    with load.measured(f"open loop at {options.rate:,.0f}/s", count) as replies:
-        answers, latencies = await load.open_loop(requests, options.rate)
-        replies += answers
-    parts = "  ".join(
-        f"p{share * 100:g} {latencies[min(int(share * count), count - 1)]:.1f}" for share in (0.5, 0.95, 0.99, 0.999)
-    )
-    print(f"{'':30}ms: {parts}  max {latencies[-1]:.1f}")
+    await load.http("warming up", WARMING, list(map(single, stock)))
+    alone = await load.http(f"single, {options.connections} connections", half, list(map(single, flows[0])))
+    together = await load.http(f"batches of {BATCH}", options.orders, list(map(batch, grouped(flows[1]))))
+    messages = [b'{"op":"place","id":%d,%s' % (number, one.body[1:]) for number, one in enumerate(flows[2])]
+    await load.socket("WebSocket, single", half, messages, WINDOW)
+    messages = [b'{"op":"placeBatch","id":%d,%s}' % pair for pair in enumerate(grouped(flows[3]))]
+    await load.socket(f"WebSocket, batches of {BATCH}", options.orders, messages, WINDOW // BATCH)
+    title = f"open loop, single, {options.rate:,.0f}/s"
+    latencies = await load.open_loop(title, list(map(single, flows[4])), options.rate)
+    shares = [(share, latencies[min(int(share * count), count - 1)]) for share in (0.5, 0.95, 0.99, 0.999)]
+    parts = "  ".join(f"p{share * 100:g} {found:.1f}" for share, found in shares)
+    print(f"{'':32}ms: {parts}  max {latencies[-1]:.1f}")
     ratios = (together / alone, together / ours, together / library)
-    print("batch is {:.2f} x single, {:.2f} x the floor, {:.1f} x eth-account".format(*ratios))
-    for connection in connections:
-        connection.close()
-
-
-async def connect(exchange: Exchange, count: int) -> list[Connection]:
-    loop = asyncio.get_running_loop()
-    return [(await loop.create_connection(Connection, "127.0.0.1", exchange.port))[1] for _ in range(count)]
+    print("batches are {:.2f} x single, {:.2f} x the floor, {:.1f} x eth-account".format(*ratios))
 
 
 def main() -> None:
@@ -383,7 +372,7 @@ def main() -> None:
     parser.add_argument("--orders", type=int, default=40_000, help="in batches; half as many one by one")
     parser.add_argument("--rate", type=float, default=1_000)
     parser.add_argument("--seconds", type=float, default=10.0)
-    parser.add_argument("--connections", type=int, default=16)
+    parser.add_argument("--connections", type=int, default=64)
     options = parser.parse_args()
     options.orders -= options.orders % (2 * BATCH)
     with tempfile.TemporaryDirectory(dir=os.environ.get("TMPDIR")) as folder:

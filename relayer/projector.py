@@ -3,13 +3,15 @@
 Owns:     the queue of applied commands whose events are not in the tables yet.
 Promises: every event reaches the tables exactly once, in journal order: the cursor moves in the transaction of
           the rows, and after a restart replay regenerates whatever lies beyond it. A database that is away or
-          full is retried for ever and said; nothing is dropped.
+          full is retried for ever and said; nothing is dropped. What goes on for long is stored every GATHER_SECONDS,
+          together: a transaction costs a sync, on the disk that the journal needs.
 Never:    blocks the event loop: one thread of its own does the writing.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import deque
 from collections.abc import Iterable, Sequence
@@ -24,6 +26,7 @@ from relayer.projection import RowChanges
 log = logging.getLogger("relayer.projector")
 
 MAX_COMMANDS_A_TRANSACTION = 2_000
+GATHER_SECONDS = 0.05
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 5.0
 
@@ -48,6 +51,7 @@ class Projector:
         self._thread = thread
         self._queue: deque[Sequenced] = deque()
         self._wake = asyncio.Event()
+        self._hurry = asyncio.Event()  # somebody waits, or there is enough for a transaction
         self._moved = asyncio.Condition()
         self._closing = False
 
@@ -63,14 +67,18 @@ class Projector:
     def enqueue(self, sequence: int, events: Sequence[AnyEvent]) -> None:
         self._queue.append((sequence, events))
         self._wake.set()
+        if len(self._queue) >= MAX_COMMANDS_A_TRANSACTION:
+            self._hurry.set()
 
     async def stored_through(self, sequence: int) -> None:
         """Returns once everything up to `sequence` is in the tables."""
+        self._hurry.set()
         async with self._moved:
             await self._moved.wait_for(lambda: self._tables.cursor >= sequence)
 
     async def run(self) -> None:
         """Until `close`, and then until the queue is empty. Raises when the tables contradict the journal."""
+        rested = 0.0
         while True:
             if not self._queue:
                 if self._closing:
@@ -78,6 +86,8 @@ class Projector:
                 self._wake.clear()
                 await self._wake.wait()
                 continue
+            await self._gather(rested)
+            rested = asyncio.get_running_loop().time() + GATHER_SECONDS
             batch = [self._queue[i] for i in range(min(len(self._queue), MAX_COMMANDS_A_TRANSACTION))]
             await self._store(batch)
             for _ in batch:
@@ -88,6 +98,15 @@ class Projector:
     def close(self) -> None:
         self._closing = True
         self._wake.set()
+        self._hurry.set()
+
+    async def _gather(self, until: float) -> None:
+        """Waits for more to store at once, unless somebody waits for it."""
+        pause = until - asyncio.get_running_loop().time()
+        if pause > 0 and not self._closing:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._hurry.wait(), pause)
+        self._hurry.clear()
 
     async def _store(self, batch: list[Sequenced]) -> None:
         pause = FIRST_PAUSE_SECONDS
