@@ -301,9 +301,10 @@ def settleBatch(entryCount: uint256):
             assert signatures._signer(digest, entry.r, entry.vs) == account, "S:SIG"
         elif role == MARKET:
             assert entry.who == MARKET_ENTRY and entry.vs == 0, "S:ENTRY"
-            self._flush_all(maker, taker, market)
-            maker = empty(Cursor)
-            taker = empty(Cursor)
+            if market.hash != empty(bytes32):
+                self._flush_all(maker, taker, market)
+                maker = empty(Cursor)
+                taker = empty(Cursor)
             market = self._load_market(convert(entry.terms, bytes32), entry.r)
             continue
         else:
@@ -338,7 +339,9 @@ def settleBatch(entryCount: uint256):
                 if taker.moved:
                     self._flush(taker, market.base_key)
                 taker = empty(Cursor)
-            maker = self._load_order(digest, entry.who, entry.terms, session, market.base_key, market.maker_bps)
+            maker = self._load_order(entry.who, entry.terms, market.base_key, market.maker_bps)
+            maker.digest = digest
+            maker.session = session
         else:
             if taker.moved:
                 self._flush(taker, market.base_key)
@@ -346,7 +349,9 @@ def settleBatch(entryCount: uint256):
                 if maker.moved:
                     self._flush(maker, market.base_key)
                 maker = empty(Cursor)
-            taker = self._load_order(digest, entry.who, entry.terms, session, market.base_key, market.taker_bps)
+            taker = self._load_order(entry.who, entry.terms, market.base_key, market.taker_bps)
+            taker.digest = digest
+            taker.session = session
 
         quantity: uint256 = entry.who >> FILL_SHIFT & MASK_40
         if quantity == 0:
@@ -379,14 +384,14 @@ def settleBatch(entryCount: uint256):
             amount: uint256 = unsafe_mul(quantity, market.lot)
 
             # The rate rounds up, the signed cap rounds down, and the cap wins.
-            maker_fee: uint256 = unsafe_div(unsafe_add(unsafe_mul(notional, maker.rate), PPM - 1), PPM)
-            fee_cap: uint256 = unsafe_div(unsafe_mul(notional, maker.terms & MASK_16), BPS)
-            if fee_cap < maker_fee:
-                maker_fee = fee_cap
-            taker_fee: uint256 = unsafe_div(unsafe_add(unsafe_mul(notional, taker.rate), PPM - 1), PPM)
-            fee_cap = unsafe_div(unsafe_mul(notional, taker.terms & MASK_16), BPS)
-            if fee_cap < taker_fee:
-                taker_fee = fee_cap
+            maker_fee: uint256 = min(
+                unsafe_div(unsafe_add(unsafe_mul(notional, maker.rate), PPM - 1), PPM),
+                unsafe_div(unsafe_mul(notional, maker.terms & MASK_16), BPS),
+            )
+            taker_fee: uint256 = min(
+                unsafe_div(unsafe_add(unsafe_mul(notional, taker.rate), PPM - 1), PPM),
+                unsafe_div(unsafe_mul(notional, taker.terms & MASK_16), BPS),
+            )
 
             # Each subtraction follows its comparison; a fee is below the notional it is taken from, because
             # rates are below 100 % (see openMarket). Cash is held to 104 bits when it is written.
@@ -545,73 +550,65 @@ def _load_market(market: bytes32, first_sequence: uint256) -> Market:
 
 @internal
 @view
-def _load_order(
-    digest: bytes32, who: uint256, terms: uint256, session: uint256, base_key: uint256, fee_bps: uint256
-) -> Cursor:
+def _load_order(who: uint256, terms: uint256, base_key: uint256, fee_bps: uint256) -> Cursor:
     """
     @dev An order with its owner's balances and its progress. It is alive if its epoch is the
          account's and its seq is the lane's (fills add up) or newer (it starts at zero). The last seq is
-         never alive: it is what cancelling the one before leaves behind.
+         never alive: it is what cancelling the one before leaves behind. The caller adds the digest and the session.
     """
-    account: uint256 = who & MASK_160
-    word: uint256 = ledger.accounts[account]
-    lanes: uint256 = 0
+    order: Cursor = empty(Cursor)
+    order.account = who & MASK_160
+    order.terms = terms
+    order.word = ledger.accounts[order.account]
+    order.cash = order.word & packing.MAX_CASH
+    order.base = ledger.assets[base_key | order.account]
+    order.left = terms >> QUANTITY_SHIFT & MASK_39
+    # tiers are at most 4
+    order.rate = unsafe_mul(
+        fee_bps, unsafe_sub(PERCENT, unsafe_mul(TIER_PERCENT, order.word >> packing.TIER_SHIFT & MASK_8))
+    )
+
     stored: uint256 = 0
     if terms & LANE_OUTSIDE_ACCOUNT == 0:
-        stored = word >> unsafe_add(packing.FIRST_LANE_SHIFT, terms >> LANE_OFFSET_SHIFT & packing.LANE_BITS) & MASK_64
+        stored = order.word >> unsafe_add(packing.FIRST_LANE_SHIFT, terms >> LANE_OFFSET_SHIFT & packing.LANE_BITS)
     else:
         lane: uint256 = terms >> LANE_SHIFT & MASK_24
-        lanes = ledger.lanes[ledger._lane_key(account, lane)]
-        stored = lanes >> packing._slot_lane_offset(lane) & MASK_64
-
-    left: uint256 = terms >> QUANTITY_SHIFT & MASK_39
-    stop: uint256 = 0
-    if who >> EXPIRY_SHIFT & MASK_40 <= block.timestamp:
-        stop = MAKER_EXPIRED
+        order.lanes = ledger.lanes[ledger._lane_key(order.account, lane)]
+        stored = order.lanes >> packing._slot_lane_offset(lane)
     seq: uint256 = terms >> SEQ_SHIFT & MASK_24
-    if seq == stored >> packing.SEQ_SHIFT:
-        filled: uint256 = stored & packing.MAX_FILLED
-        if filled < left:
-            left = unsafe_sub(left, filled)
+    stored_seq: uint256 = stored >> packing.SEQ_SHIFT & MASK_24
+
+    if who >> EXPIRY_SHIFT & MASK_40 <= block.timestamp:
+        order.stop = MAKER_EXPIRED
+    if seq <= stored_seq:
+        if seq == stored_seq:
+            # Filled beyond its quantity when an amendment of this order was larger: then nothing is left.
+            order.left -= min(order.left, stored & packing.MAX_FILLED)
         else:
-            left = 0  # filled beyond its quantity: an amendment of this order was larger
-    elif seq < stored >> packing.SEQ_SHIFT:
-        stop = MAKER_CANCELLED
+            order.stop = MAKER_CANCELLED
     if stored & packing.CANCEL_ANNOUNCED != 0:
         is_meant: bool = False
         is_dead: bool = False
-        is_meant, is_dead = cancels._is_dead(account, terms >> LANE_SHIFT & MASK_24, seq)
+        is_meant, is_dead = cancels._is_dead(order.account, terms >> LANE_SHIFT & MASK_24, seq)
         if is_dead:
-            stop = MAKER_CANCELLED
+            order.stop = MAKER_CANCELLED
         elif not is_meant:
             # A newer order takes the lane over, and the announcement goes with the older ones.
             if terms & LANE_OUTSIDE_ACCOUNT == 0:
-                word = packing._without_announcement(word, packing._account_lane_offset(terms >> LANE_SHIFT))
+                order.word = packing._without_announcement(
+                    order.word, packing._account_lane_offset(terms >> LANE_SHIFT)
+                )
             else:
-                lanes = packing._without_announcement(lanes, packing._slot_lane_offset(terms >> LANE_SHIFT))
-    epoch: uint256 = word >> packing.EPOCH_SHIFT & MASK_16
-    if terms >> EPOCH_SHIFT & MASK_16 != epoch:
-        if cancels._is_past(account, terms >> EPOCH_SHIFT & MASK_16, epoch):
-            stop = MAKER_CANCELLED
+                order.lanes = packing._without_announcement(
+                    order.lanes, packing._slot_lane_offset(terms >> LANE_SHIFT)
+                )
+    if (order.word >> packing.EPOCH_SHIFT ^ terms >> EPOCH_SHIFT) & MASK_16 != 0:
+        epoch: uint256 = order.word >> packing.EPOCH_SHIFT & MASK_16
+        if cancels._is_past(order.account, terms >> EPOCH_SHIFT & MASK_16, epoch):
+            order.stop = MAKER_CANCELLED
     if seq == packing.MAX_SEQ:
-        stop = MAKER_CANCELLED
-    return Cursor(
-        account=account,
-        digest=digest,
-        terms=terms,
-        stop=stop,
-        left=left,
-        # tiers are at most 4
-        rate=unsafe_mul(
-            fee_bps, unsafe_sub(PERCENT, unsafe_mul(TIER_PERCENT, word >> packing.TIER_SHIFT & MASK_8))
-        ),
-        session=session,
-        cash=word & packing.MAX_CASH,
-        base=ledger.assets[base_key | account],
-        word=word,
-        lanes=lanes,
-        moved=False,
-    )
+        order.stop = MAKER_CANCELLED
+    return order
 
 
 @internal
@@ -623,12 +620,10 @@ def _wallet_accepts(account: uint256, digest: bytes32, entry: order_hash.Entry, 
     assert entry.vs == 0 and entry.r <= signatures.MAX_SIGNATURE, "S:ENTRY"
     assert position + (entry.r + ENTRY_BYTES - 1) // ENTRY_BYTES * ENTRY_BYTES <= len(msg.data), "S:LENGTH"
     # Bytes of a length that is not known in advance come out of calldata word by word.
-    words: DynArray[bytes32, signatures.MAX_SIGNATURE_WORDS] = []
+    words: bytes32[signatures.MAX_SIGNATURE_WORDS] = empty(bytes32[signatures.MAX_SIGNATURE_WORDS])
     for i: uint256 in range((entry.r + WORD_BYTES - 1) // WORD_BYTES, bound=signatures.MAX_SIGNATURE_WORDS):
-        words.append(convert(slice(msg.data, position + WORD_BYTES * i, WORD_BYTES), bytes32))
-    encoded: Bytes[signatures.MAX_ENCODED] = abi_encode(words)
-    signature: Bytes[signatures.MAX_ENCODED] = slice(encoded, signatures.ENCODED_HEAD, entry.r)
-    return signatures._accepted_by(convert(account, address), digest, signature)
+        words[i] = convert(slice(msg.data, position + WORD_BYTES * i, WORD_BYTES), bytes32)
+    return signatures._accepted_by(convert(account, address), digest, entry.r, words)
 
 
 @internal

@@ -54,7 +54,8 @@ TIME_IN_FORCE_SHIFT: constant(uint256) = 2
 TIME_IN_FORCE_MASK: constant(uint256) = 7
 SELF_TRADE_SHIFT: constant(uint256) = 5
 SELF_TRADE_MASK: constant(uint256) = 3
-REDUCE_ONLY: constant(uint256) = 128  # the highest flag
+REDUCE_ONLY_SHIFT: constant(uint256) = 7
+REDUCE_ONLY: constant(uint256) = 1 << REDUCE_ONLY_SHIFT  # the highest flag
 BUY_TO_REDUCE: constant(uint256) = REDUCE_ONLY | IS_BUY
 MAX_COLLATERAL_SHIFT: constant(uint256) = 192
 
@@ -116,7 +117,7 @@ def _digest(entry: Entry, is_maker: bool, market: bytes32, domain: bytes32) -> b
                     entry.terms & MASK_16,  # maxFeeBps
                     entry.terms >> MAX_COLLATERAL_SHIFT,
                     self_trade,
-                    flags // REDUCE_ONLY,  # as a bool is encoded: 0 or 1
+                    flags >> REDUCE_ONLY_SHIFT,  # as a bool is encoded: 0 or 1
                     entry.who >> 160 & MASK_40,  # expiry
                     entry.terms >> 120 & MASK_64,  # nonce
                 )

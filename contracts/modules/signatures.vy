@@ -16,8 +16,7 @@ MASK_255: constant(uint256) = 2**255 - 1
 
 MAX_SIGNATURE: constant(uint256) = 1024  # bytes of a contract's signature: a multisig wallet of about 15 owners
 MAX_SIGNATURE_WORDS: constant(uint256) = 32
-ENCODED_HEAD: constant(uint256) = 64  # offset and length, which ABI encoding puts before a list of words
-MAX_ENCODED: constant(uint256) = MAX_SIGNATURE + ENCODED_HEAD
+SIGNATURE_OFFSET: constant(uint256) = 64  # where ABI encoding puts the length of the second of two arguments
 WALLET_GAS: constant(uint256) = 120_000
 # A call gets at most 63/64 of what is left. With this much left the wallet has its 120,000, so that nobody can make
 # it run out and pass that off as a refusal.
@@ -40,16 +39,17 @@ def _signer(digest: bytes32, r: uint256, vs: uint256) -> uint256:
 
 @internal
 @view
-def _accepted_by(wallet: address, digest: bytes32, signature: Bytes[MAX_ENCODED]) -> bool:
+def _accepted_by(wallet: address, digest: bytes32, length: uint256, words: bytes32[MAX_SIGNATURE_WORDS]) -> bool:
     """
-    @dev Whether the contract at `wallet` accepts the signature (ERC-1271). Without code there it does not.
+    @dev Whether the contract at `wallet` accepts the signature (ERC-1271), the first `length` bytes of `words`. Without
+         code there it does not. The call is encoded word by word; the words behind the signature are zero.
     """
     assert msg.gas >= LEAST_GAS, "S:GAS"
     answered: bool = False
     answer: Bytes[32] = b""
     answered, answer = raw_call(
         wallet,
-        abi_encode(digest, signature, method_id=IS_VALID_SIGNATURE),
+        abi_encode(digest, SIGNATURE_OFFSET, length, words, method_id=IS_VALID_SIGNATURE),
         max_outsize=32,
         gas=WALLET_GAS,
         is_static_call=True,

@@ -23,8 +23,8 @@ TARGETS = dict(zip(SHAPES, (72_000, 26_000, 40_000, 21_000, 14_500, 12_300), str
 # The targets come from a layout whose Fill event had three words. Ours has six (both accounts, the fees, the
 # nonces), so that an indexer needs no calldata: 768 gas a fill. The rest of the gap is bounds and skips, and since
 # orders may be signed by session keys and wallets, be cancelled with a delay and pay by tier, some 350 gas an order.
-# Measured here is the bare contract. Behind its Proxy every shape misses its target, A too: see docs/gas.md.
-MISSED = list(SHAPES)[1:]
+# Measured here is the bare contract. Behind its Proxy a transaction costs some 5,000 more: see docs/gas.md.
+MISSED = [name for name in SHAPES if name.split(":")[0] in ("B", "C'", "D", "W")]
 
 
 @pytest.fixture(scope="module")
