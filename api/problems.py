@@ -143,7 +143,10 @@ CODES: Mapping[str, CodeEntry] = {
         422, "Balance insufficient", "The order or withdrawal needs more than is available."
     ),
     "WITHDRAWAL_UNSETTLED": _entry(
-        409, "Fills come first", "A matched fill of the account has not settled yet; ask again then.", retryable=True
+        409,
+        "Fills come first",
+        "What matched fills bring, and may need, stays until they have settled; `allowed` has what may leave now.",
+        retryable=True,
     ),
     "WITHDRAWAL_NONCE_USED": _entry(409, "Nonce used", "The nonce is that of another withdrawal, or of a paid one."),
     "WITHDRAWAL_TOO_MANY": _entry(

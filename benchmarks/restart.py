@@ -198,7 +198,7 @@ def parts(state: Path) -> Iterator[tuple[str, float, int]]:
     _, seconds = timed(lambda: [engine.apply(command) for command in commands])
     yield "apply", seconds, len(commands)
     began = time.perf_counter()
-    child = fork_writer(state, journal.sequence, journal.end, engine.snapshot)
+    child = fork_writer(state, journal.sequence, journal.end, 0, engine.snapshot)
     pause = time.perf_counter() - began
     os.waitpid(child, 0)
     written = time.perf_counter() - began

@@ -47,7 +47,7 @@ def recover(directory: Path, tables: OrderTables) -> Recovered:
     cursor = tables.open()
     journal = Journal(directory)
     engine, start = _newest_usable(directory, cursor)
-    last_time_ms = 0
+    last_time_ms = start.time_ms if start else 0
     pending: list[Sequenced] = []
     progress = _Progress(journal, start.position if start else journal.end)
     records = journal.recover(start.sequence, start.position) if start else journal.recover()

@@ -52,7 +52,8 @@ class Snapshotter:
         sequencer, loop = self._sequencer, asyncio.get_running_loop()
         sequence = self._last = sequencer.sequence
         try:
-            child = fork_writer(self._directory, sequence, sequencer.offset, sequencer.engine.snapshot)
+            now = sequencer.now_ms()
+            child = fork_writer(self._directory, sequence, sequencer.offset, now, sequencer.engine.snapshot)
             _, status = await loop.run_in_executor(self._thread, os.waitpid, child, 0)
             if status:
                 why = os.strerror(os.WEXITSTATUS(status)) if os.WIFEXITED(status) else "its writer was killed"

@@ -1,4 +1,4 @@
-"""Withdrawals at once: the exchange co-signs that nothing of the account is matched and unsettled."""
+"""Withdrawals at once: the exchange co-signs that no matched fill needs what leaves."""
 
 from __future__ import annotations
 
@@ -40,8 +40,9 @@ async def withdraw(
     """A transaction that pays out at once, co-signed by the exchange. Only the account itself can send it.
 
     The amount leaves the balance now, and comes back by itself a minute after `deadline` when the transaction is not
-    mined by then. The same `nonce` again returns the same transaction. While a matched fill of the account has not
-    settled it is WITHDRAWAL_UNSETTLED; POST /v1/vault/withdraw never waits for the exchange.
+    mined by then. The same `nonce` again returns the same transaction. What matched fills of the account have brought
+    leaves when they have settled, half a percent of what was bought stays with it for the fee, and so does the CXPT of
+    the fee tier: asking for more is WITHDRAWAL_UNSETTLED. POST /v1/vault/withdraw never waits for the exchange.
     """
     account = require_own(read_address(body.account, "account"), session)
     asset = await asyncio.to_thread(read_asset, context, body.asset)

@@ -10,6 +10,7 @@ Amounts are 1e-6 USDC for assets 0 and 1, 1e-18 units for synths.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING
 
 from relayer.engine.lanes import Lane
@@ -40,6 +41,7 @@ class Account:
     open_in: how many of them are in each market.
     tier: what its CXPT reaches; it lowers the fees of its fills.
     bucket: thousandths of its latest orders as of `bucket_ms`, see `limits`.
+    on_the_way: by asset, what must stay here until fills have settled, see `fills.held_back`.
     early_cancels: orders that were cancelled before they came, with the unix milliseconds at which that is forgotten.
     volume: 1e-6 USDC matched on `volume_day` (days since 1970), see `limits`.
     first_free: no lane below it is free. A mere short cut for `free_nonces`, so snapshots leave it out.
@@ -55,6 +57,7 @@ class Account:
         "first_free",
         "guards",
         "lanes",
+        "on_the_way",
         "open",
         "open_in",
         "sessions",
@@ -79,6 +82,7 @@ class Account:
         self.volume = 0
         self.volume_day = 0
         self.early_cancels: dict[bytes, int] = {}
+        self.on_the_way: defaultdict[int, int] = defaultdict(int)
 
     def balance(self, asset: int) -> Balance:
         balance = self.balances.get(asset)

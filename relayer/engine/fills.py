@@ -5,7 +5,12 @@ Never: moves money; it only remembers what was moved, exactly, so that it can be
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import msgspec
+
+from cxdex.fees import BPS, MAX_TOTAL_FEE_BPS
+from cxdex.market import USDC_ASSET
 
 
 class FillRecord(msgspec.Struct, array_like=True):
@@ -16,6 +21,7 @@ class FillRecord(msgspec.Struct, array_like=True):
     is_foreign      the engine learnt of it from the chain (a lost journal, or somebody else settled); match_id is 0
     *_signer        the session key that signed the order; empty when the account itself did
     charged         (maker, taker) fees that the chain took, when they are not those of the match
+    time_ms         of the match; 0 when it is foreign
     """
 
     match_id: int
@@ -39,8 +45,21 @@ class FillRecord(msgspec.Struct, array_like=True):
     maker_signer: bytes = b""
     taker_signer: bytes = b""
     charged: tuple[int, int] | None = None
+    time_ms: int = 0
 
     @property
     def fees(self) -> tuple[int, int]:
         """(maker, taker) as they count in the balances now."""
         return self.charged if self.charged is not None else (self.maker_fee, self.taker_fee)
+
+
+def held_back(fill: FillRecord) -> Iterator[tuple[bytes, int, int]]:
+    """(account, asset, amount): what has to stay in the exchange while the fill is on its way, beside what is reserved.
+
+    What the fill brings is not on chain yet, so it cannot pay for anything there; and the buyer's fee may become
+    dearer by then, if CXPT has left.
+    """
+    buyer, seller = (fill.taker, fill.maker) if fill.taker_is_buyer else (fill.maker, fill.taker)
+    yield buyer, fill.base_asset, fill.base
+    yield buyer, USDC_ASSET, -(-fill.notional * MAX_TOTAL_FEE_BPS // BPS)
+    yield seller, USDC_ASSET, fill.notional

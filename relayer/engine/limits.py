@@ -8,8 +8,9 @@ Promises: the limits come from a command and the index from chain facts, so a re
 Never:    reads a file (see `relayer.limits_file`), or holds back a cancel.
 
 The volume of a day is the notional that the account matched since 00:00 UTC, as maker and as taker; a fill that the
-chain skips later stays counted. An index price older than `index_seconds`, or none at all, binds nobody: the signed
-limit price and the prepaid balance bound what an order can lose, and a silent oracle must not close the market.
+chain skips later stays counted only for the side whose fault that was. An index price older than `index_seconds`, or
+none at all, binds nobody: the signed limit price and the prepaid balance bound what an order can lose, and a silent
+oracle must not close the market.
 """
 
 from __future__ import annotations
@@ -111,6 +112,13 @@ class LimitBook:
 
 def count_volume(account: Account, notional: int, time_ms: int) -> None:
     account.volume_day, account.volume = time_ms // DAY_MS, volume_today(account, time_ms) + notional
+
+
+def correct_volume(account: Account, notional: int, matched_ms: int) -> None:
+    """Takes a fill out of the volume that never happened, or puts it in again, if the day is still that of the match:
+    nobody's day may be used up by a counterparty that lets its own fills be skipped."""
+    if account.volume_day == matched_ms // DAY_MS:
+        account.volume += notional
 
 
 def volume_today(account: Account, time_ms: int) -> int:

@@ -89,6 +89,7 @@ def _trade(turn: Turn, market: Market, maker: OrderRecord, taker: OrderRecord, q
         taker_fee=fill_fee(notional, terms.taker_fee_bps, taker.order.max_fee_bps, taker_tier),
         maker_signer=maker.signer,
         taker_signer=taker.signer,
+        time_ms=turn.time_ms,
     )
     state.next_match_id += 1
     market.next_sequence += 1

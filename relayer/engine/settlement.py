@@ -13,6 +13,7 @@ from cxdex.nonce import unpack_nonce
 from cxdex.order import SignatureKind
 from relayer.engine.events import FillRestored, FillVoided
 from relayer.engine.fills import FillRecord
+from relayer.engine.limits import correct_volume
 from relayer.engine.orders import CANCELLED, EXPIRED, LIVE, OrderRecord
 from relayer.engine.sessions import cover_session
 from relayer.engine.state import Market, State
@@ -134,11 +135,19 @@ def resolve(turn: Turn, symbol: str, sequence: int, block: int, skip_reason: int
 def _void(turn: Turn, fill: FillRecord, reason: int) -> None:
     turn.events.append(FillVoided(turn.time_ms, fill.match_id, fill.market, fill.sequence, reason))
     turn.pay(fill, -1)
+    _correct_volumes(turn, fill, reason, -1)
     blamed = fill.maker_digest if reason in _MAKER_BLAMED else fill.taker_digest if reason in _TAKER_BLAMED else None
     record = turn.state.orders.get(blamed) if blamed else None
     if record is not None:
         _close_blamed(turn, record, reason)
     _cover_both(turn, fill, "FILL_VOIDED")
+
+
+def _correct_volumes(turn: Turn, fill: FillRecord, reason: int, sign: int) -> None:
+    if reason not in _MAKER_BLAMED:
+        correct_volume(turn.state.account(fill.maker), sign * fill.notional, fill.time_ms)
+    if reason not in _TAKER_BLAMED:
+        correct_volume(turn.state.account(fill.taker), sign * fill.notional, fill.time_ms)
 
 
 def _close_blamed(turn: Turn, blamed: OrderRecord, reason: int) -> None:
@@ -173,9 +182,10 @@ def unresolve(turn: Turn, symbol: str, sequence: int, block: int) -> None:
     _drop_resolution(turn, (block, symbol, sequence))
     market.unsettled[sequence] = fill
     turn.count_unsettled(fill, 1)
-    was_voided = fill.skip_reason is not None
+    reason = fill.skip_reason
     fill.resolved_block = fill.skip_reason = None
-    if was_voided:
+    if reason is not None:
+        _correct_volumes(turn, fill, reason, 1)
         turn.events.append(FillRestored(turn.time_ms, fill.match_id, symbol, sequence))
         turn.pay(fill, 1)
     else:

@@ -18,7 +18,7 @@ from cxdex.fees import fee_tier
 from cxdex.market import CXPT_ASSET, MarketTerms
 from cxdex.order import Order, SignatureKind
 from relayer.engine.accounts import Account, Balance
-from relayer.engine.fills import FillRecord
+from relayer.engine.fills import FillRecord, held_back
 from relayer.engine.lanes import Lane
 from relayer.engine.limits import IndexPrice, LimitTable
 from relayer.engine.orders import PENDING, OrderRecord, reservation
@@ -29,7 +29,7 @@ from relayer.engine.state import AppliedFact, Market, OutboxRow, State
 from relayer.engine.watch import Watch, WatchImage
 from relayer.engine.withdrawals import SetAside
 
-SNAPSHOT_VERSION = 9
+SNAPSHOT_VERSION = 10
 
 
 class _OrderImage(msgspec.Struct, array_like=True, frozen=True):
@@ -184,6 +184,8 @@ def load(data: bytes) -> State:
     for listed in state.markets.values():
         for fill in listed.unsettled.values():
             _count_matched(state, fill)
+            for address, asset, amount in held_back(fill):
+                state.account(address).on_the_way[asset] += amount
     resolved = [
         fill for market in state.markets.values() for fill in (*market.resolved.values(), *market.foreign.values())
     ]

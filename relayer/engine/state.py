@@ -28,6 +28,7 @@ from relayer.engine.watch import Watch
 from relayer.engine.withdrawals import SetAside
 
 CLOSED_ORDERS_KEPT = 4096
+MOST_PASSED_OVER = 8
 _STALE_EXPIRIES = 1024
 
 
@@ -210,10 +211,17 @@ class State:
     def drop_closed(self) -> None:
         """Forgets the oldest closed orders beyond the limit, but none that still has a fill on its way.
 
-        A command begins with it, so that whatever it closes can be asked for until the next one.
+        A command begins with it, so that whatever it closes can be asked for until the next one. Those that wait for
+        the chain go behind the others, a few a command: one fill that cannot settle must not hold up all the rest.
         """
-        while len(self.closed) > CLOSED_ORDERS_KEPT and not self.closed[0].unsettled:
-            del self.orders[self.closed.popleft().digest]
+        patience = MOST_PASSED_OVER
+        while patience and len(self.closed) > CLOSED_ORDERS_KEPT:
+            record = self.closed.popleft()
+            if record.unsettled:
+                self.closed.append(record)
+                patience -= 1
+            else:
+                del self.orders[record.digest]
 
     def watch_expiry(self, record: OrderRecord) -> None:
         """Cancelled orders stay in the queue until it is twice as long as needed; then it is rebuilt."""

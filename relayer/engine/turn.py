@@ -14,7 +14,7 @@ from cxdex.fees import fee_tier
 from cxdex.market import CXPT_ASSET, USDC_ASSET
 from relayer.engine.accounts import Account
 from relayer.engine.events import AnyEvent, BalanceChanged, FillCharged, LevelChanged, OrderClosed, OrderReduced
-from relayer.engine.fills import FillRecord
+from relayer.engine.fills import FillRecord, held_back
 from relayer.engine.orders import CANCELLED, EXPIRED, LIVE, PENDING, OrderRecord, reservation
 from relayer.engine.pairing import part
 from relayer.engine.sessions import notional_at_limit
@@ -189,3 +189,5 @@ class Turn:
             record = self.state.orders.get(digest)
             if record is not None:
                 record.unsettled += change
+        for address, asset, amount in held_back(fill):
+            self.state.account(address).on_the_way[asset] += change * amount

@@ -1,7 +1,9 @@
 """Instant withdrawals: money that leaves the engine's count before the exchange co-signs its way out.
 
 Owns:     what is set aside, for whom, under which nonce and until when.
-Promises: nothing is set aside that a matched fill may still need: an account with unsettled fills in the asset waits.
+Promises: nothing is set aside that a matched fill may still need: whenever and in whatever order the chain sees the
+          withdrawal and the fills, no fill is skipped for it. What fills on their way have brought stays until they
+          have settled; the rest of the balance may go.
           An amount that is set aside is in no order's reach, and comes back exactly once: when a block later than the
           deadline has been seen without the withdrawal. Asking again with the same nonce changes nothing.
 Never:    knows a key or a clock; the engine's process signs, and block times come in commands.
@@ -9,20 +11,21 @@ Never:    knows a key or a clock; the engine's process signs, and block times co
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from cxdex.facts import WithdrawnInstantly
+from cxdex.fees import TIER_THRESHOLDS
 from cxdex.market import CXPT_ASSET, USDC_ASSET
 from cxdex.problem import Problem
 from cxdex.units import format_asset, format_usdc
 from relayer.engine.events import WithdrawalRefused, WithdrawalReturned, WithdrawalSetAside
 
 if TYPE_CHECKING:
+    from relayer.engine.accounts import Account
     from relayer.engine.commands import SeeBlock, SetAsideWithdrawal
-    from relayer.engine.fills import FillRecord
     from relayer.engine.state import State
     from relayer.engine.turn import Turn
 
@@ -132,12 +135,16 @@ def _correct(turn: Turn, fact: WithdrawnInstantly, held: SetAside | None, sign: 
 
 
 def _require_possible(state: State, wanted: SetAside) -> None:
+    if wanted.amount <= 0:
+        raise Problem(
+            "FIELD_INVALID", "nothing to withdraw", field="amount", given=str(wanted.amount), allowed="above 0"
+        )
     if (wanted.account, wanted.nonce) in state.paid_nonces:
         raise _nonce_used(wanted.nonce, "a withdrawal with this nonce has been paid")
     account = state.accounts.get(wanted.account)
     available = account.available(wanted.asset) if account else 0
     if available < wanted.amount:
-        show = format_usdc if wanted.asset in (USDC_ASSET, CXPT_ASSET) else format_asset
+        show = _show(wanted.asset)
         raise Problem(
             "BALANCE_INSUFFICIENT",
             "the account has less than that which no open order holds",
@@ -145,16 +152,8 @@ def _require_possible(state: State, wanted: SetAside) -> None:
             given=show(wanted.amount),
             allowed=f"at most {show(max(available, 0))}",
         )
-    if account is not None and any(lane.unsettled for lane in account.lanes.values()):
-        fill = next(_unsettled_in(state, wanted), None)
-        if fill is not None:
-            raise Problem(
-                "WITHDRAWAL_UNSETTLED",
-                "a matched fill of the account has not reached the chain yet and may need this balance",
-                field="asset",
-                given=f"fill {fill.match_id} of {fill.market}",
-                allowed="the same request once it has settled, or Vault.requestWithdraw now",
-            )
+    if account is not None:
+        _require_settled(account, wanted)
     if sum(held.account == wanted.account for held in state.set_asides.values()) >= MOST_A_ACCOUNT:
         raise Problem(
             "WITHDRAWAL_TOO_MANY",
@@ -163,14 +162,27 @@ def _require_possible(state: State, wanted: SetAside) -> None:
         )
 
 
-def _unsettled_in(state: State, wanted: SetAside) -> Iterator[FillRecord]:
-    """Fills on their way that move the asset. CXPT sets the fees of every fill, so all of the account's count."""
-    for market in state.markets.values():
-        assets: tuple[int, ...] = (USDC_ASSET, CXPT_ASSET, market.terms.base_asset)
-        if wanted.asset in assets:
-            for fill in market.unsettled.values():
-                if wanted.account in (fill.maker, fill.taker):
-                    yield fill
+def _require_settled(account: Account, wanted: SetAside) -> None:
+    """What fills on their way have brought, and what their fees may become, stays; so does the CXPT of a fee tier."""
+    total = account.balance(wanted.asset).total
+    free = total - account.on_the_way[wanted.asset]
+    if wanted.asset == CXPT_ASSET and account.on_the_way[USDC_ASSET] and account.tier:
+        free = min(free, total - TIER_THRESHOLDS[account.tier - 1])
+    if wanted.amount <= free:
+        return
+    show = _show(wanted.asset)
+    raise Problem(
+        "WITHDRAWAL_UNSETTLED",
+        "matched fills of the account have not reached the chain yet: what they bring is not there, and what they need "
+        "has to stay",
+        field="amount",
+        given=show(wanted.amount),
+        allowed=f"at most {show(max(free, 0))} now; the rest once they have settled, or by Vault.requestWithdraw",
+    )
+
+
+def _show(asset: int) -> Callable[[int], str]:
+    return format_usdc if asset in (USDC_ASSET, CXPT_ASSET) else format_asset
 
 
 def _nonce_used(nonce: int, detail: str) -> Problem:

@@ -1,6 +1,6 @@
 """Snapshots: the engine's state after a sequence, so that a start replays only what came later.
 
-Owns:     files `snapshot-<sequence>.bin`: magic 8 | crc32 4 | sequence 8 | journal position 8 | engine state.
+Owns:     files `snapshot-<sequence>.bin`: magic 8 | crc32 4 | sequence 8 | journal position 8 | time 8 | engine state.
 Promises: a file under its final name is whole (temporary file, fsync, rename, directory fsync), and a damaged
           one is never used: the one before it, or the whole journal, is. The state can be written by a child
           process that has it as it was when it was forked, while its parent goes on.
@@ -20,23 +20,25 @@ from zlib import crc32
 
 from relayer.journal.segment import sync_directory
 
-MAGIC = b"CXSNAP01"
+MAGIC = b"CXSNAP02"
 KEEP = 2
 
 _FIRST_OF_ITS_OWN = 3  # descriptor after the standard ones
 _POLITE = 10  # niceness of a child: the engine comes first
 
 _HEADER = struct.Struct("<8sI")
-_POSITION = struct.Struct("<QQ")
+_POSITION = struct.Struct("<QQQ")
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """`position`: where in the journal the record after `sequence` begins (see `segment`)."""
+    """`position`: where in the journal the record after `sequence` begins (see `segment`). time_ms: no command up to
+    `sequence` is later, so that time does not run backwards over a restart."""
 
     sequence: int
     position: int
     state: bytes
+    time_ms: int = 0
 
 
 def write_snapshot(directory: Path, snapshot: Snapshot) -> Path:
@@ -45,7 +47,7 @@ def write_snapshot(directory: Path, snapshot: Snapshot) -> Path:
     return publish(directory, snapshot.sequence)
 
 
-def fork_writer(directory: Path, sequence: int, position: int, dump: Callable[[], bytes]) -> int:
+def fork_writer(directory: Path, sequence: int, position: int, time_ms: int, dump: Callable[[], bytes]) -> int:
     """Starts a child that writes the state as it is now under a temporary name. Returns its id. Raises OSError.
 
     The child ends with status 0, or with the number of the error that the disk gave. `publish` makes it a snapshot.
@@ -57,7 +59,7 @@ def fork_writer(directory: Path, sequence: int, position: int, dump: Callable[[]
     try:  # nothing of the parent's may be used or kept open in here: sockets, the lock, the database
         os.closerange(_FIRST_OF_ITS_OWN, os.sysconf("SC_OPEN_MAX"))
         os.nice(_POLITE)
-        _write_temporary(directory, Snapshot(sequence, position, dump()))
+        _write_temporary(directory, Snapshot(sequence, position, dump(), time_ms))
         status = 0
     except OSError as error:
         status = error.errno or errno.EIO
@@ -82,7 +84,7 @@ def remove_unfinished_snapshots(directory: Path) -> None:
 
 
 def _write_temporary(directory: Path, snapshot: Snapshot) -> None:
-    body = _POSITION.pack(snapshot.sequence, snapshot.position) + snapshot.state
+    body = _POSITION.pack(snapshot.sequence, snapshot.position, snapshot.time_ms) + snapshot.state
     temporary = _final(directory, snapshot.sequence).with_suffix(".tmp")
     try:
         with temporary.open("wb") as file:
@@ -119,5 +121,5 @@ def _read(path: Path) -> Snapshot | None:
     body = data[_HEADER.size :]
     if magic != MAGIC or crc32(body) != checksum:
         return None
-    sequence, position = _POSITION.unpack_from(body)
-    return Snapshot(sequence, position, body[_POSITION.size :])
+    sequence, position, time_ms = _POSITION.unpack_from(body)
+    return Snapshot(sequence, position, body[_POSITION.size :], time_ms)

@@ -90,10 +90,12 @@ def test_attack_74_a_matched_fill_comes_first(exchange: Any) -> None:
     exchange.place(maker, limitPrice="60000")
     exchange.place(taker, side="SELL", limitPrice="60000", timeInForce="IOC")
     for person in (maker, taker):
-        reply = ask(exchange, person)
+        reply = ask(exchange, person, amount=cash(exchange, person)["available"])
         assert (reply.status_code, reply.json()["code"]) == (409, "WITHDRAWAL_UNSETTLED")
         assert reply.json()["retryable"] is True
         assert cash(exchange, person)["leaving"] == "0"
+        most = reply.json()["allowed"].removeprefix("at most ").split()[0]
+        assert ask(exchange, person, amount=most).status_code == 200
 
 
 def test_attack_15_a_stranger_sets_nothing_aside(exchange: Any) -> None:

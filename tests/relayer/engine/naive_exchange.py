@@ -66,7 +66,7 @@ class NaiveExchange(NaiveTriggers):
         self.orders: dict[bytes, Known] = {}  # in order of acceptance
         self.totals = {(who, asset): BASE if asset else USDC for who in ACCOUNTS for asset in ASSETS}
         self.filled: list[tuple[bytes, int]] = []  # (order, lots) of every match, each side
-        self.pending: list[tuple] = []  # unsettled fills: (market, sequence, moves, maker id, taker id)
+        self.pending: list[tuple] = []  # unsettled fills: (market, sequence, day, moves, maker id, taker id)
         self.sequences = dict.fromkeys(LISTINGS, 0)
         self.leaving: dict[int, tuple[bytes, int, int, int]] = {}  # nonce: account, asset, amount, deadline
         self.now_ms = 0
@@ -88,13 +88,28 @@ class NaiveExchange(NaiveTriggers):
         """Why this cannot leave at once."""
         if self.totals.get((who, asset), 0) - self.reserved(who, asset) < amount:
             return "BALANCE_INSUFFICIENT"
-        for market, _, _, *orders in self.pending:
-            moved = (0, CXPT, LISTINGS[market].base_asset)
-            if asset in moved and who in (self.orders[order].account for order in orders):
-                return "WITHDRAWAL_UNSETTLED"
+        if self.totals.get((who, asset), 0) - self.stays(who, asset) < amount:
+            return "WITHDRAWAL_UNSETTLED"
         if sum(account == who for account, *_ in self.leaving.values()) >= MOST_A_ACCOUNT:
             return "WITHDRAWAL_TOO_MANY"
         return None
+
+    def stays(self, who: bytes, asset: int) -> int:
+        """What unsettled sales and purchases brought, 0.5 % of what was bought, and the CXPT of the tier meanwhile."""
+        mine = [p for p in self.pending if who in (self.orders[p[4]].account, self.orders[p[5]].account)]
+        if asset == CXPT and mine:
+            return max((10**6 * tier for tier in TIERS if 10**6 * tier <= self.totals.get((who, CXPT), 0)), default=0)
+        found = 0
+        for market, _, _, moves, maker_id, _ in mine:
+            listing = LISTINGS[market]
+            lots = next(abs(amount) for _, moved, amount in moves if moved) // 10**listing.lot_exponent
+            notional = lots * self.orders[maker_id].price * listing.quote_per_lot_tick
+            bought = (who, listing.base_asset, lots * 10**listing.lot_exponent) in moves
+            if asset == listing.base_asset and bought:
+                found += lots * 10**listing.lot_exponent
+            elif asset == 0:
+                found += -(-notional // 200) if bought else notional
+        return found
 
     def needs(self, order: Known, lots: int) -> tuple[int, int]:
         listing = LISTINGS[order.market]
@@ -305,7 +320,8 @@ class NaiveExchange(NaiveTriggers):
             sign = 1 if order.side is Side.BUY else -1
             moves += [(order.account, 0, -sign * notional - fee), (order.account, listing.base_asset, sign * base)]
         self._move(moves, 1)
-        self.pending.append((taker.market, self.sequences[taker.market], moves, maker_id, taker_id))
+        day = self.now_ms // DAY_MS
+        self.pending.append((taker.market, self.sequences[taker.market], day, moves, maker_id, taker_id))
         self.sequences[taker.market] += 1
 
     def _move(self, moves: list[tuple], sign: int) -> None:
@@ -313,9 +329,13 @@ class NaiveExchange(NaiveTriggers):
             self.totals[who, asset] += sign * amount
 
     def skip_first(self, reason: int) -> None:
-        _, _, moves, maker_id, taker_id = self.pending.pop(0)
+        market, _, day, moves, maker_id, taker_id = self.pending.pop(0)
         self._move(moves, -1)
         blamed = {1: maker_id, 2: taker_id, 3: maker_id, 4: taker_id}.get(reason)
+        lots = next(abs(amount) for _, moved, amount in moves if moved) // 10 ** LISTINGS[market].lot_exponent
+        notional = lots * self.orders[maker_id].price * LISTINGS[market].quote_per_lot_tick
+        for digest in {maker_id, taker_id} - {blamed}:
+            self.traded.remove((day, self.orders[digest].account, notional))
         if blamed is not None and self.resting(blamed):
             (self.owner_cancel if reason <= 2 else self.cancel)(blamed)
         for who in ACCOUNTS:

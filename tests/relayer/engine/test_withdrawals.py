@@ -69,16 +69,55 @@ def test_only_what_no_order_holds_can_leave() -> None:
     assert granted(ask(desk, 498))
 
 
-@pytest.mark.parametrize(("asset", "waits"), [(0, True), (1, True), (2, True), (3, False)])
-def test_attack_74_what_a_matched_fill_may_need_waits_until_it_has_settled(asset: int, waits: bool) -> None:
+LOTS = 10 * 10**14  # what ALICE buys below, 1e-18 synth
+
+
+@pytest.mark.parametrize(
+    ("account", "asset", "stays"),
+    [
+        (ALICE, 0, 5),  # of what she paid 1,000 for, the most that the fee can be
+        (ALICE, 1, 10**9),  # her fee tier
+        (ALICE, 2, LOTS),  # what she bought is not there yet
+        (ALICE, 3, 0),
+        (BOB, 0, 1_000),  # what he was paid is not there yet
+        (BOB, 2, 0),
+    ],
+)
+def test_attack_74_what_a_matched_fill_may_need_waits_until_it_has_settled(
+    account: bytes, asset: int, stays: int
+) -> None:
     desk = Desk()
-    desk.fact(Credited(ALICE, 1, 10**9))
+    desk.fact(Credited(ALICE, 1, 10**9 + 500))
     desk.buy(ALICE, 10, 100)
     desk.sell(BOB, 10, 100)
-    events = ask(desk, 5, asset=asset)
-    assert (refused(events) == "WITHDRAWAL_UNSETTLED") if waits else granted(events)
+    total = desk.engine.balances(account)[asset][0]
+    if stays:
+        event = ask(desk, total - stays + 1, account=account, asset=asset)[0]
+        assert event.code == "WITHDRAWAL_UNSETTLED"
+        assert refused(ask(desk, total, account=account, asset=asset)) == "WITHDRAWAL_UNSETTLED"
+    assert granted(ask(desk, total - stays, account=account, asset=asset))
     desk.fact(FillSettled(BTC.symbol, 0))
-    assert granted(ask(desk, 5, asset=asset))
+    if stays:
+        assert granted(ask(desk, stays, nonce=8, account=account, asset=asset))
+
+
+def test_an_account_that_always_trades_can_always_withdraw_the_rest() -> None:
+    desk = Desk(usdc=1_000_000)
+    for number in range(20):
+        desk.buy(ALICE, 10, 100)
+        desk.sell(BOB, 10, 100)
+        assert granted(ask(desk, 1_000, nonce=number))
+        desk.fact(WithdrawnInstantly(ALICE, 0, 1_000, number))
+        if number:
+            desk.fact(FillSettled(BTC.symbol, number - 1))
+
+
+@pytest.mark.parametrize("amount", [0, -1, -(10**20)])
+def test_nobody_withdraws_nothing_or_less(amount: int) -> None:
+    desk = Desk()
+    before = desk.engine.balances(ALICE)
+    assert refused(ask(desk, amount)) == "FIELD_INVALID"
+    assert (desk.engine.balances(ALICE), desk.engine.knows(b"stranger" + bytes(12))) == (before, False)
 
 
 def test_somebody_elses_fills_do_not_matter() -> None:

@@ -50,19 +50,19 @@ def test_a_child_writes_the_state_as_it_was_when_it_was_forked(tmp_path: Path) -
         time.sleep(0.1)
         return state[0]
 
-    child = fork_writer(tmp_path, 7, 70, dump)
+    child = fork_writer(tmp_path, 7, 70, 700, dump)
     state[0] = b"after"
     assert os.waitpid(child, 0)[1] == 0
     assert list(snapshots(tmp_path)) == [], "it is none before it is published"
     path = publish(tmp_path, 7)
-    assert list(snapshots(tmp_path)) == [(path, Snapshot(7, 70, b"before"))]
+    assert list(snapshots(tmp_path)) == [(path, Snapshot(7, 70, b"before", 700))]
 
 
 def test_a_child_that_finds_the_disk_full_says_so_and_leaves_nothing(tmp_path: Path) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (500, hard))
     try:
-        child = fork_writer(tmp_path, 7, 70, lambda: b"x" * 10_000)
+        child = fork_writer(tmp_path, 7, 70, 700, lambda: b"x" * 10_000)
         status = os.waitpid(child, 0)[1]
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
@@ -73,7 +73,7 @@ def test_a_child_that_finds_the_disk_full_says_so_and_leaves_nothing(tmp_path: P
 def test_a_child_keeps_nothing_of_its_parent_open(tmp_path: Path) -> None:
     """Otherwise a lock, a port or a client's connection would outlive an engine that was killed."""
     reading, writing = os.pipe()
-    child = fork_writer(tmp_path, 7, 70, lambda: time.sleep(30) or b"")
+    child = fork_writer(tmp_path, 7, 70, 700, lambda: time.sleep(30) or b"")
     os.close(writing)
     assert os.read(reading, 1) == b"", "the other end is closed although the child lives"
     os.close(reading)

@@ -18,6 +18,9 @@ from cxdex.order import Side
 from cxdex.problem import Problem
 from relayer.chain_feed import ChainFeed
 from relayer.client import EngineClient
+from relayer.engine.commands import Expire
+from relayer.journal.journal import Journal
+from relayer.journal.record import decode_command, encode_command
 from relayer.order_table import OrderTables
 from relayer.projector import project
 from relayer.request_handler import RequestHandler
@@ -140,3 +143,26 @@ async def test_a_cancel_that_meets_its_order_on_the_way_in_cancels_it(tmp_path: 
     assert view.status == "CANCELLED"
     for task in running:
         task.cancel()
+
+
+async def test_time_does_not_run_backwards_over_a_clean_stop(engine: RunningEngine, facts: ChainFacts) -> None:
+    """The clock was ahead and was set back while the engine was down; its journal says how far it has come."""
+    ahead = 5_000_000_000_000
+    (engine.state / "journal").mkdir()
+    journal = Journal(engine.state / "journal")
+    list(journal.recover())
+    journal.append([encode_command(Expire(ahead))])
+    journal.close()
+    for _ in range(2):
+        engine.start()
+        assert engine.stop() == 0
+    facts.open_market([ALICE])
+    engine.start()
+    async with engine.client() as client:
+        await wait_for_market(client, [ALICE])
+    engine.stop()
+    journal = Journal(engine.state / "journal")
+    times = [decode_command(record.payload).time_ms for record in journal.recover()]
+    journal.close()
+    assert len(times) > 1
+    assert min(times) == ahead
