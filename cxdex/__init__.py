@@ -11,19 +11,35 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from cxdex.client import ApiProblem, AsyncExchange, Exchange, Feed, OutcomeUnknown, Ticket, Unreachable
+    from cxdex.client import (
+        Amend,
+        ApiProblem,
+        AsyncExchange,
+        Cancel,
+        CancelAndPlace,
+        Exchange,
+        Feed,
+        OutcomeUnknown,
+        Replace,
+        Ticket,
+        Unreachable,
+    )
     from cxdex.problem import OrderProblem, Problem
     from cxdex.wallet import LocalWallet, SessionWallet
 
 __all__ = [
+    "Amend",
     "ApiProblem",
     "AsyncExchange",
+    "Cancel",
+    "CancelAndPlace",
     "Exchange",
     "Feed",
     "LocalWallet",
     "OrderProblem",
     "OutcomeUnknown",
     "Problem",
+    "Replace",
     "SessionWallet",
     "Ticket",
     "Unreachable",

@@ -4,10 +4,23 @@ Everything but the waiting is shared: `endpoints` says what a request is, `repli
 what a person means by "place this order". The two façades only carry requests out.
 """
 
+from cxdex.client.amending import Amend, Cancel, CancelAndPlace, Replace
 from cxdex.client.async_exchange import AsyncExchange
 from cxdex.client.errors import ApiProblem, OutcomeUnknown, Unreachable
 from cxdex.client.exchange import Exchange
 from cxdex.client.stream import Feed
 from cxdex.client.ticket import Ticket
 
-__all__ = ["ApiProblem", "AsyncExchange", "Exchange", "Feed", "OutcomeUnknown", "Ticket", "Unreachable"]
+__all__ = [
+    "Amend",
+    "ApiProblem",
+    "AsyncExchange",
+    "Cancel",
+    "CancelAndPlace",
+    "Exchange",
+    "Feed",
+    "OutcomeUnknown",
+    "Replace",
+    "Ticket",
+    "Unreachable",
+]

@@ -76,6 +76,23 @@ def place_batch(entries: list[dict[str, Any]]) -> Call:
     return Call("POST", "/orders/batch", body=_json.encode({"orders": entries}), op="placeBatch")
 
 
+def steps(entries: list[dict[str, Any]], needs_login: bool) -> Call:
+    return Call("POST", "/orders/batch", body=_json.encode({"steps": entries}), needs_login=needs_login)
+
+
+def amend(order_id: str, quantity: str) -> Call:
+    return Call("PUT", f"/orders/{order_id}", body=_json.encode({"quantity": quantity}), needs_login=True)
+
+
+def replace(order_id: str, entry: dict[str, Any]) -> Call:
+    """`entry` is `signed_order_json` of the new order."""
+    return Call("POST", f"/orders/{order_id}/replace", body=_json.encode(entry))
+
+
+def cancel_and_place(entry: dict[str, Any]) -> Call:
+    return Call("POST", "/orders/cancel-and-place", body=_json.encode(entry), needs_login=True)
+
+
 def validate(entry: dict[str, Any]) -> Call:
     return Call("POST", "/orders/validate", body=_json.encode(entry))
 

@@ -12,7 +12,8 @@ from typing import Any, Self, Unpack
 
 import httpx
 
-from cxdex.client import chain_cancels, custody, endpoints, session_keys, trading, transport
+from cxdex.client import amending, chain_cancels, custody, endpoints, session_keys, trading, transport
+from cxdex.client.amending import Cancel, CancelAndPlace, Replace, Step
 from cxdex.client.amounts import Amount
 from cxdex.client.chain import Transaction
 from cxdex.client.custody import WithdrawalRequest
@@ -22,6 +23,7 @@ from cxdex.client.replies import (
     Balance,
     Book,
     Cancelled,
+    CancelledAndPlaced,
     Fill,
     Market,
     Order,
@@ -125,6 +127,52 @@ class Exchange:
     def place_many(self, tickets: Sequence[Ticket]) -> list[Outcome]:
         """One outcome a ticket, in order: accepted, rejected or unknown."""
         return self._driver.run(trading.place_many(self._session, tickets))
+
+    def batch(self, steps: Sequence[Step]) -> list[Outcome]:
+        """Tickets, `Replace`, `Amend`, `Cancel`, `CancelAndPlace`: one after the other, with nobody's in between.
+
+        One outcome a step, in order; a refusal stops no other. At most 50.
+        """
+        return self._driver.run(amending.batch(self._session, steps))
+
+    def amend(self, order: str | Order, quantity: Amount) -> Order:
+        """Lowers what the order may fill in all, what it has filled included. It keeps its place in the book.
+
+        When so much is filled already the rest is cancelled. The chain still knows the larger signed quantity.
+        """
+        return self._driver.run(amending.amend(self._session, order, quantity))
+
+    def replace(
+        self,
+        order: str | Order,
+        *,
+        quantity: Amount | None = None,
+        price: Amount | None = None,
+        **terms: Unpack[OrderTerms],
+    ) -> Order:
+        """Signs another order with the same nonce, so that the two never fill twice, and puts it in its place.
+
+        What you do not say stays as it was. The same price and no more quantity keep the place in the book; else it
+        comes again as a taker. Refused, the old order stays. Raises like `buy`.
+        """
+        return self._driver.run(amending.replace_order(self._session, Replace(order, quantity, price, terms)))
+
+    def cancel_and_place(
+        self,
+        cancel: str | Order | Cancel,
+        ticket: Ticket,
+        *,
+        if_not_cancelled: str = "STOP",
+        if_refused: str = "KEEP",
+    ) -> CancelledAndPlaced:
+        """Cancels one order (or by `Cancel(client_order_id=...)`) and places another, in one step.
+
+        The new order may use what the cancel frees. if_not_cancelled: STOP, or PLACE when there was nothing to cancel;
+        if_refused: KEEP the old order when the new one is refused, or CANCEL it all the same.
+        """
+        named = cancel if isinstance(cancel, Cancel) else Cancel(cancel)
+        step = CancelAndPlace(named, ticket, if_not_cancelled, if_refused)
+        return self._driver.run(amending.cancel_and_place(self._session, step))
 
     def validate(self, ticket: Ticket) -> dict[str, Any]:
         """Asks the exchange what it makes of this order, without placing it: digest, typed data, what it would lock."""

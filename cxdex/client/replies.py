@@ -135,6 +135,12 @@ class Order(Reply, frozen=True):
     client_order_id: str | None = None
     created_at: int = 0
     updated_at: int = 0
+    max_collateral: str = "0"
+    self_trade: str = "CANCEL_TAKER"
+    reduce_only: bool = False
+    trigger: str | None = None
+    trigger_price: str | None = None
+    active_from: str | None = None
     filled_before: str = "0"
     replaces: str | None = None
     replaced_by: str | None = None
@@ -273,10 +279,11 @@ class Login(Reply, frozen=True):
 
 
 class BatchEntry(Reply, frozen=True):
-    """Exactly one of the two is set."""
+    """Exactly one of `order` and `problem` is set, but for a cancel. cancelled: what the step has ended."""
 
     order: Order | None = None
     problem: dict[str, Any] | None = None
+    cancelled: list[Order] | None = None
 
 
 class BatchReply(Reply, frozen=True):
@@ -302,10 +309,21 @@ class Countdown(Reply, frozen=True):
     fires_at: int | None
 
 
+class CancelledAndPlaced(Reply, frozen=True):
+    """The new order, and as they ended, those that were cancelled."""
+
+    order: Order
+    cancelled: list[Order] = []
+
+
 class Outcome(msgspec.Struct, frozen=True):
-    """What became of one order of a batch. `outcome`: accepted, rejected or unknown; `id` is set in every case."""
+    """What became of one order or step of a batch. `outcome`: accepted, rejected or unknown.
+
+    `id` is set in every case but for a cancel by name. cancelled: the orders that a step has ended.
+    """
 
     outcome: str
     id: str
     order: Order | None = None
     problem: dict[str, Any] | None = None
+    cancelled: list[Order] = []

@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -30,12 +30,14 @@ from cxdex.client.replies import (
     Page,
 )
 from cxdex.client.session import Session
-from cxdex.client.steps import Flow, Pause
+from cxdex.client.steps import Call, Flow, Pause
 from cxdex.client.ticket import Ticket
 from cxdex.market import MarketTerms
 from cxdex.order import Side, SignedOrder
 from cxdex.problem import Problem
 from cxdex.wallet import SessionWallet
+
+T = TypeVar("T")
 
 NONCE_REFUSALS = ("ORDER_NONCE_USED", "ORDER_NONCE_LANE_BUSY", "ORDER_EPOCH_STALE")
 PLACE_ATTEMPTS = 5
@@ -61,13 +63,13 @@ def place(session: Session, ticket: Ticket) -> Flow[Order]:
     """Raises OrderProblem before sending, ApiProblem when refused, OutcomeUnknown when nobody can say."""
     terms, signed = yield from sign_ticket(session, ticket)
     try:
-        return (yield from submit(session, terms, signed, ticket.client_order_id, ticket.reject_after(_now_ms())))
+        return (yield from submit(session, terms, signed, ticket.client_order_id, ticket.reject_after(now_ms())))
     except ApiProblem as problem:
         if problem.code not in NONCE_REFUSALS or problem.after_silence:
             raise
     session.nonces.forget()
     terms, signed = yield from sign_ticket(session, ticket)
-    return (yield from submit(session, terms, signed, ticket.client_order_id, ticket.reject_after(_now_ms())))
+    return (yield from submit(session, terms, signed, ticket.client_order_id, ticket.reject_after(now_ms())))
 
 
 def submit(
@@ -80,12 +82,17 @@ def submit(
     """Sends one signed order until its outcome is known, or gives up with OutcomeUnknown."""
     status = yield from session.status()
     call = endpoints.place(terms, signed, status.chain_id, client_order_id, reject_after)
+    return (yield from send_until_known(session, call, signed, Order))
+
+
+def send_until_known(session: Session, call: Call, signed: SignedOrder, kind: type[T]) -> Flow[T]:
+    """Sends a request about a new order, the very same one again when there is no answer."""
     silence = ""
     for attempt in range(PLACE_ATTEMPTS):
         if attempt:
             yield Pause(FIRST_PAUSE_SECONDS * 2 ** (attempt - 1))
         try:
-            return endpoints.read((yield call), Order)
+            return (yield from session.request(call, kind))
         except Unreachable as problem:
             silence = problem.detail
         except ApiProblem as problem:
@@ -139,11 +146,11 @@ def _place_batch(session: Session, tickets: Sequence[Ticket]) -> Flow[list[Outco
         for ticket, t, nonce in zip(tickets, terms, nonces, strict=True)
     ]
     entries = [
-        endpoints.signed_order_json(t, s, status.chain_id, ticket.client_order_id, ticket.reject_after(_now_ms()))
+        endpoints.signed_order_json(t, s, status.chain_id, ticket.client_order_id, ticket.reject_after(now_ms()))
         for ticket, t, s in zip(tickets, terms, signed, strict=True)
     ]
     results = yield from _send_batch(entries)
-    outcomes = [_outcome("0x" + s.digest.hex(), result) for s, result in zip(signed, results, strict=True)]
+    outcomes = [outcome("0x" + s.digest.hex(), result) for s, result in zip(signed, results, strict=True)]
     if any(o.problem is not None and o.problem.get("code") in NONCE_REFUSALS for o in outcomes):
         session.nonces.forget()
     return outcomes
@@ -168,7 +175,7 @@ def _send_batch(entries: list[dict[str, Any]]) -> Flow[list[BatchEntry | None]]:
     return [None] * len(entries)
 
 
-def _outcome(order_id: str, result: BatchEntry | None) -> Outcome:
+def outcome(order_id: str, result: BatchEntry | None) -> Outcome:
     if result is None:
         return Outcome("unknown", order_id)
     if result.order is not None:
@@ -232,7 +239,7 @@ def cancel_all_after(session: Session, seconds: int) -> Flow[int | None]:
     return reply.fires_at
 
 
-def _now_ms() -> int:
+def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 

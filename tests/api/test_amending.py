@@ -26,9 +26,15 @@ def newer(person: Any, old: dict[str, Any], **changes: Any) -> dict[str, Any]:
     return person.signed({**fields, "expiry": str(int(old["expiry"]) + 1), **changes})
 
 
-def of_account(exchange: Any, person: Any) -> dict[str, str]:
-    reply = exchange.get("/v1/orders?status=OPEN", exchange.login(person)).json()
-    return {order["id"]: order["remaining"] for order in reply["data"]}
+def rest_alone(exchange: Any, person: Any, expected: dict[str, str]) -> None:
+    """These are the account's open orders, by id, with what is left of them, once the tables say so."""
+    token = exchange.login(person)
+
+    def told() -> bool:
+        reply = exchange.get("/v1/orders?status=OPEN", token).json()
+        return {order["id"]: order["remaining"] for order in reply["data"]} == expected
+
+    wait_for("the tables", told)
 
 
 def test_lowering_an_order_needs_a_token_and_says_twice_the_same(exchange: Any) -> None:
@@ -63,7 +69,7 @@ def test_a_replacement_sent_twice_answers_the_same_and_links_both(exchange: Any)
     assert (new["replaces"], new["filledBefore"], new["status"]) == (old["id"], "0", "OPEN")
     gone = exchange.get(f"/v1/orders/{old['id']}").json()
     assert (gone["status"], gone["reason"], gone["replacedBy"]) == ("CANCELLED", "REPLACED", new["id"])
-    assert of_account(exchange, alice) == {new["id"]: "0.04"}
+    rest_alone(exchange, alice, {new["id"]: "0.04"})
     wait_for("the row", lambda: any(row.replaces.hex() == old["id"][2:] for row in exchange.rows("order")))
 
 
@@ -92,7 +98,7 @@ def test_only_the_account_replaces_and_only_with_the_same_nonce(exchange: Any) -
     assert exchange.post(path, newer(bob, old, account=bob.address)).json()["code"] == "ORDER_UNKNOWN"
     other = exchange.post(path, newer(alice, old, nonce=str(exchange.nonce(alice)))).json()
     assert (other["code"], other["field"]) == ("ORDER_REPLACE_DIFFERS", "nonce")
-    assert of_account(exchange, alice) == {old["id"]: old["remaining"]}
+    rest_alone(exchange, alice, {old["id"]: old["remaining"]})
 
 
 def test_a_session_key_replaces_what_it_signed(exchange: Any) -> None:
@@ -199,9 +205,9 @@ def test_steps_are_taken_in_order_and_answered_one_by_one(exchange: Any) -> None
     assert [order["replacedBy"] for order in results[3]["cancelled"]] == [results[3]["order"]["id"]]
     assert [order["id"] for order in results[4]["cancelled"]] == [ids[0]]
     assert [order["status"] for order in results[5]["cancelled"]] == ["CANCELLED"]
-    assert of_account(exchange, alice) == {results[3]["order"]["id"]: "0.01"}
+    rest_alone(exchange, alice, {results[3]["order"]["id"]: "0.01"})
     again = ask(exchange, "POST", "/v1/orders/batch", {"steps": steps}, token).json()["results"]
-    assert of_account(exchange, alice) == {results[3]["order"]["id"]: "0.01"}
+    rest_alone(exchange, alice, {results[3]["order"]["id"]: "0.01"})
     assert [result["order"]["id"] for result in again[:5] if "order" in result] == [
         ids[0], ids[1], results[3]["order"]["id"], ids[2]
     ]  # fmt: skip

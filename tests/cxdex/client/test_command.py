@@ -31,7 +31,7 @@ def test_help_lists_every_command() -> None:
     done = cxdex("--help")
     assert done.returncode == 0
     named = "order validate cancel orders balance fills deposit withdraw claim book trades markets status nonce session"
-    assert all(command in done.stdout for command in [*named.split(), "deadman", "ticker"])
+    assert all(command in done.stdout for command in [*named.split(), "deadman", "ticker", "amend", "replace"])
 
 
 @pytest.mark.parametrize(
@@ -44,6 +44,7 @@ def test_help_lists_every_command() -> None:
         (["order", "sBTC-USDC", "buy", "1", "--price", "1", "--worst-price", "2"], {}, "OPTION_INVALID"),
         (["cancel"], {}, "OPTION_INVALID"),
         (["cancel", "--all", "--client-id", "mine"], {}, "OPTION_INVALID"),
+        (["replace", "0x12"], {}, "OPTION_INVALID"),
         (["cancel", "0x12", "--side", "buy"], {}, "OPTION_INVALID"),
         (["cancel", "--all", "--on-chain", "--side", "buy"], {}, "OPTION_INVALID"),
         (["--session-of", "me", "orders"], {"CXDEX_PRIVATE_KEY": KEY.hex()}, "FIELD_INVALID"),
