@@ -1,6 +1,6 @@
-"""What a trader does on chain beside trading, and what it hears by WebSocket.
+"""What a trader does on chain beside trading.
 
-Owns:     deposits, withdrawals of both kinds, claims, cancels on chain, session keys; the private feed.
+Owns:     deposits, withdrawals of both kinds, claims, cancels on chain, session keys.
 Promises: one transaction at a time for each trader; what the chain refuses or loses is counted and forgotten.
 """
 
@@ -11,12 +11,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from cxdex import SessionWallet
-from cxdex.client import AsyncExchange, Feed
+from cxdex.client import AsyncExchange
 from cxdex.client.custody import WithdrawalRequest
-from cxdex.client.errors import ApiProblem, Unreachable
 from cxdex.keccak import keccak
 from cxdex.problem import Problem
-from scripts.chaos.trader import MARKETS, Trader
+from scripts.chaos.trader import Trader
 
 INSTANT_PATIENCE_SECONDS = 20.0
 
@@ -88,28 +87,3 @@ class Chores:
             self.retired.append(trader.session)  # it may be in use this moment
             trader.session = None
             await trader.exchange.revoke_session(key.address)
-
-
-@dataclass
-class Listener:
-    """A private feed and both books, through every reconnection."""
-
-    trader: Trader
-    feed: Feed
-
-    async def run(self) -> None:
-        """Until cancelled."""
-        await self.feed.subscribe("orders")
-        await self.feed.subscribe("balances")
-        for market in MARKETS:
-            await self.feed.subscribe("book", market)
-        heard = self.trader.told.heard
-        while True:
-            try:
-                async for message in self.feed:
-                    if message.ch == "orders" and message.type == "event":
-                        order_id, version = message.data["id"], message.data["version"]
-                        heard[order_id] = max(version, heard.get(order_id, 0))
-            except (ApiProblem, Unreachable) as problem:
-                self.trader.told.answers[f"feed: {problem.code}"] += 1
-                await asyncio.sleep(0.5)

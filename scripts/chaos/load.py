@@ -17,7 +17,8 @@ from cxdex.deployment import load_deployment
 from cxdex.keccak import keccak
 from cxdex.problem import Problem
 from scripts.chain import Chain, address_of
-from scripts.chaos.chores import Chores, Listener
+from scripts.chaos.chores import Chores
+from scripts.chaos.listener import Listener
 from scripts.chaos.told import Told
 from scripts.chaos.trader import Trader
 from scripts.stack.layout import Layout

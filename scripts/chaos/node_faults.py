@@ -41,6 +41,8 @@ class NodeFaults:
     async def carry_out(self, fault: Fault) -> None:
         if fault.kind == "reorg":
             await asyncio.to_thread(self._reorg, fault)
+        elif fault.kind == "rollback":
+            await asyncio.to_thread(self._rollback, fault.depth)
         elif fault.kind == "hang":
             await self._hang(fault.seconds)
         else:
@@ -60,6 +62,16 @@ class NodeFaults:
             self._tally.reorgs[depth] += 1
             self._tally.reorg_transactions += len(kept)
             break
+        self._put_clock_right()
+
+    def _rollback(self, depth: int) -> None:
+        """The last blocks are gone and nothing is in their place yet: the node is behind, then on another chain."""
+        depth = min(depth, self._chain.block_number() - self._floor)
+        self._chain.rpc("anvil_rollback", depth)
+        self._tally.rollbacks[depth] += 1
+        self._put_clock_right()
+
+    def _put_clock_right(self) -> None:
         late = int(time.time()) - self._chain.timestamp()
         if late > MOST_LATE_SECONDS:
             self._chain.rpc("evm_increaseTime", late)

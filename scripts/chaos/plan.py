@@ -18,7 +18,7 @@ DEPTHS = ((1, 3), (4, 12), (13, 30), (31, DEEPEST_REORG))
 
 @dataclass(frozen=True)
 class Fault:
-    """kind: kill, freeze, reorg, hang, restart. victims: processes. seconds: how long it lasts. depth: blocks.
+    """kind: kill, freeze, reorg, rollback, hang, restart. victims: processes. seconds: how long. depth: blocks.
 
     keep: which of the dropped transactions are mined again: all, some (of each sender the first ones), none.
     pause: seconds to wait before it.
@@ -57,13 +57,15 @@ def kills(seed: int, victim: str) -> Iterator[Fault]:
 
 
 def chain_faults(seed: int) -> Iterator[Fault]:
-    """Reorgs of all depths, a node that hangs, a node that is started again, for ever."""
+    """Reorgs of all depths, a node that has lost its last blocks, that hangs, that is started again, for ever."""
     dice = random.Random(f"chain {seed}")
     while True:
-        kind = dice.choices(("reorg", "hang", "restart"), (70, 15, 15))[0]
+        kind = dice.choices(("reorg", "rollback", "hang", "restart"), (60, 10, 15, 15))[0]
         pause = dice.uniform(3.0, 15.0)
         if kind == "reorg":
             depth = dice.randint(*dice.choice(DEPTHS))
             yield Fault("reorg", pause, depth=depth, keep=dice.choices(("all", "some", "none"), (60, 25, 15))[0])
+        elif kind == "rollback":
+            yield Fault("rollback", pause, depth=dice.randint(1, 12))
         else:
             yield Fault(kind, pause, seconds=dice.uniform(0.5, 8.0))

@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from pathlib import Path
 
+from cxdex.batch import SkipReason
 from scripts.chaos.plan import DEPTHS
 from scripts.chaos.tally import Tally
 from scripts.chaos.told import Told, percentile
@@ -22,19 +23,26 @@ def summary(tally: Tally, told: Told, seconds: float, figures: dict[str, int], s
         f"{seconds:.0f} s under load",
         f"kills {sum(tally.kills.values())}: {counted(tally.kills)}",
         f"frozen {sum(tally.freezes.values())}: {counted(tally.freezes)}",
-        f"node: {tally.node_restarts} restarts, {tally.node_hangs} times without an answer",
+        f"node: {tally.node_restarts} restarts, {tally.node_hangs} times without an answer, "
+        f"{sum(tally.rollbacks.values())} times without its last blocks (at most {max(tally.rollbacks, default=0)})",
         f"reorgs {sum(tally.reorgs.values())}: {depths(tally.reorgs)}; deepest {max(tally.reorgs, default=0)} blocks; "
-        f"{tally.reorg_transactions} transactions mined again",
+        f"{tally.reorg_transactions} transactions mined again"
+        + (f"; not done: {counted(tally.refused_reorgs)}" if tally.refused_reorgs else ""),
         f"orders {len(told.orders)} acknowledged, {len(told.cancelled)} cancels, {figures['trades']} fills, "
         f"{figures['batches']} batches",
-        f"skipped by the contract: {sum(skips.values())} ({counted(skips)}); voided {figures['voided']}",
+        f"skipped by the contract: {sum(skips.values())} ({counted(named(skips))}); voided {figures['voided']}",
         f"outcomes unknown to the trader {told.unknown_ever}, all asked for later: {len(told.unknown)} still open",
+        f"WebSocket: {figures['reconnects']} reconnections, {figures['gaps']} gaps noticed and healed",
         f"checks after a restart {tally.checks}, {tally.orders_checked} orders asked for",
         f"longest start after a kill {unavailable[1]:.1f} s ({unavailable[0]}); "
         f"longest time without an acknowledged order {told.longest_silence:.1f} s",
         f"placing, with all retries: {', '.join(latency)}, longest {max(told.seconds, default=0):.1f} s",
         f"answers: {counted(told.answers)}",
     ]
+
+
+def named(skips: Counter[int]) -> Counter[str]:
+    return Counter({SkipReason(reason).name: count for reason, count in skips.items()})
 
 
 def counted(counts: Counter[str] | Counter[int]) -> str:

@@ -170,6 +170,7 @@ class Run:
         questions.append(
             ("the books are those of the replayed journal", await verdict.books(self._load, replay.books(terms)))
         )
+        questions.append(("who only listened knows orders and balances as they are", await verdict.heard(self._load)))
         await asyncio.to_thread(self._stack.child("engine").stop)
         replay = await asyncio.to_thread(Replay, layout)
         questions.append(("the tables are what the replayed journal makes", replay.tables()))
@@ -181,4 +182,11 @@ class Run:
         layout = self._stack.layout
         ((trades, voided),) = rows(layout, "SELECT count(*), coalesce(sum(voided), 0) FROM trade")
         ((batches,),) = rows(layout, "SELECT count(*) FROM batch")
-        return {"trades": trades, "voided": voided, "batches": batches}
+        feeds = [listener.feed for listener in self._load.listeners]
+        return {
+            "trades": trades,
+            "voided": voided,
+            "batches": batches,
+            "reconnects": sum(feed.reconnects for feed in feeds),
+            "gaps": sum(feed.gaps for feed in feeds),
+        }

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Tally:
-    """kills, freezes: by process. reorgs: by depth. recovery: the longest start after a kill, by process, seconds."""
+    """kills, freezes: by process. reorgs, rollbacks: by depth. recovery: longest start after a kill, by process."""
 
     kills: Counter[str] = field(default_factory=Counter)
     freezes: Counter[str] = field(default_factory=Counter)
     reorgs: Counter[int] = field(default_factory=Counter)
+    rollbacks: Counter[int] = field(default_factory=Counter)
     refused_reorgs: Counter[str] = field(default_factory=Counter)
     reorg_transactions: int = 0
     node_hangs: int = 0

@@ -142,6 +142,20 @@ async def books(load: Load, replayed: dict[str, Any]) -> list[str]:
     return lines
 
 
+async def heard(load: Load) -> list[str]:
+    """What each trader believes that only listened is what it is told when it asks."""
+    lines = []
+    for listener in load.listeners:
+        trader = listener.trader
+        balances = {one.asset: (one.total, one.reserved) for one in await trader.exchange.balances()}
+        if {asset: balances.get(asset) for asset in listener.balances} != listener.balances:
+            lines.append(f"{trader.name} heard of balances {listener.balances}, and is told {balances}")
+        orders = {order.id: order.version for order in await trader.exchange.orders()}
+        if orders != listener.open:
+            lines.append(f"{trader.name} heard of {len(listener.open)} open orders, and is told of {len(orders)}")
+    return lines
+
+
 def set_asides(layout: Layout) -> list[str]:
     """Withdrawals that were co-signed, and neither paid nor given back."""
 

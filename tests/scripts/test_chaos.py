@@ -34,7 +34,7 @@ def test_every_process_is_killed_and_every_depth_reorganised() -> None:
     faults = [*islice(process_faults(1), 500), *islice(chain_faults(1), 500)]
     killed = {name for fault in faults if fault.kind == "kill" for name in fault.victims}
     assert killed == {*SERVICES, "price reporter", "market maker", "taker"}
-    assert {fault.kind for fault in faults} == {"kill", "freeze", "reorg", "hang", "restart"}
+    assert {fault.kind for fault in faults} == {"kill", "freeze", "reorg", "rollback", "hang", "restart"}
     depths = {fault.depth for fault in faults if fault.kind == "reorg"}
     assert min(depths) == 1
     assert max(depths) == DEEPEST_REORG
