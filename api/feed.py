@@ -191,7 +191,10 @@ class FeedHub:
         self._latest.clear()
         self._kept_bytes = 0
         for stream in self._streams.values():
-            stream.known = False
+            stream.seq, stream.known = (
+                0,
+                False,
+            )  # a new run counts from 1; in the same run the next message shows the gap
             stream.forget()
         for stream in tuple(self._streams.values()):
             if stream.channel != "book" and stream.channel not in LATEST_CHANNELS:  # their snapshots follow in the feed

@@ -42,6 +42,7 @@ CLOSE_TOO_MANY_MESSAGES = 4029
 CLOSE_SECONDS = 2.0
 MAX_CLOSE_REASON = 120  # a close frame holds 123 bytes
 HEARTBEAT_SECONDS = 5.0
+SNAPSHOT_PAUSE_SECONDS = 0.5  # while the engine is away
 
 log = logging.getLogger("api")
 
@@ -287,20 +288,32 @@ class Connection:
 
     async def _sync(self, stream: Stream, held: list[tuple[int, str]]) -> None:
         """Sends the snapshot, then what arrived while it was made. A newer sync of the stream takes over."""
-        try:
-            seq, data = await snapshot_data(self._context, stream)
-        except Problem as problem:
-            if self._held.get(stream) is held:
-                del self._held[stream]
-                self._refuse(problem, None, ch=stream.channel, key=stream.key)
+        made = await self._snapshot(stream, held)
+        if made is None or self._held.get(stream) is not held or stream not in self._streams:
             return
-        if self._held.get(stream) is not held or stream not in self._streams:
-            return
+        seq, data = made
         del self._held[stream]
         self._send(self._context.hub.envelope(stream, "snapshot", data, seq=seq), stream, seq)
         for held_seq, message in held:
             if held_seq > seq:
                 self._send(message, stream, held_seq)
+
+    async def _snapshot(self, stream: Stream, held: list[tuple[int, str]]) -> tuple[int, msgspec.Raw] | None:
+        """An engine that does not answer is asked until it does; the client is told once. None: no longer wanted."""
+        told = False
+        while self._held.get(stream) is held:
+            try:
+                return await snapshot_data(self._context, stream)
+            except Problem as problem:
+                if self._held.get(stream) is not held:
+                    return None
+                if not told:
+                    self._refuse(problem, None, ch=stream.channel, key=stream.key)
+                if problem.code != "ENGINE_UNAVAILABLE":
+                    del self._held[stream]
+            told = True
+            await asyncio.sleep(SNAPSHOT_PAUSE_SECONDS)
+        return None
 
     def _expire_session(self, now: int) -> None:
         if self._session is not None and self._session[1] <= now:

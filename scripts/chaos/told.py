@@ -17,6 +17,7 @@ TERMS = (
     "account", "market", "side", "order_type", "time_in_force", "quantity", "limit_price", "max_fee_bps", "expiry",
     "nonce", "client_order_id",
 )  # fmt: skip
+CLOSED = ("FILLED", "CANCELLED", "EXPIRED")
 
 
 @dataclass
@@ -88,7 +89,7 @@ class Told:
             lines.append(f"filled {found.filled} after {known.filled}")
         if found.id in self.cancelled and found.status != "CANCELLED":
             lines.append(f"{found.status} after its cancel was acknowledged")
-        if known.status != "OPEN" and found.status != known.status:
+        if known.status in CLOSED and found.status != known.status:
             lines.append(f"{found.status} after {known.status}")
         return [f"order {found.id}: {line}" for line in lines]
 

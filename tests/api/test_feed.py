@@ -15,6 +15,7 @@ from api.app import create_app
 from api.context import Context, Settings
 from api.feed import FeedHub, Stream
 from api.streams import Connection
+from cxdex.client.subscription import Envelope, Subscription
 from cxdex.deployment import CONTRACTS, Deployment
 from relayer.wire import Feed
 
@@ -32,6 +33,22 @@ class Listener:
 
     def resync(self, _stream: Stream, reason: str) -> None:
         self.seen.append(("resync", reason))
+
+
+class Texts:
+    """A subscriber that keeps what it gets."""
+
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def deliver(self, _stream: Stream, _seq: int, message: str) -> None:
+        self.texts.append(message)
+
+    def resync(self, _stream: Stream, reason: str) -> None:
+        raise AssertionError(reason)
+
+    def read(self, text: str) -> Envelope:
+        return msgspec.json.decode(text, type=Envelope)
 
 
 def message(seq: int, *, kind: str = "delta", channel: str = "book", epoch: str = "e1", **data: Any) -> Feed:
@@ -117,6 +134,21 @@ def test_a_new_epoch_resyncs_everybody_once() -> None:
     assert [kind for kind, _ in book.seen] == ["message", "resync", "message"]
     assert "resync" in [kind for kind, _ in trades.seen]
     assert hub.stream("book", MARKET).since(0) is not None
+
+
+@pytest.mark.parametrize("channel", ["orders", "balances", "protection", "trades", "markets"])
+def test_the_first_messages_of_a_new_run_of_the_engine_are_news_to_the_client(channel: str) -> None:
+    """The engine counts from 1 again: a snapshot made now must not carry the number that the last run had reached."""
+    hub, client, told = joined_hub(), Subscription(channel, None), Texts()
+    stream = hub.stream(channel, MARKET)
+    for seq in (1, 2, 3):
+        hub.publish(message(seq, kind="event", channel=channel))
+    hub.publish(message(0, kind="snapshot", epoch="e2", bids=[], asks=[]))
+    assert client.accept(told.read(hub.envelope(stream, "snapshot", msgspec.Raw(b"[]"))))
+    stream.subscribers.add(told)
+    for seq in (1, 2, 3, 4):
+        hub.publish(message(seq, kind="event", channel=channel, epoch="e2"))
+    assert [client.accept(told.read(text)) for text in told.texts] == [True] * 4
 
 
 def test_a_market_listed_later_has_an_empty_book_at_once() -> None:

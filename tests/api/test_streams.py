@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import signal
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -156,6 +157,19 @@ def test_private_feeds_show_the_own_orders_and_nobody_elses(exchange: Any, clien
     assert (event["data"]["id"], event["data"]["status"]) == (resting["id"], "CANCELLED")
     assert event["key"] == "0x" + alice.account.hex()
     assert client.next(ch="balances", type="event")["data"]["reserved"] == "0"
+
+
+def test_a_snapshot_that_the_engine_was_too_busy_for_comes_later(exchange: Any, client: Client) -> None:
+    alice = exchange.person()
+    client.sign_in(exchange, alice)
+    exchange.engine.send_signal(signal.SIGSTOP)
+    try:
+        client.subscribe("balances")
+        said = client.next(op="error", ch="balances")
+    finally:
+        exchange.engine.send_signal(signal.SIGCONT)
+    assert (said["code"], said["retryable"]) == ("ENGINE_UNAVAILABLE", True)
+    assert client.next(ch="balances", type="snapshot")["key"] == "0x" + alice.account.hex()
 
 
 def test_markets_channel_starts_with_the_terms(exchange: Any, client: Client) -> None:
