@@ -101,7 +101,7 @@ def load_secret(state: Path) -> bytes:
     path = state / SECRET_NAME
     if not path.exists():
         state.mkdir(parents=True, exist_ok=True)
-        draft = state / f".{SECRET_NAME}.{os.getpid()}"
+        draft = state / f".{SECRET_NAME}.{secrets.token_hex(8)}"  # a process number comes again after a crash
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
             with os.fdopen(descriptor, "wb") as file:

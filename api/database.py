@@ -42,10 +42,7 @@ class Database:
     """One pool of read-only connections; used from worker threads."""
 
     def __init__(self, url: str) -> None:
-        engine = open_database(url)
-        if engine.dialect.name == "postgresql":
-            engine = engine.execution_options(isolation_level="REPEATABLE READ")
-        self._engine = engine.execution_options(read_only=True)
+        self._engine = open_database(url).execution_options(read_only=True)
 
     @contextmanager
     def snapshot(self) -> Iterator[Reader]:

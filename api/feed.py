@@ -16,6 +16,7 @@ from typing import Protocol
 import msgspec
 
 from api.book import Book, BookChange
+from relayer.feeds import SNAPSHOT_LEVELS
 from relayer.wire import Feed
 
 RING_MESSAGES = 10_000
@@ -107,6 +108,11 @@ class FeedHub:
             stream = self._streams[channel, key] = Stream(channel, key)
         return stream
 
+    def release(self, stream: Stream) -> None:
+        """Nobody here follows it. One that the engine has said nothing of is forgotten: anybody may sign in."""
+        if not stream.subscribers and not stream.known and not stream.ring:
+            self._streams.pop((stream.channel, stream.key), None)
+
     def book(self, market: str, depth: int | None = None) -> tuple[int, BookChange] | None:
         """(seq, best levels), or None when this process has no true copy right now."""
         stream = self._streams.get(("book", market))
@@ -168,7 +174,7 @@ class FeedHub:
             return msgspec.Raw(_json.encode(self.recent_trades(stream.key)))
         if stream.channel in LATEST_CHANNELS:
             return self._latest.get((stream.channel, stream.key))
-        found = self.book(stream.key)
+        found = self.book(stream.key, SNAPSHOT_LEVELS)
         return msgspec.Raw(_json.encode(found[1])) if found else None
 
     def envelope(self, stream: Stream, kind: str, data: msgspec.Raw, seq: int | None = None) -> str:

@@ -89,6 +89,7 @@ class Connection:
             self._context.connections.discard(self)
             for stream in self._streams:
                 stream.subscribers.discard(self)
+                self._context.hub.release(stream)
             for task in (*tasks, *self._syncs):
                 task.cancel()
             await asyncio.gather(*tasks, *self._syncs, return_exceptions=True)
@@ -329,6 +330,7 @@ class Connection:
         self._streams.discard(stream)
         self._held.pop(stream, None)
         stream.subscribers.discard(self)
+        self._context.hub.release(stream)
 
     # Writing ----------------------------------------------------------------------------------------------
 

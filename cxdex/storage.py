@@ -53,9 +53,12 @@ def open_database(url: str) -> Engine:
 
     SQLite runs in WAL mode with a long busy timeout, so that several processes, each the one writer of its
     own tables, can share one file. Transactions begin IMMEDIATE: a writer waits at the start, never half-way.
+    What is read with the execution option ``read_only`` is as of one moment on both databases.
     """
     if not url.startswith("sqlite"):
-        return create_engine(url, pool_pre_ping=True)
+        engine = create_engine(url, pool_pre_ping=True)
+        event.listen(engine, "begin", _begin_at_one_moment)
+        return engine
     engine = create_engine(url, connect_args={"timeout": SQLITE_BUSY_SECONDS, "check_same_thread": False})
 
     @event.listens_for(engine, "connect")
@@ -73,3 +76,9 @@ def open_database(url: str) -> Engine:
         connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
 
     return engine
+
+
+def _begin_at_one_moment(connection: Any) -> None:
+    """PostgreSQL's default shows each statement of a transaction another moment."""
+    if connection.get_execution_options().get("read_only", False):
+        connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")

@@ -9,7 +9,8 @@ Never:    does I/O or reads a clock.
 Channels (`data` is JSON with decimal strings):
   book      key = market. snapshot and delta: {"bids": [[price, quantity], ...], "asks": [...]}, best price
             first; in a delta a quantity of "0" removes the level. A snapshot carries the seq of the last delta
-            it contains (and prev = seq), so the next delta's prev is the snapshot's seq.
+            it contains (and prev = seq), so the next delta's prev is the snapshot's seq; it has the best 5,000 levels
+            of each side, and what lies behind them comes with the deltas that change it.
   bbo       key = market. event, when the best price of a side or its quantity changed: {"bid", "ask"}, each
             [price, quantity] or null
   ticker    key = market. event, at most once a second, when something in it changed; see `ticker_json`
@@ -48,6 +49,7 @@ from relayer.wire import Feed, GuardState, OrderState
 
 CHECKSUM_LEVELS = 10
 CHECKSUM_EVERY = 100
+SNAPSHOT_LEVELS = 5_000  # of each side: dust at a hundred thousand prices must not make a book too large to send
 
 Best = tuple[tuple[int, int] | None, tuple[int, int] | None]
 Index = tuple[int, int]
@@ -93,6 +95,11 @@ class FeedBook:
     def level(self, price: int, quantity: int) -> tuple[str, str]:
         return format_price(self.terms, price), format_quantity(self.terms, quantity)
 
+    def snapshot(self) -> msgspec.Raw:
+        """The best levels of each side."""
+        bids, asks = self._bid_prices[-SNAPSHOT_LEVELS:], self._ask_prices[:SNAPSHOT_LEVELS]
+        return self.sides({price: self.bids[price] for price in bids}, {price: self.asks[price] for price in asks})
+
     def sides(self, bids: Mapping[int, int], asks: Mapping[int, int]) -> msgspec.Raw:
         """The `data` of a book message with these levels."""
         return _raw(
@@ -137,8 +144,7 @@ class Feeds:
         """What a new subscriber gets first: the books of all markets, then their bbos and tickers."""
         messages = []
         for symbol, book in self._books.items():
-            data = book.sides(book.bids, book.asks)
-            messages.append(self._snapshot("book", symbol, time_ms, data, book.checksum()))
+            messages.append(self._snapshot("book", symbol, time_ms, book.snapshot(), book.checksum()))
         for symbol, book in self._books.items():
             messages.append(self._snapshot("bbo", symbol, time_ms, _bbo(book)))
             messages.append(self._snapshot("ticker", symbol, time_ms, self._ticker(symbol, time_ms)))

@@ -39,6 +39,7 @@ MOST_BPS = 1_000_000
 MOST_ORDERS = 100_000
 MOST_SECONDS = 30 * 86_400
 MOST_TIERS = 5
+MOST_ACCOUNTS = 50_000  # the table is one record of the journal, and those are bounded
 
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}", re.ASCII)
 _NAMES = {
@@ -78,6 +79,8 @@ def read_limits(value: Any) -> LimitTable:
     if not isinstance(tiers, list) or not 1 <= len(tiers) <= MOST_TIERS:
         raise Problem("LIMITS_INVALID", f"tiers must be a list of 1 to {MOST_TIERS} objects", field="tiers")
     accounts = _object(top.get("accounts", {}), "accounts")
+    if len(accounts) > MOST_ACCOUNTS:
+        raise Problem("LIMITS_INVALID", f"at most {MOST_ACCOUNTS} accounts have limits of their own", field="accounts")
     seconds = _count(top.get("indexMaxAgeSeconds", INDEX_SECONDS), "indexMaxAgeSeconds", MOST_SECONDS)
     overrides = {_address(name): _limits(shown, f"accounts.{name}") for name, shown in accounts.items()}
     return LimitTable(

@@ -88,7 +88,8 @@ class Service:
         self._socket = state / SOCKET_NAME
         self._writer = ThreadPoolExecutor(1, "journal")
         self._storer = ThreadPoolExecutor(1, "projector")
-        self._readers = ThreadPoolExecutor(2, "readers")
+        self._readers = ThreadPoolExecutor(2, "readers")  # for requests: anybody can keep these busy
+        self._helpers_thread = ThreadPoolExecutor(3, "helpers")  # the chain's facts, the settler's word, snapshots
         self.engine = recovered.engine
         self._measures = measures
         on_synced = measures.synced if measures is not None else None
@@ -97,10 +98,10 @@ class Service:
         self.projector = Projector(tables, self._storer)
         self.feeds = Feeds(epoch=secrets.token_hex(4))
         self.snapshotter = Snapshotter(
-            state / "journal", every, self.sequencer, self.projector, self._readers, retention
+            state / "journal", every, self.sequencer, self.projector, self._helpers_thread, retention
         )
-        self.chain_feed = ChainFeed(database, self.sequencer, self._readers)
-        self.settlement = SettlementWatch(database, self._readers)
+        self.chain_feed = ChainFeed(database, self.sequencer, self._helpers_thread)
+        self.settlement = SettlementWatch(database, self._helpers_thread)
         handler = RequestHandler(
             self.sequencer,
             self.projector,

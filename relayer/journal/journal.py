@@ -184,6 +184,7 @@ class Journal:
     def _restore(self) -> None:
         try:
             os.ftruncate(self._descriptor, self._segments[-1].offset_of(self.end))
+            os.fsync(self._descriptor)  # a loss of power must not bring back what was refused
         except OSError as error:
             self._broken = f"{self.path} could not be cut back after a failed write ({error.strerror})"
 

@@ -47,6 +47,8 @@ def decode_command(payload: bytes) -> AnyCommand:
 
 
 def encode_record(sequence: int, payload: bytes) -> bytes:
+    if len(payload) > MAX_PAYLOAD_BYTES:
+        raise ValueError("no reader would take so long a record: whoever makes commands bounds them")
     checksum = crc32(payload, crc32(_CHECKED.pack(len(payload), sequence)))
     return _HEADER.pack(MARKER, len(payload), checksum, sequence) + payload
 

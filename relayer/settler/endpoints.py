@@ -76,7 +76,7 @@ class Endpoints:
         self._check_at_ms = 0  # a check that fails is repeated
         trusted = self._agreeing(self._near(now_ms))
         chosen = self._current if self._current in trusted else trusted[0]
-        self._highest = max(self._highest, chosen.head or 0)
+        self._highest = max(self._highest, _credible([node.head or 0 for node in trusted]))
         self._check_at_ms = now_ms + CHECK_EVERY_MS
         if chosen is self._current:
             return False
@@ -94,7 +94,7 @@ class Endpoints:
         if not awake:
             names = ", ".join(node.rpc.name for node in self._nodes)
             raise Problem("NODE_UNAVAILABLE", f"none of the nodes answers: {names}", allowed="start one of them")
-        best = max(self._highest, *(node.head or 0 for node in awake))
+        best = max(self._highest, _credible([node.head or 0 for node in awake]))
         near = [node for node in awake if (node.head or 0) >= best - MOST_LAG_BLOCKS]
         if not near:
             heads = ", ".join(f"{node.rpc.name} at block {node.head}" for node in awake)
@@ -161,3 +161,10 @@ class Endpoints:
             raise
         node.rest_ms = FIRST_REST_MS
         return answer
+
+
+def _credible(heads: Sequence[int]) -> int:
+    """The newest block that more than one node has seen, if there are three or more: one of them must not make all the
+    others look late by claiming a block that is not there."""
+    ranked = sorted(heads, reverse=True)
+    return ranked[(len(ranked) - 1) // 2]

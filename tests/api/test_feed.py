@@ -202,3 +202,21 @@ async def test_a_client_that_does_not_read_is_closed_by_name(context: Context) -
     assert sent[-1]["code"] == 4008
     assert sent[-1]["reason"] == f"too slow; last sent book {MARKET} seq 2"
     assert connection not in context.connections
+
+
+def test_a_stream_that_nobody_follows_and_the_engine_never_named_is_forgotten() -> None:
+    """Anybody may sign in with a new key, as often as they like."""
+    hub = joined_hub()
+    for number in range(100):
+        stream = hub.stream("orders", f"0x{number:040x}")
+        subscriber = Listener()
+        stream.subscribers.add(subscriber)
+        hub.release(stream)
+        assert hub.stream("orders", stream.key) is stream
+        stream.subscribers.discard(subscriber)
+        hub.release(stream)
+        assert hub.stream("orders", stream.key) is not stream
+        hub.release(hub.stream("orders", stream.key))
+    book = hub.stream("book", MARKET)
+    hub.release(book)
+    assert hub.stream("book", MARKET) is book

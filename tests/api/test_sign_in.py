@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import stat
 import time
+from pathlib import Path
 from typing import Any
 
 import jwt
 import pytest
 
+from api.auth import SECRET_NAME, load_secret
 from cxdex.eip712 import to_checksum
 
 
@@ -89,3 +92,10 @@ def unsigned(claims: dict[str, Any]) -> str:
     """A token with "alg": "none"."""
     parts = (json.dumps({"alg": "none", "typ": "JWT"}), json.dumps(claims))
     return ".".join(base64.urlsafe_b64encode(part.encode()).decode().rstrip("=") for part in parts) + "."
+
+
+def test_a_secret_that_a_crash_left_half_made_stops_no_later_start(tmp_path: Path) -> None:
+    """In a container the process number is always the same."""
+    (tmp_path / f".{SECRET_NAME}.{os.getpid()}").write_bytes(b"half")
+    secret = load_secret(tmp_path)
+    assert (len(secret), load_secret(tmp_path)) == (32, secret)

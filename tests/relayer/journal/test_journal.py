@@ -15,7 +15,7 @@ from cxdex.problem import Problem
 from relayer.engine.commands import CancelAll, Expire
 from relayer.journal.journal import Journal
 from relayer.journal.lock import JournalLock
-from relayer.journal.record import MARKER, decode_command, encode_command, encode_record, read_record
+from relayer.journal.record import MARKER, MAX_PAYLOAD_BYTES, decode_command, encode_command, encode_record, read_record
 from relayer.journal.segment import HEADER_BYTES, SINGLE_FILE, segment_name
 
 FIRST = segment_name(1)
@@ -154,3 +154,21 @@ def test_a_second_engine_is_refused_and_the_lock_dies_with_its_holder(tmp_path: 
         JournalLock(tmp_path)
     lock.release()
     JournalLock(tmp_path).release()
+
+
+def test_removing_the_locks_file_lets_no_second_engine_in(tmp_path: Path) -> None:
+    lock = JournalLock(tmp_path)
+    (tmp_path / "lock").unlink()
+    with pytest.raises(Problem, match="JOURNAL_LOCKED"):
+        JournalLock(tmp_path)
+    lock.release()
+    JournalLock(tmp_path).release()
+
+
+def test_a_command_too_large_to_be_read_back_is_not_written(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    list(journal.recover())
+    with pytest.raises(ValueError, match="no reader"):
+        journal.append([b"{}", bytes(MAX_PAYLOAD_BYTES + 1)])
+    journal.append([b"[1]"])
+    assert (journal.sequence, [record.payload for record in Journal(tmp_path).recover()]) == (1, [b"[1]"])

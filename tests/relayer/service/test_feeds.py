@@ -11,6 +11,7 @@ from cxdex.market import MarketKind, MarketStatus, MarketTerms
 from cxdex.order import Side
 from relayer.engine.events import AnyEvent, BalanceChanged, LevelChanged, MarketChanged, Traded
 from relayer.feeds import Feeds
+from relayer.framing import encode_frame
 from relayer.public_order import order_state_json
 from relayer.wire import Feed, OrderState
 from tests.relayer.service.running_engine import MARKET, account, signed
@@ -163,3 +164,16 @@ def test_sequences_count_each_channel_and_key_apart() -> None:
     first, second = account(1), account(2)
     messages = sent(streams, *(BalanceChanged(1, owner, 0, 1, 0) for owner in (first, second, first)))
     assert [(message.seq, message.prev) for message in messages] == [(1, 0), (1, 0), (2, 1)]
+
+
+def test_a_book_of_dust_at_every_price_still_fits_into_a_frame() -> None:
+    streams = Feeds("e1")
+    levels = [
+        (is_bid, 10**12 + price * (-1 if is_bid else 1), 1) for price in range(1, 120_000) for is_bid in (True, False)
+    ]
+    streams.open_book(TERMS, levels)
+    snapshot, *_ = streams.snapshots(5)
+    assert len(encode_frame(snapshot)) < 10**6
+    shown = data(snapshot)
+    assert len(shown["bids"]) == len(shown["asks"]) == 5_000
+    assert (shown["bids"][0][0], shown["asks"][0][0]) == (str(10**12 - 1), str(10**12 + 1))

@@ -135,6 +135,7 @@ def test_a_file_may_leave_out_lift_and_change(tmp_path: Path) -> None:
         ({"tiers": [{"maxOrders": 5}]}, "'maxOrders'"),
         ({"tiers": [{"orderBurst": None}]}, "whole number"),
         ({"accounts": {"alice": {}}}, "no address"),
+        ({"accounts": {f"0x{number:040x}": {} for number in range(50_001)}}, "at most 50000"),
         ({"accounts": {"0x" + ALICE.hex(): 5}}, "must be an object"),
         ({"indexMaxAgeSeconds": None}, "indexMaxAgeSeconds"),
     ],

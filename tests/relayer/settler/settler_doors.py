@@ -10,11 +10,14 @@ from typing import Any
 
 
 class Door:
-    """`sent`: the transactions that came through here. Shut: 503. Frozen: blocks above `frozen_at` are not there."""
+    """`sent`: the transactions that came through here. Shut: 503. Frozen: blocks above `frozen_at` are not there.
+
+    claims: the number of the newest block, whatever the node says."""
 
     def __init__(self, node_url: str) -> None:
         self.is_shut = False
         self.frozen_at: int | None = None
+        self.claims: int | None = None
         self.sent: list[str] = []
         self._node_url = node_url
         door = self
@@ -49,6 +52,8 @@ class Door:
         parsed = json.loads(body)
         calls = parsed if isinstance(parsed, list) else [parsed]
         self.sent += [call["params"][0] for call in calls if call["method"] == "eth_sendRawTransaction"]
+        if self.claims is not None and not isinstance(parsed, list) and parsed["method"] == "eth_blockNumber":
+            return json.dumps({"jsonrpc": "2.0", "id": parsed["id"], "result": hex(self.claims)}).encode()
         if self.frozen_at is None:
             return self._forward(body)
         answers = [self._as_it_was(call) for call in calls]

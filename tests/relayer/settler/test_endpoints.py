@@ -137,6 +137,22 @@ def test_nothing_is_done_while_only_a_node_that_is_behind_answers(
     assert exchange.filled_sequences() == {1: [0, 1]}
 
 
+def test_one_of_three_that_claims_a_block_that_is_not_there_makes_nobody_else_late(
+    desk: Desk, exchange: Exchange, node: Node, clock: Clock, doors: tuple[Door, Door]
+) -> None:
+    liar, honest = doors
+    desk.trade(desk.trader(1), desk.trader(2))
+    node.mine(8)
+    liar.claims = 10**9
+    settler = settler_for(desk, clock, url=f"{honest.url},{node.url},{liar.url}")
+    settle(settler, desk)
+    assert exchange.filled_sequences() == {1: [0]}
+    assert (len(honest.sent), liar.sent) == (1, [])
+    liar.is_shut = True
+    clock.advance(31)
+    settler.step()
+
+
 @pytest.fixture
 def stranger(tmp_path: Path) -> Iterator[Exchange]:
     """The same contracts at the same addresses on a chain of its own."""
