@@ -28,7 +28,8 @@ from pathlib import Path
 from scripts.mutants import Mutant, mutants_of
 
 ROOT = Path(__file__).resolve().parent.parent
-COPIED = ("contracts", "cxdex", "scripts", "tests/contracts", "pyproject.toml", ".cache/contracts")
+COPIED = ("contracts", "cxdex", "scripts", "tests/contracts", "tests/cxdex/order_strategies.py", "pyproject.toml",
+          ".cache/contracts")  # fmt: skip
 # Tests that would notice any change of a source, or need a node: they would say nothing about the other tests.
 LEFT_OUT = ("test_gas.py", "test_settlement_node.py", "custody/test_deploy.py", "custody/test_abi.py",
             "custody/test_snapshots.py", "custody/test_security_page.py", "custody/test_custody_gas.py",

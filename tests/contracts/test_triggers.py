@@ -190,6 +190,18 @@ def test_a_price_of_another_asset_proves_nothing(desk: TriggerDesk) -> None:
     assert desk.code(condition, T, word=replace(LISTING, base_asset=4).word()) == "O:NONE"
 
 
+def test_the_largest_terms_of_a_market(desk: TriggerDesk) -> None:
+    """Base asset, quote and lot at their most, and the largest price that the oracle takes."""
+    listing = Listing("most", 1, 2**16 - 1, lot_exponent=18, quote_per_lot_tick=2**32 - 1)
+    desk.index.publish(listing.base_asset, 2**80 - 1, T)
+    ticks = (2**80 - 1) // (2**32 - 1)
+    assert desk.code(index("AT_OR_ABOVE", ticks), T, word=listing.word()) == ""
+    assert desk.code(index("AT_OR_ABOVE", ticks + 1), T, word=listing.word()) == "X:UNMET"
+    assert desk.code(index("AT_OR_BELOW", ticks), T, word=listing.word()) == "X:UNMET"
+    assert desk.code(index("AT_OR_BELOW", ticks + 1), T, word=listing.word()) == ""
+    assert desk.code(index("AT_OR_BELOW", 2**64 - 1), T, word=listing.word()) == ""
+
+
 # ---------------------------------------------------------------- trailing
 
 
