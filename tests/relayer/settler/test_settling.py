@@ -3,7 +3,20 @@
 from __future__ import annotations
 
 import pytest
-from settler_stand import BTC, ETH, SKIPPED, START_CASH, USDC, Clock, Desk, Exchange, settle, settler_for
+from settler_stand import (
+    BTC,
+    ETH,
+    LOT_EXPONENT,
+    SKIPPED,
+    START_CASH,
+    START_LOTS,
+    USDC,
+    Clock,
+    Desk,
+    Exchange,
+    settle,
+    settler_for,
+)
 
 from cxdex.market import MarketStatus
 from cxdex.order import Side
@@ -47,6 +60,28 @@ def test_proceeds_of_one_fill_pay_for_the_next_one(desk: Desk, exchange: Exchang
     settle(settler_for(desk, clock), desk)
     assert exchange.filled_sequences() == {1: [0], 2: [0]}
     assert desk.statuses() == ["MINED"]
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_an_order_and_its_replacement_settle_each_under_its_own_signature(
+    desk: Desk, exchange: Exchange, clock: Clock, together: bool
+) -> None:
+    """What the engine lets them fill (`relayer.engine.amending`) is what the chain's one count of the nonce allows."""
+    alice, bob = desk.trader(1), desk.trader(2)
+    settler = settler_for(desk, clock)
+    old = desk.order(alice, BTC, Side.SELL, 10, 1_000_000)
+    desk.match(old, desk.order(bob, BTC, Side.BUY, 6, 1_000_000), 6)
+    if not together:
+        settle(settler, desk)
+    alice.seq[0] -= 1
+    new = desk.order(alice, BTC, Side.SELL, 8, 900_000)
+    assert new.order.nonce == old.order.nonce
+    desk.match(new, desk.order(bob, BTC, Side.BUY, 1, 1_000_000, 1), 1)
+    alice.seq[0] -= 1
+    desk.match(desk.order(bob, BTC, Side.BUY, 13, 950_000, 2), desk.order(alice, BTC, Side.SELL, 20, 950_000), 13)
+    settle(settler, desk)
+    assert exchange.filled_sequences() == {1: [0, 1, 2]}
+    assert exchange.balance(alice.account, 2) == (START_LOTS - 20) * 10**LOT_EXPONENT
 
 
 def test_an_order_that_fills_against_several_is_sent_once(desk: Desk, exchange: Exchange, clock: Clock) -> None:
