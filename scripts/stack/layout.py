@@ -40,6 +40,7 @@ class Layout:
     bots: bool = True
     prices: Path | None = None
     engine_options: tuple[str, ...] = ()
+    database: str | None = None  # a URL; None: SQLite in `state`
     keys: dict[str, str] = field(default_factory=lambda: demo_keys())
 
     @property
@@ -52,7 +53,7 @@ class Layout:
 
     @property
     def database_url(self) -> str:
-        return f"sqlite:///{self.state / 'exchange.db'}"
+        return self.database or f"sqlite:///{self.state / 'exchange.db'}"
 
     @property
     def deployment(self) -> Path:
