@@ -245,7 +245,7 @@ def test_what_is_no_turn(desk: TriggerDesk, condition: Condition, times: tuple[i
 def test_a_last_price_is_not_judged_and_takes_no_proof(desk: TriggerDesk, trigger: Trigger) -> None:
     condition = Condition(trigger, 1, T)
     assert desk.code(condition) == ""
-    assert [desk.code(condition, *times) for times in ((T,), (T, T + 10), (0, 1))] == ["X:PROOF"] * 3
+    assert [desk.code(condition, *times) for times in ((T,), (T, T + 10), (0, 1), (0, 2**39))] == ["X:PROOF"] * 4
 
 
 # ---------------------------------------------------------------- the shape of the block
