@@ -10,6 +10,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 from cxdex.problem import Problem
@@ -92,6 +93,8 @@ class Run:
             await self._carry_out(fault)
 
     async def _carry_out(self, fault: Fault) -> None:
+        with (self._stack.layout.logs / "faults.log").open("a") as log:
+            log.write(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} {fault}\n")
         if fault.victims:
             await self._processes.carry_out(fault)
             await self._look_back()

@@ -13,6 +13,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import partial
 
 from cxdex import LocalWallet
 from cxdex.client import AsyncExchange
@@ -21,6 +22,7 @@ from cxdex.client.replies import Order, Outcome
 from cxdex.client.ticket import Ticket
 from cxdex.order import SignedOrder
 from cxdex.problem import Problem
+from scripts.chaos import changes
 from scripts.chaos.told import Told
 
 MARKETS = {"sBTC-USDC": (60_000, "0.0001", 200), "sETH-USDC": (3_000, "0.001", 300)}  # first price, lot, most lots
@@ -53,6 +55,8 @@ class Trader:
             (30, self._place), (20, self._sign_and_submit), (10, self._batch), (8, self._place_by_session),
             (18, self._cancel), (6, self._cancel_each), (4, self._cancel_signed), (2, self._cancel_all),
             (2, self._deadman), (2, self._cancel_first), (4, self._look), (4, self._ask_again),
+            (6, partial(changes.amend, self)), (8, partial(changes.replace, self)),
+            (4, partial(changes.cancel_and_place, self)), (4, partial(changes.steps, self)),
         ]  # fmt: skip
         weights, doings = [weight for weight, _ in actions], [doing for _, doing in actions]
         while not stop.is_set():
@@ -68,9 +72,13 @@ class Trader:
         except Problem as problem:
             self.told.answers[problem.code] += 1
 
+    @staticmethod
+    def lot(market: str) -> Decimal:
+        return Decimal(MARKETS[market][1])
+
     # ------------------------------------------------------------------ placing
 
-    def _ticket(self) -> Ticket:
+    def ticket(self) -> Ticket:
         dice = self.dice
         market = dice.choice(list(MARKETS))
         _, lot, most = MARKETS[market]
@@ -95,24 +103,24 @@ class Trader:
 
     async def _place(self) -> None:
         began = time.monotonic()
-        self._accepted(await self.exchange.place(self._ticket()), began)
+        self.accepted(await self.exchange.place(self.ticket()), began)
 
     async def _place_by_session(self) -> None:
         if self.session is None:
             return
-        ticket, began = self._ticket(), time.monotonic()
+        ticket, began = self.ticket(), time.monotonic()
         if ticket.expires_in is None:
             return
-        self._accepted(await self.session.place(ticket), began)
+        self.accepted(await self.session.place(ticket), began)
 
     async def _sign_and_submit(self) -> None:
-        ticket = self._ticket()
+        ticket = self.ticket()
         await self._submit(await self.exchange.sign(ticket), ticket.client_order_id)
 
     async def _submit(self, signed: SignedOrder, name: str | None) -> None:
         order_id, began = "0x" + signed.digest.hex(), time.monotonic()
         try:
-            self._accepted(await self.exchange.submit(signed, name), began)
+            self.accepted(await self.exchange.submit(signed, name), began)
         except OutcomeUnknown:
             if name is None:  # to be sent again just as it was
                 self.unanswered.append(signed)
@@ -132,19 +140,19 @@ class Trader:
 
     async def _batch(self) -> None:
         began = time.monotonic()
-        outcomes = await self.exchange.place_many([self._ticket() for _ in range(self.dice.randint(2, 8))])
+        outcomes = await self.exchange.place_many([self.ticket() for _ in range(self.dice.randint(2, 8))])
         for outcome in outcomes:
-            self._note_outcome(outcome, began)
+            self.note_outcome(outcome, began)
 
-    def _note_outcome(self, outcome: Outcome, began: float) -> None:
+    def note_outcome(self, outcome: Outcome, began: float) -> None:
         if outcome.order is not None:
-            self._accepted(outcome.order, began)
+            self.accepted(outcome.order, began)
         elif outcome.outcome == "rejected":
             self.told.answers[str((outcome.problem or {}).get("code"))] += 1
         else:
             self.told.unsure(outcome.id)
 
-    def _accepted(self, order: Order, began: float) -> None:
+    def accepted(self, order: Order, began: float) -> None:
         self.told.accepted(order, time.monotonic() - began)
         if order.is_open:
             self.open_ids.append(order.id)
@@ -189,7 +197,7 @@ class Trader:
 
     async def _cancel_first(self) -> None:
         """A cancel that overtakes its order blocks it, also when the engine dies in between."""
-        signed = await self.exchange.sign(self._ticket())
+        signed = await self.exchange.sign(self.ticket())
         order_id = "0x" + signed.digest.hex()
         await self.exchange.cancel_each([order_id])
         try:
