@@ -28,6 +28,7 @@ from api.middleware import BodyLimitMiddleware, ProblemMiddleware
 from api.node import Node
 from api.openapi import install_openapi
 from api.order_entry import ROUTES as ORDER_ENTRY
+from api.order_lane import OrderLane
 from api.problems import problem_response, validation_problem
 from api.routes import (
     accounts,
@@ -68,6 +69,7 @@ def create_app(settings: Settings) -> FastAPI:
         lifespan=partial(_lifespan, context),
         middleware=[
             *outermost,
+            Middleware(OrderLane, routes=ORDER_ENTRY),
             Middleware(
                 CORSMiddleware,
                 allow_origins=["*"],  # wallet pages live anywhere; tokens travel in a header, never in a cookie

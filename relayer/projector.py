@@ -3,8 +3,8 @@
 Owns:     the queue of applied commands whose events are not in the tables yet.
 Promises: every event reaches the tables exactly once, in journal order: the cursor moves in the transaction of
           the rows, and after a restart replay regenerates whatever lies beyond it. A database that is away or
-          full is retried for ever and said; nothing is dropped. What goes on for long is stored every GATHER_SECONDS,
-          together: a transaction costs a sync, on the disk that the journal needs.
+          full is retried for ever and said; nothing is dropped. Few commands are stored at once; many, together every
+          GATHER_SECONDS, because a transaction costs a sync of the disk that the journal needs.
 Never:    blocks the event loop: one thread of its own does the writing.
 """
 
@@ -27,6 +27,7 @@ log = logging.getLogger("relayer.projector")
 
 MAX_COMMANDS_A_TRANSACTION = 2_000
 GATHER_SECONDS = 0.05
+MANY_A_SECOND = 200
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 5.0
 
@@ -54,6 +55,7 @@ class Projector:
         self._hurry = asyncio.Event()  # somebody waits, or there is enough for a transaction
         self._moved = asyncio.Condition()
         self._closing = False
+        self._second, self._seen, self._seen_before = 0.0, 0, 0  # commands of this second, and of the one before
 
     @property
     def stored(self) -> int:
@@ -66,6 +68,7 @@ class Projector:
 
     def enqueue(self, sequence: int, events: Sequence[AnyEvent]) -> None:
         self._queue.append((sequence, events))
+        self._seen += 1
         self._wake.set()
         if len(self._queue) >= MAX_COMMANDS_A_TRANSACTION:
             self._hurry.set()
@@ -101,9 +104,12 @@ class Projector:
         self._hurry.set()
 
     async def _gather(self, until: float) -> None:
-        """Waits for more to store at once, unless somebody waits for it."""
-        pause = until - asyncio.get_running_loop().time()
-        if pause > 0 and not self._closing:
+        """Waits for more to store at once, while there are many and nobody waits for them."""
+        now = asyncio.get_running_loop().time()
+        if now - self._second > 1:
+            self._second, self._seen, self._seen_before = now, 0, self._seen if now - self._second < 2 else 0
+        pause = until - now
+        if pause > 0 and max(self._seen, self._seen_before) >= MANY_A_SECOND and not self._closing:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._hurry.wait(), pause)
         self._hurry.clear()
