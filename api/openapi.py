@@ -58,6 +58,9 @@ Orders travel on the same connection. `data` of an answer is the body that HTTP 
   `{"op":"place","id":1,"data":{...}}`; `{"op":"placeBatch","id":2,"orders":[...]}` as POST /v1/orders/batch
 * signed in: `{"op":"cancel","id":3,"orderId":"0x..."}`, `{"op":"cancelBatch","id":4,"ids":[...],
   "clientOrderIds":[...]}` and `{"op":"cancelAll","id":5,"market":...,"side":...}` (both may be left out)
+* `{"op":"replace","id":7,"orderId":"0x...",...}` with the fields of POST /v1/orders; signed in `{"op":"amend","id":8,
+  "orderId":"0x...","quantity":"0.3"}` and `{"op":"cancelAndPlace","id":9,"cancel":{...},...}`; `{"op":"steps","id":10,
+  "steps":[...]}` as in POST /v1/orders/batch
 * `{"op":"cancelSigned","id":6,...}` with the fields of POST /v1/orders/cancel, without a sign-in
 
 Send as many as you like without waiting: they reach the engine in the order in which you sent them, and answers come

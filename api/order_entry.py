@@ -39,7 +39,7 @@ from api.placing import (
     read_signed_order,
 )
 from api.signers import recover_key
-from api.steps import Draft, entry_json, read_cancel_and_place, read_replace, read_steps, take
+from api.steps import Draft, entry_json, one_json, read_cancel_and_place, read_replace, read_steps, take
 from cxdex.eip712 import order_digest, order_message, order_typed_data
 from cxdex.fees import fee_cap
 from cxdex.market import MarketTerms
@@ -78,14 +78,15 @@ async def replace_order(request: Request) -> Response:
     """POST /v1/orders/{id}/replace"""
     context: Context = request.app.state.context
     draft = read_replace(context, request.path_params["order_id"], decode_json(await request.body()))
-    return _reply((await _take_one(context, draft))["order"])
+    return _reply(await _take_one(context, "replace", draft))
 
 
 async def cancel_and_place(request: Request) -> Response:
     """POST /v1/orders/cancel-and-place"""
     context: Context = request.app.state.context
     account = _signed_in(request)
-    return _reply(await _take_one(context, read_cancel_and_place(context, decode_json(await request.body()), account)))
+    draft = read_cancel_and_place(context, decode_json(await request.body()), account)
+    return _reply(await _take_one(context, "cancelAndPlace", draft))
 
 
 async def validate_order(request: Request) -> Response:
@@ -125,8 +126,9 @@ ROUTES = [
 ]
 
 
-async def _take_one(context: Context, draft: Draft) -> dict[str, Any]:
+async def _take_one(context: Context, op: str, draft: Draft) -> dict[str, Any]:
     (answer,) = await take(context, [draft])
+    answer = one_json(op, answer)
     if isinstance(answer, Problem):
         raise answer
     return answer

@@ -36,14 +36,29 @@ from api.placing import (
     read_signed_order,
 )
 from api.problems import CODES, new_trace_id
+from api.steps import (
+    Draft,
+    Read,
+    asks_first,
+    entry_json,
+    one_json,
+    prepare,
+    read_amend,
+    read_cancel_and_place,
+    read_replace,
+    read_steps,
+    send,
+)
 from cxdex.order import Side
 from cxdex.problem import Problem
+from relayer.wire import AnyStep
 
 MOST_ORDERS = 2_000  # of one connection, read and not answered
 MOST_CANCELS = 200  # requests; apart from the orders, so that cancels always find room
 ORDERS_AT_ONCE = 200  # in one message to the engine
 OK, OTHER = "OK", "OTHER"  # as a measure's label, beside the known codes
-OPS = ("place", "placeBatch", "cancel", "cancelBatch", "cancelAll", "cancelSigned")
+STEP_OPS = ("amend", "replace", "cancelAndPlace", "steps")
+OPS = ("place", "placeBatch", "cancel", "cancelBatch", "cancelAll", "cancelSigned", *STEP_OPS)
 
 log = logging.getLogger("api")
 
@@ -55,7 +70,7 @@ Answered = Callable[[str, str, float], None]
 
 @dataclass(slots=True)
 class _Request:
-    """Places `outcomes`, or does `work` (a cancel).
+    """Places `outcomes`, or does `work` (a cancel), or takes `drafts`. orders: how many it places.
 
     alone: it asks the engine more than once, so what came before it is answered first, and what came after it waits.
     """
@@ -63,7 +78,9 @@ class _Request:
     op: str
     id: Any
     outcomes: list[Outcome] = field(default_factory=list)
-    work: Callable[[], Awaitable[dict[str, Any]]] | None = None
+    work: Callable[[], Awaitable[dict[str, Any] | Problem]] | None = None
+    drafts: list[Read] = field(default_factory=list)
+    orders: int = 0
     alone: bool = False
     came: float = field(default_factory=time.perf_counter)
     is_answered: bool = False
@@ -97,6 +114,8 @@ class OrderOps:
         request_id = _read_id(message)
         if op in ("place", "placeBatch"):
             self._enqueue(self._read_place(op, request_id, message))
+        elif op in STEP_OPS:
+            self._enqueue(self._read_steps(op, request_id, message, account))
         else:
             self._enqueue(self._read_cancel(op, request_id, message, account))
 
@@ -114,15 +133,33 @@ class OrderOps:
             self._require_room(1)
             read_object(message, ("op", "id", *SIGNED_FIELDS), ENVELOPE_FIELDS, op)
             entry = {name: value for name, value in message.items() if name not in ("op", "id")}
-            return _Request(op, request_id, [read_signed_order(self._context, entry)])
+            return _Request(op, request_id, [read_signed_order(self._context, entry)], orders=1)
         read_object(message, ("op", "id", "orders"), (), op)
         entries = read_list(message["orders"], "orders", MAX_BATCH)
         self._require_room(len(entries))
-        return _Request(op, request_id, read_entries(self._context, entries))
+        return _Request(op, request_id, read_entries(self._context, entries), orders=len(entries))
+
+    def _read_steps(self, op: str, request_id: Any, message: dict[str, Any], account: Callable[[], bytes]) -> _Request:
+        context = self._context
+        fields = {name: value for name, value in message.items() if name not in ("op", "id")}
+        if op == "steps":
+            read_object(fields, ("steps",), (), op)
+            drafts = read_steps(context, read_list(fields["steps"], "steps", MAX_BATCH), account)
+        elif op == "cancelAndPlace":
+            drafts = [read_cancel_and_place(context, fields, account())]
+        elif op == "replace":
+            read_object(fields, ("orderId", *SIGNED_FIELDS), ENVELOPE_FIELDS, op)
+            drafts = [read_replace(context, read_text(fields.pop("orderId"), "orderId"), fields)]
+        else:
+            owner = account()
+            read_object(fields, ("orderId", "quantity"), (), op)
+            drafts = [read_amend(read_text(fields["orderId"], "orderId"), fields["quantity"], owner)]
+        orders = sum(isinstance(draft, Draft) and draft.order is not None for draft in drafts)
+        self._require_room(orders)
+        return _Request(op, request_id, drafts=drafts, orders=orders, alone=any(map(asks_first, drafts)))
 
     def _read_cancel(self, op: str, request_id: Any, message: dict[str, Any], account: Callable[[], bytes]) -> _Request:
-        if self._cancels >= MOST_CANCELS:
-            raise _too_many(f"{MOST_CANCELS} cancels")
+        self._require_room(0)
         context = self._context
         if op == "cancelSigned":
             read_object(message, ("op", "id", *SIGNED_CANCEL_FIELDS), (), op)
@@ -144,14 +181,15 @@ class OrderOps:
         return _Request(op, request_id, work=lambda: cancel_all(context, owner, market, side))
 
     def _require_room(self, orders: int) -> None:
-        if self._orders + orders > MOST_ORDERS:
+        """A request that places none counts as a cancel."""
+        if orders and self._orders + orders > MOST_ORDERS:
             raise _too_many(f"{MOST_ORDERS} orders")
+        if not orders and self._cancels >= MOST_CANCELS:
+            raise _too_many(f"{MOST_CANCELS} cancels")
 
     def _enqueue(self, request: _Request) -> None:
-        if request.work is None:
-            self._orders += len(request.outcomes)
-        else:
-            self._cancels += 1
+        self._orders += request.orders
+        self._cancels += not request.orders
         self._queue.append(request)
         self._wake.set()
         if self._worker is None:
@@ -164,13 +202,8 @@ class OrderOps:
             await self._wake.wait()
             self._wake.clear()
             while self._queue:
-                if self._queue[0].work is not None:
-                    request = self._queue.popleft()
-                    if request.alone and self._tasks:
-                        await asyncio.wait(set(self._tasks))
-                    self._begin(self._cancel(request), [request])
-                    if request.alone:
-                        await asyncio.wait(set(self._tasks))
+                if not self._queue[0].outcomes:
+                    await self._work_off(self._queue.popleft())
                     continue
                 group = self._take_group()
                 outcomes = [outcome for request in group for outcome in request.outcomes]
@@ -181,11 +214,33 @@ class OrderOps:
                     continue
                 self._begin(self._place(group, checked), group)
 
+    async def _work_off(self, request: _Request) -> None:
+        if request.alone and self._tasks:
+            await asyncio.wait(set(self._tasks))
+        if request.drafts:
+            try:
+                steps = await prepare(self._context, request.drafts)
+            except Exception as error:
+                self._fail([request], error)
+                return
+            request.work = lambda: self._take(request, steps)
+        self._begin(self._do(request), [request])
+        if request.alone:
+            await asyncio.wait(set(self._tasks))
+
+    async def _take(self, request: _Request, steps: list[AnyStep | Problem]) -> dict[str, Any] | Problem:
+        answers = await send(self._context, steps)
+        if request.op == "steps":
+            return {"results": [entry_json(answer) for answer in answers]}
+        if isinstance(steps[0], Problem):
+            self._charge()
+        return one_json(request.op, answers[0])
+
     def _take_group(self) -> list[_Request]:
         """The requests at the head of the queue that place; together at most ORDERS_AT_ONCE, but at least one."""
         group: list[_Request] = []
         count = 0
-        while self._queue and self._queue[0].work is None:
+        while self._queue and self._queue[0].outcomes:
             count += len(self._queue[0].outcomes)
             if group and count > ORDERS_AT_ONCE:
                 break
@@ -217,7 +272,7 @@ class OrderOps:
                 self._charge()
             self._answer(request, mine[0])
 
-    async def _cancel(self, request: _Request) -> None:
+    async def _do(self, request: _Request) -> None:
         assert request.work is not None
         self._answer(request, await request.work())
 
@@ -245,10 +300,8 @@ class OrderOps:
                 self._refuse(problem, request.id, trace_id)
 
     def _leave(self, request: _Request, code: str) -> None:
-        if request.work is None:
-            self._orders -= len(request.outcomes)
-        else:
-            self._cancels -= 1
+        self._orders -= request.orders
+        self._cancels -= not request.orders
         if self._answered is not None:
             self._answered(
                 request.op, code if code == OK or code in CODES else OTHER, time.perf_counter() - request.came

@@ -82,6 +82,11 @@ def read_amend(order_id: str, quantity: Any, account: bytes) -> Draft:
 
 async def take(context: Context, drafts: Sequence[Read]) -> list[Answer]:
     """Raises ENGINE_UNAVAILABLE."""
+    return await send(context, await prepare(context, drafts))
+
+
+async def prepare(context: Context, drafts: Sequence[Read]) -> list[wire.AnyStep | Problem]:
+    """Checks signatures, and asks the engine for the markets of orders that are amended."""
     orders = [draft.order for draft in drafts if isinstance(draft, Draft) and draft.order is not None]
     checked = iter(await check_signatures(context, orders))
     markets = {order.digest: order.order.market for order in orders}
@@ -93,10 +98,15 @@ async def take(context: Context, drafts: Sequence[Read]) -> list[Answer]:
     for state in await asyncio.gather(*(context.engine.order(digest) for digest in amended)):
         if state is not None:
             markets[state.digest] = state.order.market
-    steps = []
+    steps: list[wire.AnyStep | Problem] = []
     for draft in drafts:
         outcome = next(checked) if isinstance(draft, Draft) and draft.order is not None else None
         steps.append(_step(context, draft, outcome, markets))
+    return steps
+
+
+async def send(context: Context, steps: Sequence[wire.AnyStep | Problem]) -> list[Answer]:
+    """They are on their way to the engine, in one message, when this first waits."""
     sent = [step for step in steps if not isinstance(step, Problem)]
     results = iter(await context.engine.take(sent) if sent else [])
     return [step if isinstance(step, Problem) else answer_json(context, next(results)) for step in steps]
@@ -114,6 +124,19 @@ def answer_json(context: Context, result: wire.StepResult) -> Answer:
         return {"cancelled": cancelled}
     fills = fills_json(result.fills, context.markets.terms_of(result.state.order.market))
     return {"order": {**_state_json(context, result.state), "fills": fills}, "cancelled": cancelled}
+
+
+def one_json(op: str, answer: Answer) -> Answer:
+    """The body that a single amend, replace or cancelAndPlace is answered with."""
+    if isinstance(answer, Problem) or op == "cancelAndPlace":
+        return answer
+    order: dict[str, Any] = answer["order"]
+    return order if op == "replace" else {name: value for name, value in order.items() if name != "fills"}
+
+
+def asks_first(draft: Read) -> bool:
+    """Whether `prepare` has to ask the engine for an order, which must have come there."""
+    return isinstance(draft, Draft) and draft.quantity is not None
 
 
 def entry_json(answer: Answer) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from api.routes.inputs import (
 )
 from api.schemas.account import CancelOutcomes, OrderPage, OrderShape
 from api.schemas.orders import AmendRequest
-from api.steps import read_amend, take
+from api.steps import one_json, read_amend, take
 from cxdex.order import Side
 from cxdex.problem import Problem
 from relayer.public_order import order_state_json
@@ -76,10 +76,10 @@ async def amend_order(context: Shared, session: SignedIn, order_id: str, body: A
     quantity or another price, replace the order.
     """
     (answer,) = await take(context, [read_amend(order_id, body.quantity, session)])
+    answer = one_json("amend", answer)
     if isinstance(answer, Problem):
         raise answer
-    order: dict[str, Any] = answer["order"]
-    return {name: value for name, value in order.items() if name != "fills"}
+    return answer
 
 
 @router.delete("/orders/{order_id}", response_model=OrderShape)

@@ -77,20 +77,30 @@ def place_batch(entries: list[dict[str, Any]]) -> Call:
 
 
 def steps(entries: list[dict[str, Any]], needs_login: bool) -> Call:
-    return Call("POST", "/orders/batch", body=_json.encode({"steps": entries}), needs_login=needs_login)
+    return Call("POST", "/orders/batch", body=_json.encode({"steps": entries}), needs_login=needs_login, op="steps")
 
 
 def amend(order_id: str, quantity: str) -> Call:
-    return Call("PUT", f"/orders/{order_id}", body=_json.encode({"quantity": quantity}), needs_login=True)
+    body, op_body = {"quantity": quantity}, {"orderId": order_id, "quantity": quantity}
+    return Call(
+        "PUT",
+        f"/orders/{order_id}",
+        body=_json.encode(body),
+        needs_login=True,
+        op="amend",
+        op_body=_json.encode(op_body),
+    )
 
 
 def replace(order_id: str, entry: dict[str, Any]) -> Call:
     """`entry` is `signed_order_json` of the new order."""
-    return Call("POST", f"/orders/{order_id}/replace", body=_json.encode(entry))
+    op_body = _json.encode({"orderId": order_id, **entry})
+    return Call("POST", f"/orders/{order_id}/replace", body=_json.encode(entry), op="replace", op_body=op_body)
 
 
 def cancel_and_place(entry: dict[str, Any]) -> Call:
-    return Call("POST", "/orders/cancel-and-place", body=_json.encode(entry), needs_login=True)
+    body = _json.encode(entry)
+    return Call("POST", "/orders/cancel-and-place", body=body, needs_login=True, op="cancelAndPlace")
 
 
 def validate(entry: dict[str, Any]) -> Call:

@@ -48,9 +48,10 @@ def test_every_amendment_by_the_blocking_client(exchange: Any) -> None:
         assert client.cancel_all() == 3
 
 
-async def test_the_awaited_client_does_the_same(exchange: Any) -> None:
+@pytest.mark.parametrize("over_socket", [False, True])
+async def test_the_awaited_client_does_the_same(exchange: Any, over_socket: bool) -> None:
     alice = exchange.person()
-    async with AsyncExchange(exchange.url, LocalWallet(alice.key)) as client:
+    async with AsyncExchange(exchange.url, LocalWallet(alice.key), order_socket=over_socket) as client:
         first = await client.place(LOW)
         second = await client.replace(await client.amend(first.id, "0.04"), quantity="0.02")
         (outcome,) = await client.batch([Amend(second, "0.01")])
