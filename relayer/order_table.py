@@ -11,13 +11,14 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Table, bindparam, func, insert, inspect, select, update
+from sqlalchemy import Connection, Engine, Table, bindparam, func, insert, select, update
 from sqlmodel import SQLModel
 
 from cxdex.condition import Condition, Trigger
 from cxdex.order import Order, OrderType, SelfTrade, Side, TimeInForce
 from cxdex.problem import Problem
 from relayer.projection import RowChanges
+from relayer.schema import prepare
 from relayer.tables import MinuteRow, OrderRow, ProjectorCursor, TradeRow
 from relayer.ticker import Minute
 from relayer.wire import OrderState
@@ -65,11 +66,9 @@ class OrderTables:
         self._accepted = 0
 
     def open(self) -> int:
-        """Creates what is missing; returns the cursor. Raises DATABASE_FORMAT for tables of an earlier version."""
+        """Makes or migrates the tables; returns the cursor. Raises DATABASE_FORMAT for tables it cannot use."""
+        prepare(self._database)
         with self._database.begin() as connection:
-            tables = [_table(model) for model in (OrderRow, TradeRow, MinuteRow, ProjectorCursor)]
-            SQLModel.metadata.create_all(connection, tables=tables)
-            _require_columns(connection, tables)
             cursor = connection.scalar(select(CURSOR.c.journal_sequence).where(CURSOR.c.id == CURSOR_ID))
             if cursor is None:
                 connection.execute(insert(CURSOR).values(id=CURSOR_ID, journal_sequence=0))
@@ -113,18 +112,6 @@ class OrderTables:
         with self._database.connect().execution_options(read_only=True) as connection:
             row = connection.execute(select(ORDERS).where(ORDERS.c.digest == digest)).mappings().first()
         return None if row is None else order_state_from_row(row)
-
-
-def _require_columns(connection: Connection, tables: list[Table]) -> None:
-    for table in tables:
-        found = {column["name"] for column in inspect(connection).get_columns(table.name)}
-        lacking = {column.name for column in table.columns} - found
-        if lacking:
-            raise Problem(
-                "DATABASE_FORMAT",
-                f"the table {table.name} is of an earlier version (it lacks {', '.join(sorted(lacking))}); "
-                "earlier state is not read: start with an empty state folder (`make reset`)",
-            )
 
 
 def order_from_row(row: Any) -> Order:

@@ -18,12 +18,12 @@ from sqlmodel import SQLModel
 from cxdex.order import SignatureKind, SignedOrder
 from cxdex.problem import Problem
 from relayer.order_table import order_from_row
+from relayer.schema import prepare
 from relayer.settler.dead_letters import DeadLetters, put_voided, take_settling
 from relayer.settler.plan import Span, Trade
 from relayer.settler.state import SettlerState, write_state
-from relayer.settler.tables import DeadLetterRow, SettlerStateRow
 from relayer.settler.wallet import SignedTransaction
-from relayer.tables import BatchAttempt, BatchRow, BatchSpan, OrderRow, ProjectorCursor, QuarantineRow, TradeRow
+from relayer.tables import BatchAttempt, BatchRow, BatchSpan, OrderRow, QuarantineRow, TradeRow
 
 
 def _table(model: type[SQLModel]) -> Table:
@@ -87,11 +87,8 @@ class Store:
         self.letters = DeadLetters(database)
 
     def open(self) -> None:
-        """Creates the relayer's tables that are missing, so that it does not matter which process starts first."""
-        relayers = (OrderRow, TradeRow, ProjectorCursor, BatchRow, BatchAttempt, BatchSpan, QuarantineRow)
-        tables = [_table(model) for model in (*relayers, SettlerStateRow, DeadLetterRow)]
-        with self._database.begin() as connection:
-            SQLModel.metadata.create_all(connection, tables=tables)
+        """Makes or migrates the relayer's tables: it does not matter which process starts first."""
+        prepare(self._database)
 
     # ------------------------------------------------------------------ orders and trades
 

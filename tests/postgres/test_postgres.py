@@ -41,6 +41,7 @@ from tests.indexer.event_logs import BASE, DEPLOYMENT, chain, chunk
 from tests.indexer.exchange_model import ExchangeModel
 from tests.postgres.conftest import Make
 from tests.relayer.service.running_engine import LISTED, account, signed
+from tests.relayer.service.test_schema import first_tables
 
 ALICE, BOB = account(1), account(2)
 
@@ -121,6 +122,15 @@ def test_the_relayers_tables_hold_the_largest_values(postgres: Make, tmp_path: P
         found.append(([tables.find(digest) for digest in digests], trades, orders, read_state(database)))
     assert found[0] == found[1]
     assert found[0][1][0].voided
+
+
+def test_the_relayers_older_tables_are_migrated(postgres: Make) -> None:
+    database = open_database(postgres())
+    first_tables(database)
+    OrderTables(database).open()
+    SettlerStore(database).open()
+    with database.connect() as connection:
+        assert "proof_second" in {column["name"] for column in inspect(connection).get_columns("order")}
 
 
 @pytest.mark.e2e

@@ -1,0 +1,111 @@
+"""The relayer's tables: those that are migrated and those that are made are the same, and rows stay what they were."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Engine, MetaData, inspect, text
+
+from cxdex.order import Side
+from cxdex.problem import Problem
+from cxdex.storage import open_database
+from relayer import schema
+from relayer.order_table import OrderTables
+from relayer.settler.store import Store
+from tests.relayer.service.running_engine import account, signed
+
+NAMES = {str(model.__tablename__) for model in schema.MODELS}
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Engine:
+    return open_database(f"sqlite:///{tmp_path / 'exchange.db'}")
+
+
+def scripts() -> ScriptDirectory:
+    config = Config()
+    config.set_main_option("script_location", str(schema.MIGRATIONS))
+    return ScriptDirectory.from_config(config)
+
+
+def first_tables(engine: Engine) -> MetaData:
+    """As they were before they had versions."""
+    first = scripts().get_revision(schema.FIRST_REVISION)
+    assert first is not None
+    tables: MetaData = first.module.SCHEMA
+    tables.create_all(engine)
+    return tables
+
+
+def test_the_newest_migration_is_what_the_program_expects() -> None:
+    assert scripts().get_current_head() == schema.REVISION
+    assert scripts().get_base() == schema.FIRST_REVISION
+
+
+@pytest.mark.parametrize("is_old", [True, False])
+def test_the_tables_are_the_models_however_they_came_about(database: Engine, is_old: bool) -> None:
+    """A model that changes needs a migration: a new file in relayer/migrations/versions."""
+    if is_old:
+        first_tables(database)
+    schema.prepare(database)
+    schema.prepare(database)
+    wanted = MetaData()
+    for model in schema.MODELS:
+        model.metadata.tables[str(model.__tablename__)].to_metadata(wanted)
+    with database.connect() as connection:
+        context = MigrationContext.configure(
+            connection, opts={"include_name": lambda name, kind, _: kind != "table" or name in NAMES}
+        )
+        assert compare_metadata(context, wanted) == []
+        assert set(inspect(connection).get_table_names()) == NAMES | {schema.VERSION_TABLE}
+
+
+def test_orders_of_before_are_read_as_they_were(database: Engine) -> None:
+    order = first_tables(database).tables["order"]
+    sent = signed(account(1), 0, Side.BUY, 1_000, 9)
+    row: dict[str, Any] = {
+        column.name: getattr(sent.order, column.name) for column in order.columns if hasattr(sent.order, column.name)
+    }
+    row |= {"digest": sent.digest, "signature": sent.signature, "signature_kind": 0, "accepted": 1, "status": "OPEN"}
+    row |= {"filled": 0, "remaining": 9, "version": 1, "created_ms": 5, "updated_ms": 5}
+    with database.begin() as connection:
+        connection.execute(order.insert().values(**row))
+    tables = OrderTables(database)
+    tables.open()
+    found = tables.find(sent.digest)
+    assert found is not None
+    assert (found.order, found.replaces, found.replaced_by, found.filled_before) == (sent.order, b"", b"", 0)
+
+
+def test_tables_of_a_newer_version_are_refused_by_both_who_use_them(database: Engine) -> None:
+    schema.prepare(database)
+    with database.begin() as connection:
+        connection.execute(text(f"UPDATE {schema.VERSION_TABLE} SET version_num = '9999'"))
+    for opening in (OrderTables(database).open, Store(database).open):
+        with pytest.raises(Problem, match=r"DATABASE_FORMAT.*9999"):
+            opening()
+
+
+def test_engine_and_settler_may_come_together(database: Engine) -> None:
+    first_tables(database)
+    problems: list[Exception] = []
+
+    def open_it(opening: Any) -> None:
+        try:
+            opening()
+        except Exception as error:
+            problems.append(error)
+
+    threads = [Thread(target=open_it, args=[opening]) for opening in (OrderTables(database).open, Store(database).open)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert problems == []
