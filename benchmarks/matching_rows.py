@@ -70,7 +70,7 @@ class OurBook:
 
     def place(self, number: int, is_buy: bool, price: int, quantity: int) -> None:
         order = self._order(number, number, is_buy, price, quantity)  # type: ignore[type-var]
-        for _, maker, lots in self._book.match(order, None):
+        for _, maker, lots, _ in self._book.match(order, None):
             self._traded((lots, maker.price))
             if maker.level is None:
                 del self._live[maker.key]

@@ -165,7 +165,7 @@ class Matcher:
     ) -> None:
         """Matches the order; then rests what is left of it, or drops it for the reason `drop_as`."""
         stopped = False
-        for step, maker, quantity in self.book.match(taker, mode):
+        for step, maker, quantity, _ in self.book.match(taker, mode):
             if step == TRADE:
                 events.append(
                     {

@@ -156,6 +156,7 @@ def order_state_from_row(row: Any) -> OrderState:
         replaces=row["replaces"],
         replaced_by=row["replaced_by"],
         filled_before=row["filled_before"],
+        display_quantity=row["display_quantity"],
     )
 
 

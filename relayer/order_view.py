@@ -43,6 +43,7 @@ def order_state(view: OrderView) -> OrderState:
         view.replaces,
         view.replaced_by,
         view.filled_before,
+        view.display_quantity,
     )
 
 

@@ -25,7 +25,7 @@ from relayer.sequencer import Applied, Sequencer
 LONGEST_LOOK_SECONDS = 4.0  # a gateway gives up after 5, and requests that wait for a database must not pile up
 
 OnItsWay = asyncio.Future[list[Applied]]
-SignedFields = tuple[Order, bytes, bytes, str | None, SignatureKind, bytes, int]
+SignedFields = tuple[Order, bytes, bytes, str | None, SignatureKind, bytes, int, int]
 
 # What the engine may say to an order that it accepted once and has forgotten since.
 _MAY_BE_FORGOTTEN = frozenset(
@@ -161,6 +161,7 @@ def signed_fields(sent: wire.WireOrder) -> SignedFields:
         sent.kind,
         sent.signer,
         sent.reject_after_ms,
+        sent.display_quantity,
     )
 
 

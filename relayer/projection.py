@@ -178,6 +178,7 @@ def _order_row(event: OrderAccepted) -> dict[str, Any]:
         "replaces": event.replaces,
         "replaced_by": b"",
         "filled_before": event.filled_before,
+        "display_quantity": event.display_quantity,
         "version": 1,
         "created_ms": event.time_ms,
         "updated_ms": event.time_ms,

@@ -36,6 +36,7 @@ def order_state_json(state: OrderState, terms: MarketTerms) -> dict[str, Any]:
         "reason": state.reason,
         "filled": format_quantity(terms, state.filled),
         "remaining": format_quantity(terms, state.remaining),
+        "displayQuantity": format_quantity(terms, state.display_quantity) if state.display_quantity else None,
         "filledBefore": format_quantity(terms, state.filled_before),
         "replaces": _id_or_null(state.replaces),
         "replacedBy": _id_or_null(state.replaced_by),

@@ -15,7 +15,9 @@ class OrderRow(SQLModel, table=True):
     """One row per accepted order, for ever. Writer: the projector.
 
     replaces, replaced_by  orders of the same nonce, of which at most one is open at a time; empty for most
-    filled_before   lots that the orders it replaced had filled; they count against its quantity
+    filled_before   lots that other orders of its nonce filled (replaced ones, the other leg of a pair); they count
+                    against its quantity
+    display_quantity  lots that show in the book at once; 0: all
     signature_kind  a cxdex.order.SignatureKind; the signature is 65 bytes unless a contract wallet made it
     trigger         a cxdex.condition.Trigger; None, with the two that follow, for an order without a condition
     proof_first, proof_second  publish times that prove an INDEX trigger to the chain; 0 before it, and for LAST
@@ -58,6 +60,7 @@ class OrderRow(SQLModel, table=True):
     replaces: bytes = Field(default=b"", sa_column=Column(LargeBinary(32), nullable=False, default=b""))
     replaced_by: bytes = Field(default=b"", sa_column=Column(LargeBinary(32), nullable=False, default=b""))
     filled_before: int = Field(default=0, sa_column=Column(Big, nullable=False, default=0))
+    display_quantity: int = Field(default=0, sa_column=Column(Big, nullable=False, default=0))
     version: int
     created_ms: int = Field(sa_column=Column(Big, nullable=False))
     updated_ms: int = Field(sa_column=Column(Big, nullable=False))

@@ -25,6 +25,7 @@ class WireOrder(msgspec.Struct, frozen=True):
     kind: SignatureKind = SignatureKind.ACCOUNT
     signer: bytes = b""  # the session key; empty for other kinds
     reject_after_ms: int = 0  # refused when the engine would accept it later; 0: never too late
+    display_quantity: int = 0  # lots that show in the book at once; 0: all
 
 
 class WireProblem(msgspec.Struct, frozen=True):
@@ -57,6 +58,7 @@ class OrderState(msgspec.Struct, frozen=True):
     replaces: bytes = b""
     replaced_by: bytes = b""
     filled_before: int = 0
+    display_quantity: int = 0
 
 
 class WireFill(msgspec.Struct, frozen=True):

@@ -88,6 +88,9 @@ class OrderShape(Shape):
     reason: str | None
     filled: Decimal
     remaining: Decimal
+    display_quantity: Annotated[
+        Decimal | None, Field(description="how much of it the book shows at once; null: all. A wish, it is not signed")
+    ]
     filled_before: Annotated[
         Decimal, Field(description="filled by the orders that it replaced; counts against its quantity, as on chain")
     ]

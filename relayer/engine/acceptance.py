@@ -16,7 +16,7 @@ from relayer.engine.limits import count_order
 from relayer.engine.matching import meet_book
 from relayer.engine.orders import OrderRecord
 from relayer.engine.pairing import find_twin, join
-from relayer.engine.placing import require_acceptable, require_may_trade
+from relayer.engine.placing import require_acceptable, require_display, require_may_trade
 from relayer.engine.state import Market
 from relayer.engine.turn import Turn
 
@@ -41,6 +41,7 @@ def admit(turn: Turn, command: SignedCommand, old: OrderRecord | None = None) ->
     twin = find_twin(state, order, command.digest) if old is None else old.twin
     elder = old or twin
     filled_before = 0 if elder is None else elder.nonce_filled
+    require_display(state, order, command.display_quantity)
     market = require_acceptable(state, order, turn.time_ms, filled_before, shares_nonce=elder is not None)
     record = OrderRecord(
         state.next_order_number,
@@ -55,7 +56,7 @@ def admit(turn: Turn, command: SignedCommand, old: OrderRecord | None = None) ->
         filled_before,
         () if old is None else (*old.ancestors, old.digest),
     )
-    record.twin = twin
+    record.twin, record.display = twin, command.display_quantity
     if order.condition is None:
         require_may_trade(state, market, record, turn.time_ms)
     else:
@@ -94,6 +95,7 @@ def accept(turn: Turn, market: Market, record: OrderRecord, command: SignedComma
             record.signer,
             record.replaces,
             record.filled_before,
+            record.display,
         )
     )
 

@@ -2,11 +2,11 @@
 
 Owns:     what an amendment may change, and what it keeps.
 Promises: a refused amendment changes nothing: the open order stays where it is. Fewer lots keep the place in the
-          book; so does a replacement at the same price with no more lots open, if both rest. Every other replacement
-          goes and comes again as a taker, or waits for its price. A replacement has the nonce of the order it
-          replaces, so the chain counts their fills together; what is filled before counts here too. Fills of the old
-          order settle under the old signature. An order that was replaced does not come back while its nonce is in
-          use.
+          book; so does a replacement at the same price with no more lots open, if both rest and neither hides a part.
+          Every other replacement goes and comes again as a taker, or waits for its price. A replacement has the nonce
+          of the order it replaces, so the chain counts their fills together; what is filled before counts here too.
+          Fills of the old order settle under the old signature. An order that was replaced does not come back while
+          its nonce is in use.
 Never:    checks signatures or who asks (the gateway did), but a session key replaces only what it signed.
 
 That the older terms no longer count is the relayer's word: the chain would settle any order of the nonce that the
@@ -50,7 +50,7 @@ def reduce(turn: Turn, command: Reduce) -> None:
     left = command.quantity - record.nonce_filled
     if left <= 0:
         turn.close(record, CANCELLED, "REDUCED")
-    elif left < record.entry.remaining:
+    elif left < record.entry.total:
         if record.status == OPEN:
             market.book.reduce(record.entry, left)
             turn.touch_level(market, record.entry.is_buy, record.entry.price)
@@ -72,7 +72,8 @@ def replace(turn: Turn, command: Replace) -> None:
         return
     before = old.entry
     is_quiet = old.status == OPEN and new.order.condition is None and new.order.may_rest
-    if is_quiet and new.entry.price == before.price and new.entry.remaining <= before.remaining:
+    hides = old.display or new.display
+    if is_quiet and not hides and new.entry.price == before.price and new.entry.remaining <= before.remaining:
         _hand_over(turn, market, old, new, command)
     else:
         turn.close(old, CANCELLED, "REPLACED", new.digest)
@@ -117,7 +118,7 @@ def _require_open(state: State, account: bytes, digest: bytes, field: str = "id"
 
 def _require_lower(terms: MarketTerms, record: OrderRecord, quantity: int) -> None:
     """Up to the quantity that it has: then nothing changes, so that saying it twice does no harm."""
-    most = record.nonce_filled + record.entry.remaining
+    most = record.nonce_filled + record.entry.total
     require_whole_fills(terms, quantity)
     if quantity > most:
         raise OrderProblem(

@@ -9,6 +9,10 @@ Never:    knows balances, fees, lanes, expiry or events; keeps no index by id (i
 Each side is a sorted list of prices with the best one at the end, a dict from price to level, and a linked
 list of orders inside the level. Asks are kept under their negated price, so that both sides read alike:
 "better" is always the greater key.
+
+An iceberg shows a part of itself. When that is used up, the next part comes out of what is hidden and goes behind all
+others of its price; so a taker may meet it several times, for a trade each. What is hidden trades like the rest, so it
+counts where the question is what a taker would get, and nowhere else.
 """
 
 from __future__ import annotations
@@ -30,9 +34,12 @@ CANCEL_BOTH: Final = 4
 
 
 class BookOrder(Generic[Key]):
-    """An order as the book sees it. `level` is None while it does not rest. remaining: lots, price: ticks."""
+    """An order as the book sees it. `level` is None while it does not rest. remaining: lots, price: ticks.
 
-    __slots__ = ("account", "is_buy", "key", "level", "newer", "older", "price", "remaining")
+    hidden: lots of an iceberg that are not in `remaining`. display: how many it shows at once; only icebergs have it.
+    """
+
+    __slots__ = ("account", "display", "hidden", "is_buy", "key", "level", "newer", "older", "price", "remaining")
 
     def __init__(self, key: Key, account: Key, is_buy: bool, price: int, remaining: int) -> None:
         self.key: Key = key
@@ -40,22 +47,41 @@ class BookOrder(Generic[Key]):
         self.is_buy = is_buy
         self.price = price
         self.remaining = remaining
+        self.hidden = 0
         self.level: _Level[Key] | None = None
         self.older: BookOrder[Key] | None = None
         self.newer: BookOrder[Key] | None = None
 
+    @property
+    def total(self) -> int:
+        """Open lots, shown and hidden."""
+        return self.remaining + self.hidden
 
-Step = tuple[int, BookOrder[Key], int]
-"""(what happened, maker, quantity): the maker's and the taker's remaining quantities are already lowered."""
+    def hide(self, display: int) -> None:
+        """From now on at most `display` lots show. To be said while the order does not rest."""
+        self.display = display
+        total = self.remaining + self.hidden
+        self.remaining = min(total, display)
+        self.hidden = total - self.remaining
+
+    def unhide(self) -> None:
+        """For an order that has left the book, so that all of it can be a taker."""
+        self.remaining += self.hidden
+        self.hidden = 0
+
+
+Step = tuple[int, BookOrder[Key], int, int]
+"""(what happened, maker, quantity, what the maker has left in all after it): everything is already lowered."""
 
 
 class _Level(Generic[Key]):
-    """The orders at one price, oldest first, and their total."""
+    """The orders at one price, oldest first, and what they show and hide in all."""
 
-    __slots__ = ("newest", "oldest", "quantity")
+    __slots__ = ("hidden", "newest", "oldest", "quantity")
 
     def __init__(self) -> None:
         self.quantity = 0
+        self.hidden = 0
         self.oldest: BookOrder[Key] | None = None
         self.newest: BookOrder[Key] | None = None
 
@@ -95,9 +121,11 @@ class Book(Generic[Key]):
         level.newest = order
         level.quantity += order.remaining
         order.level = level
+        if order.hidden:
+            level.hidden += order.hidden
 
     def remove(self, order: BookOrder[Key]) -> None:
-        """Takes a resting order out. It keeps its remaining quantity."""
+        """Takes a resting order out. It keeps its remaining quantity, shown and hidden."""
         level = order.level
         if level is None:
             raise ValueError("the order does not rest in a book")
@@ -112,6 +140,7 @@ class Book(Generic[Key]):
             newer.older = older
         order.level = order.older = order.newer = None
         level.quantity -= order.remaining
+        level.hidden -= order.hidden
         if level.oldest is None:
             side, key = (self._bids, order.price) if order.is_buy else (self._asks, -order.price)
             del side.levels[key]
@@ -137,6 +166,7 @@ class Book(Generic[Key]):
         else:
             newer.older = order
         level.quantity += order.remaining
+        level.hidden += order.hidden
 
     def succeed(self, old: BookOrder[Key], new: BookOrder[Key]) -> None:
         """Puts `new`, of the same price and side, in the very place of the resting `old`, which leaves the book."""
@@ -145,12 +175,15 @@ class Book(Generic[Key]):
         self.put_back(new, older, newer)
 
     def reduce(self, order: BookOrder[Key], remaining: int) -> None:
-        """Lowers a resting order to `remaining` lots (1 or more); it keeps its place."""
+        """Lowers a resting order to `remaining` lots in all (1 or more), what is hidden first; it keeps its place."""
         level = order.level
-        if level is None or not 0 < remaining <= order.remaining:
+        if level is None or not 0 < remaining <= order.total:
             raise ValueError("only a resting order can be reduced, and only to 1 lot or more")
-        level.quantity -= order.remaining - remaining
-        order.remaining = remaining
+        unhidden = min(order.hidden, order.total - remaining)
+        order.hidden -= unhidden
+        level.hidden -= unhidden
+        level.quantity -= order.total - remaining
+        order.remaining = remaining - order.hidden
 
     def match(self, taker: BookOrder[Key], self_trade: SelfTrade | None) -> list[Step[Key]]:
         """Trades the taker against everything it reaches, and says what happened in order.
@@ -172,7 +205,7 @@ class Book(Generic[Key]):
                 if self_trade is not None and maker.account == account:
                     step = _SELF_TRADE_STEP[self_trade]
                     if step == CANCEL_TAKER:
-                        steps.append((step, maker, 0))
+                        steps.append((step, maker, 0, maker.total))
                         taker.remaining = left
                         return steps
                 newer = maker.newer
@@ -182,8 +215,13 @@ class Book(Generic[Key]):
                     left -= quantity
                     maker.remaining -= quantity
                 level.quantity -= quantity
-                steps.append((step, maker, quantity))
+                steps.append((step, maker, quantity, maker.remaining + maker.hidden))
                 if step > DECREMENT or not maker.remaining:
+                    if maker.hidden:
+                        if step <= DECREMENT:
+                            maker = _show_next(level, maker)
+                            continue
+                        level.hidden -= maker.hidden
                     maker.level = maker.newer = None  # the oldest of its level: nothing is older
                     level.oldest = maker = newer
                     if newer is not None:
@@ -211,15 +249,21 @@ class Book(Generic[Key]):
         for key in reversed(side.keys):
             if key < reach:
                 return False
-            maker = side.levels[key].oldest
+            level = side.levels[key]
+            hidden, maker = level.hidden, level.oldest  # what is hidden comes after all that shows
             while maker is not None:
                 if self_trade is None or maker.account != taker.account:
                     missing -= maker.remaining
                     if missing <= 0:
                         return True
-                elif self_trade is not SelfTrade.CANCEL_MAKER:
+                elif self_trade is SelfTrade.CANCEL_MAKER:
+                    hidden -= maker.hidden
+                else:
                     return False
                 maker = maker.newer
+            missing -= hidden
+            if missing <= 0:
+                return True
         return False
 
     def proceeds(self, seller: BookOrder[Key]) -> int:
@@ -229,18 +273,19 @@ class Book(Generic[Key]):
         for key in reversed(self._bids.keys):
             if not left or key < seller.price:
                 break
-            quantity = min(left, self._bids.levels[key].quantity)
+            level = self._bids.levels[key]
+            quantity = min(left, level.quantity + level.hidden)
             left -= quantity
             total += quantity * key
         return total + left * seller.price
 
     def quantity_at(self, is_bid: bool, price: int) -> int:
-        """Total resting lots at the price."""
+        """Total resting lots at the price, as far as they show."""
         level = self._bids.levels.get(price) if is_bid else self._asks.levels.get(-price)
         return 0 if level is None else level.quantity
 
     def levels(self, is_bid: bool, depth: int | None = None) -> list[tuple[int, int]]:
-        """(price, lots), best first, at most `depth` of them."""
+        """(price, lots that show), best first, at most `depth` of them."""
         side = self._bids if is_bid else self._asks
         keys = side.keys[::-1] if depth is None else side.keys[: -depth - 1 : -1]
         return [(abs(key), side.levels[key].quantity) for key in keys]
@@ -253,6 +298,22 @@ class Book(Generic[Key]):
             while order is not None:
                 yield order
                 order = order.newer
+
+
+def _show_next(level: _Level[Key], iceberg: BookOrder[Key]) -> BookOrder[Key]:
+    """The level's oldest order has used up what it showed: the next part of it goes to the end. Returns the oldest."""
+    shown = min(iceberg.display, iceberg.hidden)
+    iceberg.remaining = shown
+    iceberg.hidden -= shown
+    level.hidden -= shown
+    level.quantity += shown
+    oldest, newest = iceberg.newer, level.newest
+    if oldest is None or newest is None:
+        return iceberg  # alone at its price
+    level.oldest, oldest.older = oldest, None
+    newest.newer, iceberg.older, iceberg.newer = iceberg, newest, None
+    level.newest = iceberg
+    return oldest
 
 
 _SELF_TRADE_STEP: Final = {

@@ -32,6 +32,7 @@ class SignedCommand(Command, frozen=True):
     """A signed order whose signature the gateway has checked. signer: the session key; empty for other kinds.
 
     reject_after_ms: the order is refused when the command's time is later; 0: it may come at any time.
+    display_quantity: lots that show in the book at once; 0: all. The owner's word to the exchange, not signed.
     """
 
     order: Order
@@ -41,6 +42,7 @@ class SignedCommand(Command, frozen=True):
     kind: SignatureKind = SignatureKind.ACCOUNT
     signer: bytes = b""
     reject_after_ms: int = 0
+    display_quantity: int = 0
 
 
 class Place(SignedCommand, frozen=True):

@@ -126,6 +126,7 @@ def _rearm(turn: Turn, market: Market, publish_time: int) -> None:
     found = (turn.state.orders[entry.key] for entry in entries)
     for record in sorted((r for r in found if publish_time in r.proof), key=lambda record: record.number):
         market.book.remove(record.entry)
+        record.entry.unhide()
         turn.touch_level(market, record.entry.is_buy, record.entry.price)
         turn.reserve(market, record, 0)
         record.status = PENDING

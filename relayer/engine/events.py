@@ -28,6 +28,7 @@ class OrderAccepted(Event, frozen=True):
     signer: bytes = b""
     replaces: bytes = b""
     filled_before: int = 0
+    display_quantity: int = 0
 
 
 class OrderRejected(Event, frozen=True):

@@ -28,6 +28,8 @@ def meet_book(turn: Turn, market: Market, record: OrderRecord) -> None:
     if not order.may_rest:
         turn.close(record, CANCELLED, order.time_in_force.name)
         return
+    if record.display:
+        record.entry.hide(record.display)
     market.book.rest(record.entry)
     turn.touch_level(market, record.entry.is_buy, record.entry.price)
     if order.condition is None:  # else it has been watched since it was accepted
@@ -37,16 +39,16 @@ def meet_book(turn: Turn, market: Market, record: OrderRecord) -> None:
 def _match(turn: Turn, market: Market, taker: OrderRecord) -> None:
     left = taker.entry.remaining
     stopped = False
-    for step, entry, quantity in market.book.match(taker.entry, taker.order.self_trade):
+    for step, entry, quantity, maker_left in market.book.match(taker.entry, taker.order.self_trade):
         maker = turn.state.orders[entry.key]
         if step != CANCEL_TAKER:
             turn.touch_level(market, entry.is_buy, entry.price)
         if step == TRADE:
             left -= quantity
-            _trade(turn, market, maker, taker, quantity, left)
+            _trade(turn, market, maker, taker, quantity, maker_left, left)
         elif step == DECREMENT:
             left -= quantity
-            _decrement(turn, market, maker, maker.entry.remaining)
+            _decrement(turn, market, maker, maker_left)
             if left:
                 _decrement(turn, market, taker, left)
             else:
@@ -61,9 +63,11 @@ def _match(turn: Turn, market: Market, taker: OrderRecord) -> None:
         turn.close(taker, FILLED, "FILLED")
 
 
-def _trade(turn: Turn, market: Market, maker: OrderRecord, taker: OrderRecord, quantity: int, left: int) -> None:
+def _trade(
+    turn: Turn, market: Market, maker: OrderRecord, taker: OrderRecord, quantity: int, maker_left: int, left: int
+) -> None:
     state, terms = turn.state, market.terms
-    price, maker_left = maker.order.limit_price, maker.entry.remaining
+    price = maker.order.limit_price
     notional = terms.notional(quantity, price)
     maker_account, taker_account = maker.order.account, taker.order.account
     owners = (state.accounts[maker_account], state.accounts[taker_account])

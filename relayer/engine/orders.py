@@ -37,6 +37,7 @@ class OrderView:
     replaces, replaced_by   see `events`; empty for most
     filled_before           lots that other orders of its nonce filled (those that it replaced, the other leg of its
                             pair): they count against its quantity
+    display_quantity        lots that show in the book at once; 0: all
     """
 
     order: Order
@@ -53,6 +54,7 @@ class OrderView:
     replaces: bytes = b""
     replaced_by: bytes = b""
     filled_before: int = 0
+    display_quantity: int = 0
 
 
 class OrderRecord:
@@ -62,7 +64,7 @@ class OrderRecord:
     signer: the session key that signed, empty when the account did. session_reserved: notional held of its limit.
     ancestors: of an open order, all that it has replaced, and those before them.
     since: of one that trails, the number of the first price that counts for it (see `trailing`); 0: none has come.
-    twin: the other open leg of a pair (see `pairing`).
+    twin: the other open leg of a pair (see `pairing`). display: lots that an iceberg shows at once; 0: all.
     proof: publish times of the prices that triggered it last (see `cxdex.order.SignedOrder`).
     """
 
@@ -72,6 +74,7 @@ class OrderRecord:
         "client_order_id",
         "created_ms",
         "digest",
+        "display",
         "entry",
         "filled",
         "filled_before",
@@ -125,6 +128,7 @@ class OrderRecord:
         self.since = 0
         self.proof = NO_PROOF
         self.twin: OrderRecord | None = None
+        self.display = 0
         self.reason: str | None = None
         self.filled = 0
         self.filled_before = filled_before
@@ -148,7 +152,7 @@ class OrderRecord:
             status=self.status,
             reason=self.reason,
             filled=self.filled,
-            remaining=self.entry.remaining,
+            remaining=self.entry.total,
             version=self.version,
             created_ms=self.created_ms,
             updated_ms=self.updated_ms,
@@ -156,6 +160,7 @@ class OrderRecord:
             replaces=self.replaces,
             replaced_by=self.replaced_by,
             filled_before=self.filled_before,
+            display_quantity=self.display,
         )
 
 

@@ -124,6 +124,23 @@ def _require_supported(order: Order) -> None:
         )
 
 
+def require_display(state: State, order: Order, lots: int) -> None:
+    """Raises for a part to show that the book cannot show: only what rests can hide, and only in whole fills."""
+    market = state.markets.get(order.market)
+    if not lots or market is None:
+        return
+    least = market.terms.min_lots
+    if not order.may_rest or lots < 0 or lots % least or lots > order.quantity:
+        raise OrderProblem(
+            "ORDER_DISPLAY_INVALID",
+            "the quantity to show must be a multiple of the market's smallest fill, on an order that may rest",
+            field="displayQuantity",
+            given=format_quantity(market.terms, lots),
+            allowed=f"multiples of {format_quantity(market.terms, least)} up to the order's quantity, with GTC, GTD or "
+            "POST_ONLY; or none",
+        )
+
+
 def require_whole_fills(terms: MarketTerms, quantity: int) -> None:
     """Raises for lots that the market's fills cannot add up to."""
     if quantity < terms.min_lots:

@@ -29,7 +29,7 @@ from relayer.engine.state import AppliedFact, Market, OutboxRow, State
 from relayer.engine.watch import Watch, WatchImage
 from relayer.engine.withdrawals import SetAside
 
-SNAPSHOT_VERSION = 10
+SNAPSHOT_VERSION = 11
 
 
 class _OrderImage(msgspec.Struct, array_like=True, frozen=True):
@@ -53,6 +53,8 @@ class _OrderImage(msgspec.Struct, array_like=True, frozen=True):
     ancestors: tuple[bytes, ...]
     since: int
     proof: tuple[int, int]
+    display: int
+    hidden: int
 
 
 class _MarketImage(msgspec.Struct, array_like=True, frozen=True):
@@ -201,9 +203,9 @@ def _restore_open(state: State, record: OrderRecord) -> None:
     if record.status == PENDING and record.order.condition is not None:
         market.watch(record.order.condition).add(record)
         return
-    record.reserved = reservation(market.terms, record.order, record.entry.remaining)
+    record.reserved = reservation(market.terms, record.order, record.entry.total)
     if record.signer:
-        record.session_reserved = notional_at_limit(market.terms, record.order, record.entry.remaining)
+        record.session_reserved = notional_at_limit(market.terms, record.order, record.entry.total)
         state.account(record.order.account).session(record.signer).reserved += record.session_reserved
 
 
@@ -235,6 +237,8 @@ def _order_image(record: OrderRecord) -> _OrderImage:
         record.ancestors,
         record.since,
         record.proof,
+        record.display,
+        record.entry.hidden,
     )
 
 
@@ -258,7 +262,8 @@ def _record(state: State, image: _OrderImage) -> OrderRecord:
     record.status = image.status
     record.reason = image.reason
     record.filled = image.filled
-    record.entry.remaining = image.remaining
+    record.entry.remaining, record.entry.hidden = image.remaining, image.hidden
+    record.display = record.entry.display = image.display
     record.unsettled = image.unsettled
     record.version = image.version
     record.updated_ms = image.updated_ms

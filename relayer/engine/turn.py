@@ -108,7 +108,7 @@ class Turn:
                 record.order.market,
                 status,
                 reason,
-                entry.remaining,
+                entry.total,
                 replaced_by,
             )
         )

@@ -266,7 +266,7 @@ class Flow(AmendFlow, TriggerFlow):
                 filled = sum(lots for order, lots in naive.filled if order == view.digest)
                 counts = (filled, naive.filled_with(naive.orders[view.digest]) - filled)
                 assert (view.filled, view.filled_before) == counts
-                assert view.remaining == naive.resting(view.digest).quantity
+                assert view.remaining == naive.resting(view.digest).total
         for symbol, book in naive.books.items():
             bids, asks = engine.levels(symbol, 100)
             assert not (bids and asks) or bids[0][0] < asks[0][0]

@@ -130,12 +130,19 @@ class NaiveExchange(NaiveTriggers):
         for digest, order in self.orders.items():
             found = self.in_book(digest)
             if found is not None and order.account == who:
-                held_asset, amount = self.needs(order, found.quantity)
+                held_asset, amount = self.needs(order, found.total)
                 wanted += amount if held_asset == asset else 0
         return wanted
 
     def place(
-        self, digest: bytes, order: Known, lots: int, tif: str, stp: str, replaces: bytes | None = None
+        self,
+        digest: bytes,
+        order: Known,
+        lots: int,
+        tif: str,
+        stp: str,
+        replaces: bytes | None = None,
+        display: int = 0,
     ) -> list[tuple] | str:
         """The trades, or why not. `replaces`: an order of the same nonce that has gone before."""
         if order.limit and order.limit < self.now_ms:
@@ -148,6 +155,8 @@ class NaiveExchange(NaiveTriggers):
                 return "ORDER_PAIR_REFUSED"
             replaces = others[0]
         listing = LISTINGS[order.market]
+        if display and (tif not in RESTING or display % listing.min_lots or display > lots):
+            return "ORDER_DISPLAY_INVALID"
         if lots < listing.min_lots:
             return "ORDER_TOO_SMALL"
         if lots % listing.min_lots:
@@ -165,7 +174,7 @@ class NaiveExchange(NaiveTriggers):
         elif self.lane_is_busy(order):
             return "ORDER_NONCE_LANE_BUSY"
         if order.condition is None:
-            refused = self.enter(digest, order, lots, tif, stp)
+            refused = self.enter(digest, order, lots, tif, stp, display)
         else:
             refused = self.too_often(order) or self.too_many_open(order) or self.tripped(order, tif)
         if refused is not None:
@@ -175,7 +184,7 @@ class NaiveExchange(NaiveTriggers):
         if self.rate is not None:
             self.sent.setdefault(order.account, []).append((self.now_ms, self.rate))
         if order.condition is not None:
-            self.wait(digest, lots, tif, stp)
+            self.wait(digest, lots, tif, stp, display)
         return self.run_queue()
 
     def others(self, order: Known) -> list[bytes]:
@@ -202,14 +211,15 @@ class NaiveExchange(NaiveTriggers):
             self.books[self.orders[digest].market].used.discard(digest)
             for other in self.others(self.orders[digest]):
                 self.cancel(other)
-            refused = self.enter(digest, self.orders[digest], found.quantity, found.tif, found.stp, is_triggered=True)
+            terms = (found.quantity, found.tif, found.stp, found.display)
+            refused = self.enter(digest, self.orders[digest], *terms, is_triggered=True)
             if refused is not None:
                 self.refused.append((digest, refused))
         trades, self.said = self.said, []
         return trades
 
     def enter(
-        self, digest: bytes, order: Known, lots: int, tif: str, stp: str, *, is_triggered: bool = False
+        self, digest: bytes, order: Known, lots: int, tif: str, stp: str, display: int, *, is_triggered: bool = False
     ) -> str | None:
         """Meets the book. Why not, if it may not."""
         asset, amount = self.needs(order, lots)
@@ -219,7 +229,7 @@ class NaiveExchange(NaiveTriggers):
         if beyond is not None:
             return beyond
         side = "buy" if order.side is Side.BUY else "sell"
-        events = self.books[order.market].place(digest, order.account, side, lots, order.price, tif, stp)
+        events = self.books[order.market].place(digest, order.account, side, lots, order.price, tif, stp, display)
         if events[0][0] == "rejected":
             return "ORDER_POST_ONLY_WOULD_TRADE" if tif == "POST_ONLY" else "ORDER_FOK_UNFILLABLE"
         self.orders[digest] = order
@@ -296,8 +306,8 @@ class NaiveExchange(NaiveTriggers):
                 return "ORDER_PRICE_OUT_OF_BAND"
         worth, left = 0, lots
         bids = [level for level in self.books[order.market].book() if level[0] == "buy" and level[1] >= order.price]
-        for _, price, _, quantity in bids if order.side is Side.SELL else []:
-            met = min(left, quantity)
+        for _, price, bid, _ in bids if order.side is Side.SELL else []:
+            met = min(left, self.in_book(bid).total)
             worth, left = worth + met * price, left - met
         worth = (worth + left * order.price) * LISTINGS[order.market].quote_per_lot_tick
         if self.most["worth"] is not None and worth > self.most["worth"]:
@@ -383,12 +393,17 @@ class NaiveExchange(NaiveTriggers):
         if quantity % smallest:
             return "ORDER_LOT_INVALID"
         left = quantity - self.filled_with(order)
-        if left > found.quantity:
+        if left > found.total:
             return "ORDER_AMEND_RAISES"
         if left <= 0:
             self.owner_cancel(digest)
         else:
-            found.quantity = left
+            lowered = found.total - left
+            if digest in self.waiting:
+                found.quantity = left
+            else:
+                found.hidden, lowered = max(found.hidden - lowered, 0), max(lowered - found.hidden, 0)
+                found.quantity -= lowered
         return None
 
     def replace(self, old: bytes, digest: bytes, order: Known, lots: int, tif: str, stp: str) -> list[tuple] | str:
@@ -414,6 +429,7 @@ class NaiveExchange(NaiveTriggers):
             or tif not in RESTING
             or order.price != before.price
             or left > found.quantity
+            or found.display
         ):
             self.__dict__ = rehearsal.__dict__
             return outcome

@@ -17,7 +17,13 @@ class Resting:
     account: object
     side: str  # buy or sell
     price: int
-    quantity: int
+    quantity: int  # that shows
+    display: int = 0  # an iceberg shows so much at once
+    hidden: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.quantity + self.hidden
 
 
 class NaiveMatcher:
@@ -41,11 +47,11 @@ class NaiveMatcher:
     def find(self, order_id: object) -> Resting | None:
         return next((order for order in self.resting if order.id == order_id), None)
 
-    def place(self, order_id, account, side, quantity, price, tif, stp) -> list[tuple]:
+    def place(self, order_id, account, side, quantity, price, tif, stp, display=0) -> list[tuple]:
         """price None: a market order. stp NONE: may trade with itself."""
         if order_id in self.used or quantity <= 0 or (price is not None and not 0 < price <= HIGHEST_PRICE):
             return [("rejected", order_id)]
-        taker = Resting(order_id, account, side, price, quantity)
+        taker = Resting(order_id, account, side, price, quantity, display)
         if tif == "POST_ONLY" and self._best(taker) is not None:
             return [("rejected", order_id)]
         if tif == "FOK":
@@ -128,12 +134,20 @@ class NaiveMatcher:
                 events.append(("trade", taker.id, maker.id, maker.price, quantity))
             if not maker.quantity:
                 self.resting.remove(maker)
+                if maker.hidden:
+                    self._rest(maker, maker.hidden)
         if taker.quantity:
             if rests:
-                self.resting.append(taker)
+                self._rest(taker, taker.quantity)
             else:
                 events.append(("canceled", taker.id, taker.quantity))
         return events
+
+    def _rest(self, order: Resting, total: int) -> None:
+        """Behind all others. (Of another price they are no rivals.)"""
+        order.quantity = min(total, order.display or total)
+        order.hidden = total - order.quantity
+        self.resting.append(order)
 
 
 def as_tuple(event: dict) -> tuple:

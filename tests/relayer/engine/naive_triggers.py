@@ -24,6 +24,11 @@ class Waiting:
     stp: str
     start: int
     queued: bool = False
+    display: int = 0
+
+    @property
+    def total(self) -> int:
+        return self.quantity
 
 
 class NaiveTriggers:
@@ -46,11 +51,11 @@ class NaiveTriggers:
         prices = self.prices.get((order.market, source), [])
         return [price for price in prices[self.ever[digest].start :] if price[1] >= order.condition.active_from]
 
-    def wait(self, digest: bytes, lots: int, tif: str, stp: str) -> None:
+    def wait(self, digest: bytes, lots: int, tif: str, stp: str, display: int) -> None:
         order = self.orders[digest]
         source = order.condition.trigger.name.split("_")[0]
         start = max(len(self.prices.get((order.market, source), [])) - 1, 0)
-        self.ever[digest] = self.waiting[digest] = Waiting(lots, tif, stp, start)
+        self.ever[digest] = self.waiting[digest] = Waiting(lots, tif, stp, start, display=display)
         self.look([digest])
 
     def new_price(self, market: str, source: str, price: Fraction, time: int) -> None:
@@ -102,4 +107,4 @@ class NaiveTriggers:
             if found is not None and time in self.proofs[digest]:
                 self.cancel(digest)
                 self.waiting[digest] = began
-                began.quantity, began.queued = found.quantity, False
+                began.quantity, began.queued = found.total, False

@@ -62,6 +62,14 @@ def _pair(rng: Random) -> tuple:
     return rng.randrange(1_000), trigger, *terms, rng.choice([*[None] * 12, "side", "market"])
 
 
+def _iceberg(rng: Random) -> tuple:
+    lots = rng.choice([10, 20, 40, 60])
+    terms = (lots, rng.randint(98, 102), rng.choice([*["GTC"] * 5, "GTD", "POST_ONLY", "FOK"]))
+    display = rng.choice([5, 5, 10, 10, 15, 20, 7])
+    ticks = rng.choice([None, None, None, None, 99, 101])
+    return _who(rng), rng.choice(MARKETS), rng.choice(list(Side)), *terms, rng.choice(list(SelfTrade)), display, ticks
+
+
 def _index(rng: Random) -> tuple:
     return rng.randint(96, 104), rng.choice([0, 0, 1, -1]), _listing(rng)
 
@@ -124,6 +132,7 @@ ACTIONS: dict[str, tuple[int, Callable[[Random], tuple]]] = {
     "limit": (2, _limit),
     "conditional": (20, _conditional),
     "pair": (14, _pair),
+    "iceberg": (14, _iceberg),
     "index": (9, _index),
     "reorg": (3, lambda rng: (rng.randint(1, 4),)),
     "rate": (1, lambda rng: (rng.choice([None, 1, 7]), rng.randint(1, 5))),

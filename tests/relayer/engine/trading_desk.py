@@ -94,11 +94,13 @@ class Desk:
         signer: bytes = b"",
         name: str | None = None,
         reject_after_ms: int = 0,
+        display_quantity: int = 0,
     ) -> tuple[bytes, list[AnyEvent]]:
         """`name`: the client's own for the order."""
         digest = self.next_digest
         self.orders[digest] = order
-        return digest, self.apply(Place(self.now_ms, order, SIGNATURE, digest, name, kind, signer, reject_after_ms))
+        words = (name, kind, signer, reject_after_ms, display_quantity)
+        return digest, self.apply(Place(self.now_ms, order, SIGNATURE, digest, *words))
 
     def replace(self, old: bytes, order: Order, **rest) -> tuple[bytes, list[AnyEvent]]:
         """`rest`: further fields of the command."""
@@ -120,8 +122,8 @@ class Desk:
         return (len(self.orders) + 1).to_bytes(32, "big")
 
     def buy(self, account: bytes, quantity: int, price: int, **changes) -> tuple[bytes, list[AnyEvent]]:
-        """`signer`: a session key that signs instead of the account. `kind`: another kind of signature. `name` and
-        `reject_after_ms`: see `send`."""
+        """`signer`: a session key that signs instead of the account. `kind`: another kind of signature. `name`,
+        `reject_after_ms` and `display_quantity`: see `send`."""
         return self._send_side(account, Side.BUY, quantity, price, changes)
 
     def sell(self, account: bytes, quantity: int, price: int, **changes) -> tuple[bytes, list[AnyEvent]]:
@@ -132,8 +134,8 @@ class Desk:
     ) -> tuple[bytes, list[AnyEvent]]:
         signer = changes.pop("signer", b"")
         kind = changes.pop("kind", SignatureKind.SESSION if signer else SignatureKind.ACCOUNT)
-        name, limit = changes.pop("name", None), changes.pop("reject_after_ms", 0)
-        return self.send(self.order(account, side, quantity, price, **changes), kind, signer, name, limit)
+        words = [changes.pop(*word) for word in (("name", None), ("reject_after_ms", 0), ("display_quantity", 0))]
+        return self.send(self.order(account, side, quantity, price, **changes), kind, signer, *words)
 
     def cancel(self, account: bytes, *digests: bytes, names: Sequence[str] = ()) -> list[AnyEvent]:
         return self.apply(Cancel(self.now_ms, account, list(digests), list(names)))

@@ -37,6 +37,22 @@ class TriggerFlow:
         known = Known(account, market, side, price, 50, expiry, None, order.nonce, condition=condition)
         self.entered(events, self.naive.place(digest, known, lots, tif, stp.name))
 
+    def iceberg(
+        self, who: int, market: str, side: Side, lots: int, price: int, tif: str, stp: SelfTrade, display: int,
+        ticks: int | None,
+    ) -> None:  # fmt: skip
+        """ticks: it waits for the last price to rise or fall so far."""
+        desk, account = self.desk, ACCOUNTS[who]
+        trigger = Trigger.LAST_AT_OR_BELOW if side is Side.SELL else Trigger.LAST_AT_OR_ABOVE
+        condition = None if ticks is None else Condition(trigger, ticks, desk.now_ms // 1000)
+        order = desk.order(
+            account, side, lots, price, market=market, time_in_force=TimeInForce[tif], self_trade=stp,
+            condition=condition,
+        )  # fmt: skip
+        digest, events = desk.send(order, display_quantity=display)
+        known = Known(account, market, side, price, 50, order.expiry, None, order.nonce, condition=condition)
+        self.entered(events, self.naive.place(digest, known, lots, tif, stp.name, display=display))
+
     def pair(self, number: int, trigger, ticks: int, lots: int, price: int, tif: str, stp: SelfTrade, twist) -> None:
         """A second order of an open one's nonce, mostly the other leg of a bracket. trigger None: a plain one."""
         desk, naive = self.desk, self.naive
