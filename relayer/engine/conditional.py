@@ -32,7 +32,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cxdex.condition import index_scaled
-from cxdex.problem import Problem
+from cxdex.problem import OrderProblem, Problem
 from relayer.engine.events import OrderRearmed, OrderTriggered
 from relayer.engine.limits import require_room
 from relayer.engine.matching import meet_book
@@ -49,7 +49,19 @@ if TYPE_CHECKING:
 
 
 def require_may_wait(state: State, record: OrderRecord, time_ms: int) -> None:
-    """Raises OrderProblem for a conditional order that is not taken."""
+    """Raises OrderProblem for a conditional order that is not taken.
+
+    It holds nothing back, so the account has to be one that the chain has named: keys without a deposit cost nothing,
+    and would fill the memory.
+    """
+    if record.order.account not in state.accounts:
+        raise OrderProblem(
+            "BALANCE_INSUFFICIENT",
+            "the exchange has seen no deposit of this account",
+            field="account",
+            given="0x" + record.order.account.hex(),
+            allowed="an account with a balance here, also for orders that wait",
+        )
     require_room(state, record.order, time_ms)
     require_armed(state, record.order, time_ms)
     require_live_signer(state, record, time_ms)

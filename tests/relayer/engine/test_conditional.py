@@ -295,3 +295,14 @@ def test_gtd_rests_like_gtc() -> None:
     desk = Desk()
     desk.buy(ALICE, 5, 90, time_in_force=TimeInForce.GTD)
     assert desk.engine.levels(BTC.symbol, 9) == ([(90, 5)], [])
+
+
+def test_a_key_without_a_deposit_waits_for_nothing() -> None:
+    """It holds nothing back, so it would be free to fill the engine's memory with."""
+    desk = Desk()
+    before = desk.engine.state_hash()
+    for number in range(3):
+        stranger = bytes([0x5A, number]) * 10
+        _, (refused,) = desk.sell(stranger, 5, 90, condition=when("INDEX_AT_OR_BELOW", 95))
+        assert (refused.code, desk.engine.knows(stranger)) == ("BALANCE_INSUFFICIENT", False)
+    assert desk.engine.state_hash() == before
