@@ -199,6 +199,14 @@ def test_only_its_account_signs_it(priced: Desk, reverts: Reverts, alice: Trader
     reverts("S:SIG", priced.settle_bytes, batch(pack_market_entry(BTC, 0), packed))
 
 
+def test_a_quantity_that_a_lane_cannot_count_is_refused(priced: Desk, reverts: Reverts, alice: Trader) -> None:
+    order = replace(stop(priced, alice).order)
+    object.__setattr__(order, "quantity", 2**39)
+    digest = order_digest(priced.domain, order)
+    signed = SignedOrder(order, sign_digest(alice.key, digest), digest, proof=(T + 20, 0))
+    reverts("S:SIG", priced.settle_bytes, batch(pack_market_entry(BTC, 0), entry(signed, Role.TAKER)))
+
+
 # ---------------------------------------------------------------- its bytes
 
 
