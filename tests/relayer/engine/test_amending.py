@@ -236,3 +236,24 @@ def test_whether_the_cancel_stands_when_the_new_order_is_refused(desk: Desk, kee
     assert (desk.engine.state_hash() == before) is keeps
     lots = sum(quantity for maker, quantity in makers(desk.buy(BOB, 1, 100, self_trade=1)[1]) if maker == old)
     assert lots == keeps, "still in front of those behind it"
+
+
+def test_a_replacement_that_kept_its_place_expires_by_its_own_time(desk: Desk) -> None:
+    first, _ = desk.sell(ALICE, 10, 100)
+    soon = desk.now_ms // 1000 + 100
+    second, _ = desk.replace(first, changed(desk.orders[first], expiry=soon))
+    assert desk.engine.next_expiry() == soon - 60
+    desk.now_ms += 50_000
+    assert [(event.digest, event.status) for event in of_type(desk.expire(), OrderClosed)] == [(second, "EXPIRED")]
+
+
+def test_neighbours_that_are_put_back_stand_as_before(desk: Desk) -> None:
+    """Several orders of one name at one price, and the only ones there."""
+    for price in (100, 101):
+        mine = [desk.sell(ALICE, 1, price, name=f"at {price}")[0] for _ in range(3)]
+        if price == 100:
+            desk.sell(BOB, 1, 100)
+        dear = desk.order(ALICE, Side.BUY, 2**38, 2**60)
+        assert refusal(desk, lambda p=price, o=dear: desk.cancel_and_place(o, cancels_name=f"at {p}")[1])
+        found = [maker for maker, _ in makers(desk.buy(CAROL, 4 if price == 100 else 3, price)[1])]
+        assert found[:3] == mine
