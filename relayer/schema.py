@@ -18,7 +18,7 @@ from cxdex.problem import Problem
 from relayer import tables
 from relayer.settler import tables as settler_tables
 
-REVISION = "0002"  # the newest file in migrations/versions
+REVISION = "0003"  # the newest file in migrations/versions
 FIRST_REVISION = "0001"
 VERSION_TABLE = "relayer_schema"
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -61,7 +61,7 @@ def _revision(connection: Connection) -> str | None:
     columns = _columns(connection, str(tables.OrderRow.__tablename__))  # from before they had versions
     if "replaces" in columns:
         SQLModel.metadata.create_all(connection, tables=[_table(model) for model in MODELS])
-        return _stamp(connection, REVISION)
+        return _stamp(connection, REVISION if "display_quantity" in columns else "0002")
     return _stamp(connection, FIRST_REVISION)
 
 

@@ -140,7 +140,8 @@ class Book(Generic[Key]):
             newer.older = older
         order.level = order.older = order.newer = None
         level.quantity -= order.remaining
-        level.hidden -= order.hidden
+        if order.hidden:
+            level.hidden -= order.hidden
         if level.oldest is None:
             side, key = (self._bids, order.price) if order.is_buy else (self._asks, -order.price)
             del side.levels[key]
@@ -209,14 +210,16 @@ class Book(Generic[Key]):
                         taker.remaining = left
                         return steps
                 newer = maker.newer
-                quantity = maker.remaining
+                quantity = shown = maker.remaining
                 if step <= DECREMENT:
-                    quantity = min(left, quantity)
+                    if quantity > left:
+                        quantity = left
                     left -= quantity
-                    maker.remaining -= quantity
+                    shown -= quantity
+                    maker.remaining = shown
                 level.quantity -= quantity
-                steps.append((step, maker, quantity, maker.remaining + maker.hidden))
-                if step > DECREMENT or not maker.remaining:
+                steps.append((step, maker, quantity, shown + maker.hidden))
+                if step > DECREMENT or not shown:
                     if maker.hidden:
                         if step <= DECREMENT:
                             maker = _show_next(level, maker)
