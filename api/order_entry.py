@@ -23,7 +23,6 @@ from api.fields import decode_json, read_list, read_object, read_signature
 from api.order_json import (
     ORDER_FIELDS,
     check_order,
-    order_to_json,
     read_chain_id,
     read_client_order_id,
     read_order,
@@ -46,6 +45,7 @@ from cxdex.market import MarketTerms
 from cxdex.order import Order
 from cxdex.problem import Problem
 from cxdex.units import format_usdc
+from relayer.public_order import signed_fields_json
 from relayer.wire import WireOrder
 
 _json = msgspec.json.Encoder()
@@ -144,7 +144,7 @@ def _validation_json(context: Context, signed: WireOrder, terms: MarketTerms) ->
     order: Order = signed.order
     notional = terms.notional(order.quantity, order.limit_price)
     return {
-        "order": order_to_json(order, terms),
+        "order": signed_fields_json(order, terms),
         "chainId": context.deployment.chain_id,
         "digest": "0x" + signed.digest.hex(),
         "integers": order_message(order),

@@ -12,11 +12,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from api.fields import read_address, read_object, read_small_integer, read_text, type_name
-from cxdex.eip712 import DOMAIN_NAME, DOMAIN_VERSION, Domain, order_message, to_checksum
+from cxdex.condition import Condition, Trigger
+from cxdex.eip712 import DOMAIN_NAME, DOMAIN_VERSION, Domain, to_checksum
 from cxdex.market import MarketStatus, MarketTerms
 from cxdex.order import PRICE_BITS, QUANTITY_BITS, Order, OrderType, SelfTrade, Side, TimeInForce
 from cxdex.problem import Problem
-from cxdex.units import format_price, format_quantity, format_usdc, parse_decimal, parse_price, parse_quantity
+from cxdex.units import format_price, format_quantity, parse_decimal, parse_price, parse_quantity
 
 ORDER_FIELDS = (
     "account",
@@ -33,6 +34,7 @@ ORDER_FIELDS = (
     "expiry",
     "nonce",
 )
+CONDITION_FIELDS = ("trigger", "triggerPrice", "activeFrom")
 DEFAULT_EXPIRY_SECONDS = 28 * 86_400
 DEFAULT_MAX_FEE_BPS = 50
 CLIENT_ORDER_ID_LENGTH = 64
@@ -43,7 +45,7 @@ TermsLookup = Callable[[str], MarketTerms]
 
 def read_order(value: Any, terms_of: TermsLookup) -> tuple[Order, MarketTerms]:
     """The order and its market's terms. Raises a Problem that names the first field that is wrong."""
-    fields = read_object(value, ORDER_FIELDS, (), "the order")
+    fields = read_object(value, ORDER_FIELDS, ("condition",), "the order")
     account = read_address(fields["account"], "account", "ORDER_FIELD_INVALID")
     terms = terms_of(_word(fields, "market"))
     if not isinstance(fields["reduceOnly"], bool):
@@ -68,8 +70,19 @@ def read_order(value: Any, terms_of: TermsLookup) -> tuple[Order, MarketTerms]:
         reduce_only=fields["reduceOnly"],
         expiry=parse_decimal(fields["expiry"], 0, "expiry"),
         nonce=parse_decimal(fields["nonce"], 0, "nonce"),
+        condition=read_condition(fields.get("condition"), terms),
     )
     return order, terms
+
+
+def read_condition(value: Any, terms: MarketTerms) -> Condition | None:
+    """{"trigger","triggerPrice","activeFrom"}; None: the order is a plain one."""
+    if value is None:
+        return None
+    fields = read_object(value, CONDITION_FIELDS, (), "the condition")
+    trigger = Trigger(Trigger.parse(_word(fields, "trigger"), "trigger"))
+    price = _price(terms, fields["triggerPrice"], "triggerPrice")
+    return Condition(trigger, price, parse_decimal(fields["activeFrom"], 0, "activeFrom"))
 
 
 def read_chain_id(value: Any, chain_id: int) -> None:
@@ -112,6 +125,9 @@ def with_defaults(fields: Mapping[str, Any], now: int) -> dict[str, Any]:
         "reduceOnly": False,
         "expiry": str(now + DEFAULT_EXPIRY_SECONDS),
     }
+    condition = fields.get("condition")
+    if isinstance(condition, dict):
+        fields = {**fields, "condition": {"activeFrom": str(now), **condition}}
     return {**defaults, **fields}
 
 
@@ -147,15 +163,6 @@ def check_order(order: Order, status: MarketStatus, now: int) -> None:
         )
 
 
-def order_to_json(order: Order, terms: MarketTerms) -> dict[str, Any]:
-    """The 13 signed fields in the form that POST /v1/orders takes."""
-    message = order_message(order)
-    message["quantity"] = format_quantity(terms, order.quantity)
-    message["limitPrice"] = format_price(terms, order.limit_price)
-    message["maxCollateral"] = format_usdc(order.max_collateral)
-    return message
-
-
 def domain_to_json(domain: Domain) -> dict[str, Any]:
     return {
         "name": DOMAIN_NAME,
@@ -183,9 +190,9 @@ def _quantity(terms: MarketTerms, text: Any) -> int:
     return _bounded("quantity", text, lots, format_quantity(terms, 2**QUANTITY_BITS - 1), 2**QUANTITY_BITS - 1)
 
 
-def _price(terms: MarketTerms, text: Any) -> int:
-    ticks = parse_price(terms, text)
-    return _bounded("limitPrice", text, ticks, format_price(terms, 2**PRICE_BITS - 1), 2**PRICE_BITS - 1)
+def _price(terms: MarketTerms, text: Any, field: str = "limitPrice") -> int:
+    ticks = parse_price(terms, text, field)
+    return _bounded(field, text, ticks, format_price(terms, 2**PRICE_BITS - 1), 2**PRICE_BITS - 1)
 
 
 def _bounded(field: str, text: str, value: int, most_shown: str, most: int) -> int:

@@ -157,6 +157,7 @@ def order_state_from_row(row: Any) -> OrderState:
         replaced_by=row["replaced_by"],
         filled_before=row["filled_before"],
         display_quantity=row["display_quantity"],
+        proof=(row["proof_first"], row["proof_second"]),
     )
 
 

@@ -44,6 +44,7 @@ def order_state(view: OrderView) -> OrderState:
         view.replaced_by,
         view.filled_before,
         view.display_quantity,
+        view.proof,
     )
 
 

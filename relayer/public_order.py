@@ -10,24 +10,21 @@ from typing import Any
 
 from cxdex.eip712 import order_message
 from cxdex.market import MarketTerms
+from cxdex.order import Order
 from cxdex.units import format_price, format_quantity, format_usdc
 from relayer.wire import OrderState
 
 
 def order_state_json(state: OrderState, terms: MarketTerms) -> dict[str, Any]:
-    """The 13 signed fields (16 of a conditional order) as the order was sent, and what has become of it.
+    """The signed fields as the order was sent, and what has become of it.
 
     ``id`` is the EIP-712 digest; ``filled`` and ``remaining`` are in the base asset; ``version`` rises with
     every change, so the higher one of two copies is the newer one. ``replaces`` and ``replacedBy`` are ids of orders of
     the same nonce, or null; ``filledBefore`` is what the orders that it replaced had filled: that counts against its
-    quantity.
+    quantity. ``condition`` is what a PENDING order waits for, null for a plain one; ``proof``, once it was triggered by
+    the index, the unix seconds at which the prices were published that show it to the chain.
     """
-    signed = order_message(state.order)
-    signed["quantity"] = format_quantity(terms, state.order.quantity)
-    signed["limitPrice"] = format_price(terms, state.order.limit_price)
-    signed["maxCollateral"] = format_usdc(state.order.max_collateral)
-    if state.order.condition is not None:
-        signed["triggerPrice"] = format_price(terms, state.order.condition.trigger_price)
+    signed = signed_fields_json(state.order, terms)
     return {
         "id": "0x" + state.digest.hex(),
         **signed,
@@ -40,10 +37,24 @@ def order_state_json(state: OrderState, terms: MarketTerms) -> dict[str, Any]:
         "filledBefore": format_quantity(terms, state.filled_before),
         "replaces": _id_or_null(state.replaces),
         "replacedBy": _id_or_null(state.replaced_by),
+        "proof": [time for time in state.proof if time] or None,
         "version": state.version,
         "createdAt": state.created_ms,
         "updatedAt": state.updated_ms,
     }
+
+
+def signed_fields_json(order: Order, terms: MarketTerms) -> dict[str, Any]:
+    """The order in the form that POST /v1/orders takes, with `condition` null for a plain one."""
+    fields = order_message(order)
+    fields["quantity"] = format_quantity(terms, order.quantity)
+    fields["limitPrice"] = format_price(terms, order.limit_price)
+    fields["maxCollateral"] = format_usdc(order.max_collateral)
+    fields["condition"] = None
+    if order.condition is not None:
+        words = {name: fields.pop(name) for name in ("trigger", "triggerPrice", "activeFrom")}
+        fields["condition"] = {**words, "triggerPrice": format_price(terms, order.condition.trigger_price)}
+    return fields
 
 
 def _id_or_null(digest: bytes) -> str | None:

@@ -41,7 +41,8 @@ class OrderState(msgspec.Struct, frozen=True):
 
     signer: the session key that signed, while the engine remembers the order; empty when the account did.
     replaces, replaced_by: ids of orders of the same nonce, empty for most. filled_before: lots that the orders it
-    replaced had filled; they count against its quantity.
+    replaced had filled; they count against its quantity. proof: publish times of the index prices that triggered it
+    (see `cxdex.order.SignedOrder`), unix seconds.
     """
 
     order: Order
@@ -59,6 +60,7 @@ class OrderState(msgspec.Struct, frozen=True):
     replaced_by: bytes = b""
     filled_before: int = 0
     display_quantity: int = 0
+    proof: tuple[int, int] = (0, 0)
 
 
 class WireFill(msgspec.Struct, frozen=True):

@@ -12,6 +12,7 @@ from relayer.wire import OrderState
 
 _order = table(OrderRow)
 _CURSOR = "orders"
+LIVE = "LIVE"  # may still trade
 
 
 def find_order(reader: Reader, digest: bytes) -> OrderState | None:
@@ -26,7 +27,9 @@ def list_orders(
     statement = select(_order).where(_order.c.account == account)
     if market is not None:
         statement = statement.where(_order.c.market == market)
-    if status is not None:
+    if status == LIVE:
+        statement = statement.where(_order.c.status.in_(("OPEN", "PENDING")))
+    elif status is not None:
         statement = statement.where(_order.c.status == status)
     after = decode_cursor(_CURSOR, cursor)
     if after is not None:

@@ -32,7 +32,7 @@ from relayer.wire import OrderState
 
 router = APIRouter(tags=["orders"])
 
-Status = Literal["OPEN", "FILLED", "CANCELLED", "EXPIRED"]
+Status = Literal["LIVE", "PENDING", "OPEN", "FILLED", "CANCELLED", "EXPIRED"]
 _AMEND_EXAMPLE = {"quantity": "0.3"}
 
 Amend = Annotated[AmendRequest, Depends(body_of(AmendRequest))]
@@ -54,7 +54,7 @@ def get_orders(
     session: SignedIn,
     account: Annotated[str | None, Query(description="the signed-in account, which is also the default")] = None,
     market: Market = None,
-    status: Annotated[Status | None, Query()] = None,
+    status: Annotated[Status | None, Query(description="LIVE: OPEN or PENDING")] = None,
     limit: Limit = LIMIT_DEFAULT,
     cursor: Cursor = None,
 ) -> dict[str, Any]:

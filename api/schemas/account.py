@@ -66,15 +66,40 @@ class BalanceList(Shape):
     as_of: AsOf | None
 
 
+class ConditionShape(Shape):
+    """What must have happened to a price before the order trades; signed with it.
+
+    INDEX is the oracle's price, which the chain checks; LAST is this market's last price, which it cannot. AT_OR_ABOVE
+    and AT_OR_BELOW: it reached `triggerPrice`. FALLS_BY and RISES_BY (trailing): it moved so far from its highest
+    (lowest) since `activeFrom`. Only prices published (INDEX) or traded (LAST) at `activeFrom` or later count.
+    """
+
+    trigger: Literal[
+        "INDEX_AT_OR_ABOVE",
+        "INDEX_AT_OR_BELOW",
+        "LAST_AT_OR_ABOVE",
+        "LAST_AT_OR_BELOW",
+        "INDEX_FALLS_BY",
+        "INDEX_RISES_BY",
+        "LAST_FALLS_BY",
+        "LAST_RISES_BY",
+    ]
+    trigger_price: Decimal
+    active_from: Annotated[str, Field(description="unix seconds")]
+
+
 class OrderShape(Shape):
-    """The 13 signed fields, and what has become of the order. `id` is its EIP-712 digest."""
+    """The signed fields, and what has become of the order. `id` is its EIP-712 digest.
+
+    status PENDING: it waits for its `condition`, hidden, with nothing reserved; then it is OPEN like any other.
+    """
 
     id: Hash
     account: Address
     market: str
     side: Literal["BUY", "SELL"]
     order_type: Literal["LIMIT", "MARKET"]
-    time_in_force: Literal["GTC", "IOC", "FOK", "POST_ONLY"]
+    time_in_force: Literal["GTC", "IOC", "FOK", "POST_ONLY", "GTD"]
     quantity: Decimal
     limit_price: Decimal
     max_fee_bps: str
@@ -83,8 +108,9 @@ class OrderShape(Shape):
     reduce_only: bool
     expiry: Annotated[str, Field(description="unix seconds")]
     nonce: str
+    condition: ConditionShape | None
     client_order_id: str | None
-    status: Literal["OPEN", "FILLED", "CANCELLED", "EXPIRED"]
+    status: Literal["PENDING", "OPEN", "FILLED", "CANCELLED", "EXPIRED"]
     reason: str | None
     filled: Decimal
     remaining: Decimal
@@ -96,6 +122,10 @@ class OrderShape(Shape):
     ]
     replaces: Annotated[Hash | None, Field(description="the order of the same nonce whose place it took")]
     replaced_by: Hash | None
+    proof: Annotated[
+        list[int] | None,
+        Field(description="once the index triggered it: unix seconds at which the prices that show it were published"),
+    ]
     version: int
     created_at: Millis
     updated_at: Millis

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from api.schemas.account import OrderShape, OrderStateWithFills
+from api.schemas.account import ConditionShape, OrderShape, OrderStateWithFills
 from api.schemas.base import Address, Decimal, Hash, Shape
 
 Signature = Annotated[
@@ -21,13 +21,14 @@ ChainId = Annotated[int | str, Field(examples=[31337])]
 
 
 class OrderFields(Shape):
-    """The 13 signed fields. `quantity` and `limitPrice` are signed as whole lots and ticks."""
+    """The signed fields. `quantity` and `limitPrice` are signed as whole lots and ticks; an order with a `condition` is
+    signed as ConditionalOrder, with its three fields behind the thirteen."""
 
     account: Address
     market: str
     side: Literal["BUY", "SELL"]
     order_type: Literal["LIMIT", "MARKET"]
-    time_in_force: Literal["GTC", "IOC", "FOK", "POST_ONLY"]
+    time_in_force: Literal["GTC", "IOC", "FOK", "POST_ONLY", "GTD"]
     quantity: Decimal
     limit_price: Decimal
     max_fee_bps: str
@@ -36,6 +37,13 @@ class OrderFields(Shape):
     reduce_only: Annotated[bool, Field(description="on a SELL: only what the account has; refused on a BUY")]
     expiry: str
     nonce: str
+    condition: ConditionShape | None = None
+
+
+class DraftCondition(ConditionShape):
+    """`activeFrom`: now, unless it says otherwise."""
+
+    active_from: str | None = None  # type: ignore[assignment]
 
 
 class DraftFields(Shape):
@@ -47,13 +55,14 @@ class DraftFields(Shape):
     quantity: Decimal
     limit_price: Decimal
     order_type: Literal["LIMIT", "MARKET"] = "LIMIT"
-    time_in_force: Literal["GTC", "IOC", "FOK", "POST_ONLY"] = "GTC"
+    time_in_force: Literal["GTC", "IOC", "FOK", "POST_ONLY", "GTD"] = "GTC"
     max_fee_bps: str = "50"
     max_collateral: Decimal = "0"
     self_trade: Literal["CANCEL_TAKER", "CANCEL_MAKER", "CANCEL_BOTH", "DECREMENT"] = "CANCEL_TAKER"
     reduce_only: bool = False
     expiry: str | None = None
     nonce: str | None = None
+    condition: DraftCondition | None = None
 
 
 class PlaceRequest(Shape):

@@ -38,6 +38,7 @@ class OrderView:
     filled_before           lots that other orders of its nonce filled (those that it replaced, the other leg of its
                             pair): they count against its quantity
     display_quantity        lots that show in the book at once; 0: all
+    proof                   publish times of the prices that triggered it; zeros before, and for LAST
     """
 
     order: Order
@@ -55,6 +56,7 @@ class OrderView:
     replaced_by: bytes = b""
     filled_before: int = 0
     display_quantity: int = 0
+    proof: tuple[int, int] = NO_PROOF
 
 
 class OrderRecord:
@@ -161,6 +163,7 @@ class OrderRecord:
             replaced_by=self.replaced_by,
             filled_before=self.filled_before,
             display_quantity=self.display,
+            proof=self.proof,
         )
 
 
