@@ -98,7 +98,7 @@ async def validate_order(request: Request) -> Response:
     if "chainId" in body:
         read_chain_id(body["chainId"], context.deployment.chain_id)
     read_client_order_id(body.get("clientOrderId"))
-    given = read_object(body["order"], (), ORDER_FIELDS, "the order")
+    given = read_object(body["order"], (), (*ORDER_FIELDS, "condition"), "the order")
     fields = with_defaults(given, int(time.time()))
     if "nonce" not in fields:
         fields["nonce"] = await _next_nonce(context, fields)

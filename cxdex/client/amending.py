@@ -188,7 +188,8 @@ def _outcome(order_id: str, result: BatchEntry | None) -> Outcome:
 def _ticket_entry(session: Session, terms: MarketTerms, signed: SignedOrder, ticket: Ticket) -> Flow[dict[str, Any]]:
     status = yield from session.status()
     late = ticket.reject_after(trading.now_ms())
-    return endpoints.signed_order_json(terms, signed, status.chain_id, ticket.client_order_id, late)
+    shown = ticket.display_text(terms)
+    return endpoints.signed_order_json(terms, signed, status.chain_id, ticket.client_order_id, late, shown)
 
 
 def _sign_replacement(session: Session, step: Replace) -> Flow[tuple[SignedOrder, dict[str, Any]]]:
@@ -206,15 +207,17 @@ def _sign_replacement(session: Session, step: Replace) -> Flow[tuple[SignedOrder
     late = step.terms.get("reject_in_ms")
     after = None if late is None else trading.now_ms() + late
     name = step.terms.get("client_order_id", old.client_order_id)
-    return signed, endpoints.signed_order_json(terms, signed, status.chain_id, name, after)
+    shown = to_decimal_text(step.terms["display"], "display") if "display" in step.terms else old.display_quantity
+    return signed, endpoints.signed_order_json(terms, signed, status.chain_id, name, after, shown)
 
 
 def signed_fields(terms: MarketTerms, order: Order) -> SignedFields:
     """What was signed, from what the exchange says of the order."""
     condition = None
-    if order.trigger is not None:
-        level = parse_price(terms, order.trigger_price or "", "triggerPrice")
-        condition = Condition(Trigger(Trigger.parse(order.trigger, "trigger")), level, int(order.active_from or 0))
+    if order.condition is not None:
+        said = order.condition
+        level = parse_price(terms, said.trigger_price, "triggerPrice")
+        condition = Condition(Trigger(Trigger.parse(said.trigger, "trigger")), level, int(said.active_from))
     return SignedFields(
         account=bytes.fromhex(order.account[2:]),
         market=terms.symbol,

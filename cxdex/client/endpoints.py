@@ -66,8 +66,9 @@ def place(
     chain_id: int,
     client_order_id: str | None,
     reject_after: int | None = None,
+    display: str | None = None,
 ) -> Call:
-    entry = signed_order_json(terms, signed, chain_id, client_order_id, reject_after)
+    entry = signed_order_json(terms, signed, chain_id, client_order_id, reject_after, display)
     return Call("POST", "/orders", body=_json.encode(entry), op="place")
 
 
@@ -136,6 +137,28 @@ def deadman(seconds: int) -> Call:
     return Call("POST", "/deadman", body=_json.encode({"seconds": seconds}), needs_login=True)
 
 
+def protections(account: bytes) -> Call:
+    return Call("GET", f"/accounts/{to_checksum(account)}/protection", needs_login=True)
+
+
+def set_protection(account: bytes, market: str, body: dict[str, Any]) -> Call:
+    path = f"/accounts/{to_checksum(account)}/protection/{market}"
+    return Call("PUT", path, body=_json.encode(body), needs_login=True)
+
+
+def reset_protection(account: bytes, market: str) -> Call:
+    path = f"/accounts/{to_checksum(account)}/protection/{market}/reset"
+    return Call("POST", path, needs_login=True)
+
+
+def remove_protection(account: bytes, market: str) -> Call:
+    return Call("DELETE", f"/accounts/{to_checksum(account)}/protection/{market}", needs_login=True)
+
+
+def limits(account: bytes) -> Call:
+    return Call("GET", f"/accounts/{to_checksum(account)}/limits", needs_login=True)
+
+
 def cancel_signed(account: bytes, nonces: list[int], deadline: int, signature: bytes) -> Call:
     body = {
         "account": to_checksum(account),
@@ -183,17 +206,24 @@ def signed_order_json(
     chain_id: int,
     client_order_id: str | None,
     reject_after: int | None = None,
+    display: str | None = None,
 ) -> dict[str, Any]:
     """The body of POST /orders: decimals are strings. reject_after: unix milliseconds."""
     fields = order_message(signed.order)
     fields["quantity"] = format_quantity(terms, signed.order.quantity)
     fields["limitPrice"] = format_price(terms, signed.order.limit_price)
     fields["maxCollateral"] = format_usdc(signed.order.max_collateral)
+    condition = signed.order.condition
+    if condition is not None:
+        words = {name: fields.pop(name) for name in ("trigger", "triggerPrice", "activeFrom")}
+        fields["condition"] = {**words, "triggerPrice": format_price(terms, condition.trigger_price)}
     entry: dict[str, Any] = {"order": fields, "signature": _hex(signed.signature), "chainId": chain_id}
     if client_order_id is not None:
         entry["clientOrderId"] = client_order_id
     if reject_after is not None:
         entry["rejectAfter"] = reject_after
+    if display is not None:
+        entry["displayQuantity"] = display
     return entry
 
 

@@ -12,15 +12,20 @@ from typing import Any, Self, Unpack
 
 import httpx
 
-from cxdex.client import amending, chain_cancels, custody, endpoints, session_keys, trading, transport
+from cxdex.client import (
+    amending,
+    chain_cancels,
+    endpoints,
+    stops,
+    trading,
+    transport,
+)
 from cxdex.client.amending import Cancel, CancelAndPlace, Replace, Step
 from cxdex.client.amounts import Amount
 from cxdex.client.chain import Transaction
-from cxdex.client.custody import WithdrawalRequest
 from cxdex.client.driver import Driver
+from cxdex.client.own_account import OwnAccount
 from cxdex.client.replies import (
-    AccountInfo,
-    Balance,
     Book,
     Cancelled,
     CancelledAndPlaced,
@@ -28,13 +33,12 @@ from cxdex.client.replies import (
     Market,
     Order,
     Outcome,
-    SessionKey,
     Status,
     Ticker,
     Trade,
-    Withdrawal,
 )
 from cxdex.client.session import Session
+from cxdex.client.stops import StopTerms
 from cxdex.client.ticket import OrderTerms, Ticket
 from cxdex.deployment import Deployment
 from cxdex.order import SignedOrder
@@ -43,7 +47,7 @@ from cxdex.wallet import Wallet
 MAX_PAGE = 500
 
 
-class Exchange:
+class Exchange(OwnAccount):
     """api: base URL. wallet: None for public data only. rpc_url: an Ethereum node, for deposits and withdrawals.
 
     deployment: the contracts, when you know them (`cxdex.deployment.load_deployment`). Then money comes out also
@@ -120,6 +124,41 @@ class Exchange:
     def market_sell(self, market: str, quantity: Amount, worst_price: Amount, **terms: Unpack[OrderTerms]) -> Order:
         """Takes what is there now, at `worst_price` or better; the rest is cancelled."""
         return self.place(Ticket(market, "SELL", quantity, worst_price, "MARKET", **terms))
+
+    def stop(self, market: str, side: str, quantity: Amount, trigger: Amount, **terms: Unpack[StopTerms]) -> Order:
+        """Sells once the index is at or below `trigger`, buys once it is at or above.
+
+        ``exchange.stop("sBTC-USDC", "SELL", "0.01", "58000", worst_price="57000")``; with `price` instead of
+        `worst_price` it becomes a limit order. `by="last"`: by this market's last price, which the chain cannot check.
+        """
+        return self.place(stops.stop(market, side, quantity, trigger, **terms))
+
+    def take_profit(
+        self, market: str, side: str, quantity: Amount, trigger: Amount, **terms: Unpack[StopTerms]
+    ) -> Order:
+        """Sells once the index is at or above `trigger`, buys once it is at or below; see `stop`."""
+        return self.place(stops.take_profit(market, side, quantity, trigger, **terms))
+
+    def trailing_stop(
+        self, market: str, side: str, quantity: Amount, distance: Amount, **terms: Unpack[StopTerms]
+    ) -> Order:
+        """Sells once the index has fallen by `distance` from its highest since now; buys: risen. See `stop`."""
+        return self.place(stops.trailing_stop(market, side, quantity, distance, **terms))
+
+    def oco(self, first: Ticket, second: Ticket) -> tuple[Order, Order]:
+        """Two orders of one market and side of which one at most is filled: when one is triggered, filled or cancelled,
+        the other goes. They share a nonce, so the chain counts their fills as those of one order.
+        """
+        return self._driver.run(trading.place_pair(self._session, first, second))
+
+    def bracket(
+        self, market: str, side: str, quantity: Amount, profit: Amount, stop_at: Amount, **terms: Unpack[StopTerms]
+    ) -> tuple[Order, Order]:
+        """Around what you hold (side SELL): a limit order at `profit` and a stop at `stop_at`; one cancels the other.
+
+        ``exchange.bracket("sBTC-USDC", "SELL", "0.01", "66000", "58000", worst_price="57000")``
+        """
+        return self.oco(*stops.bracket(market, side, quantity, profit, stop_at, **terms))
 
     def place(self, ticket: Ticket) -> Order:
         return self._driver.run(trading.place(self._session, ticket))
@@ -228,8 +267,8 @@ class Exchange:
     def order(self, order_id: str) -> Order:
         return self._driver.run(self._session.request(endpoints.order(order_id), Order))
 
-    def orders(self, market: str | None = None, status: str | None = "OPEN", count: int | None = None) -> list[Order]:
-        """Newest first; `status` None means all that ever were."""
+    def orders(self, market: str | None = None, status: str | None = "LIVE", count: int | None = None) -> list[Order]:
+        """Newest first; `status` LIVE: open or waiting for a price; None: all that ever were."""
         call = endpoints.orders(market, status, MAX_PAGE, None)
         return self._driver.run(self._session.pages(call, Order, count))
 
@@ -252,61 +291,3 @@ class Exchange:
     def login(self) -> str:
         """A bearer token for private reads and the private feed. Calls that need one sign in by themselves."""
         return self._driver.run(self._session.token())
-
-    # Money ------------------------------------------------------------------------------------------------
-
-    def account(self) -> AccountInfo:
-        """Epoch and fee tier."""
-        return self._driver.run(self._session.request(endpoints.account(self._session.account), AccountInfo))
-
-    def balances(self) -> list[Balance]:
-        return self._driver.run(trading.balances(self._session))
-
-    def deposit(self, amount: Amount, asset: str = "USDC") -> Transaction:
-        """Deposits, and allows exactly this: USDC in one transaction, other assets in two. Needs `rpc_url`."""
-        return self._driver.run(custody.deposit(self._session, amount, asset))
-
-    def withdraw_instantly(
-        self,
-        amount: Amount,
-        asset: str = "USDC",
-        *,
-        as_cxpt: bool = False,
-        recipient: str | None = None,
-        within: float = 60.0,
-    ) -> Transaction:
-        """Pays out in one transaction that the exchange co-signs. Needs `rpc_url`.
-
-        Waits up to `within` seconds for matched fills to settle: they come first.
-        """
-        flow = custody.withdraw_instantly(self._session, amount, asset, as_cxpt, recipient, within)
-        return self._driver.run(flow)
-
-    def withdraw(self, amount: Amount, asset: str = "USDC", *, as_cxpt: bool = False) -> WithdrawalRequest:
-        """Announces a withdrawal on chain; `claim` it after the delay. Needs `rpc_url`, not the exchange."""
-        return self._driver.run(custody.withdraw(self._session, amount, asset, as_cxpt))
-
-    def claim(self, withdrawal: int | str | WithdrawalRequest) -> Transaction:
-        return self._driver.run(custody.claim(self._session, withdrawal))
-
-    def withdrawals(self, count: int | None = None) -> list[Withdrawal]:
-        call = endpoints.withdrawals(self._session.account, MAX_PAGE, None)
-        return self._driver.run(self._session.pages(call, Withdrawal, count))
-
-    # Session keys -----------------------------------------------------------------------------------------
-
-    def set_session(
-        self, key: str, notional: Amount, *, market: str | None = None, expires_in: int = 86_400
-    ) -> Transaction:
-        """Lets the key with this address sign orders for this account, for `notional` USDC in all. Needs `rpc_url`.
-
-        Trade with it as `Exchange(url, SessionWallet(key, account))`; it can sign orders and cancels, nothing else.
-        """
-        return self._driver.run(session_keys.set_key(self._session, key, market, notional, expires_in))
-
-    def revoke_session(self, key: str) -> Transaction:
-        """Ends a session key at once. Needs `rpc_url`, not the exchange."""
-        return self._driver.run(session_keys.revoke_key(self._session, key))
-
-    def sessions(self) -> list[SessionKey]:
-        return self._driver.run(session_keys.keys(self._session))

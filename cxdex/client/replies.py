@@ -109,11 +109,20 @@ class PlacedFill(Reply, frozen=True):
     time: int
 
 
+class Condition(Reply, frozen=True):
+    """What a PENDING order waits for; see `cxdex.condition`."""
+
+    trigger: str
+    trigger_price: str
+    active_from: str
+
+
 class Order(Reply, frozen=True):
     """An order as the exchange has it. `version` rises with every change: the higher copy is the newer one.
 
     replaces, replaced_by: ids of orders with the same nonce. filled_before: what the orders that it replaced had
-    filled; it counts against the quantity, here as on chain.
+    filled; it counts against the quantity, here as on chain. condition: what a PENDING order waits for. proof: once the
+    index triggered it, the unix seconds at which the prices that show it to the chain were published.
     """
 
     id: str
@@ -138,17 +147,22 @@ class Order(Reply, frozen=True):
     max_collateral: str = "0"
     self_trade: str = "CANCEL_TAKER"
     reduce_only: bool = False
-    trigger: str | None = None
-    trigger_price: str | None = None
-    active_from: str | None = None
     filled_before: str = "0"
     replaces: str | None = None
     replaced_by: str | None = None
+    condition: Condition | None = None
+    proof: list[int] | None = None
+    display_quantity: str | None = None
     fills: list[PlacedFill] = []
 
     @property
     def is_open(self) -> bool:
         return self.status == "OPEN"
+
+    @property
+    def is_live(self) -> bool:
+        """It may still trade: it is open, or waits for a price."""
+        return self.status in ("OPEN", "PENDING")
 
 
 class Fill(Reply, frozen=True):
@@ -327,3 +341,27 @@ class Outcome(msgspec.Struct, frozen=True):
     order: Order | None = None
     problem: dict[str, Any] | None = None
     cancelled: list[Order] = []
+
+
+class Protection(Reply, frozen=True):
+    """Market-maker protection in one market. status: OFF, ARMED or TRIPPED; until: when it arms itself again."""
+
+    market: str
+    status: str
+    window_ms: int
+    cooldown_ms: int
+    max_quantity: str | None = None
+    max_notional: str | None = None
+    until: int | None = None
+
+
+class Limits(Reply, frozen=True):
+    """What the account may trade; None: no limit. USDC."""
+
+    order_burst: int
+    volume_today: str
+    max_order_notional: str | None = None
+    max_open_orders: int | None = None
+    max_daily_volume: str | None = None
+    price_band_bps: int | None = None
+    max_orders_per_second: int | None = None

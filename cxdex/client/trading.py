@@ -34,7 +34,7 @@ from cxdex.client.steps import Call, Flow, Pause
 from cxdex.client.ticket import Ticket
 from cxdex.market import MarketTerms
 from cxdex.order import Side, SignedOrder
-from cxdex.problem import Problem
+from cxdex.problem import OrderProblem, Problem
 from cxdex.wallet import SessionWallet
 
 T = TypeVar("T")
@@ -54,6 +54,7 @@ def sign_ticket(session: Session, ticket: Ticket) -> Flow[tuple[MarketTerms, Sig
     terms = yield from session.terms(ticket.market)
     domain = yield from session.domain()
     ticket.to_order(terms, session.account, 0, int(time.time()))  # a mistake must not cost a nonce
+    ticket.display_text(terms)
     (nonce,) = yield from session.take_nonces(1)
     order = ticket.to_order(terms, session.account, nonce, int(time.time()))
     return terms, session.wallet.sign_order(domain, order)
@@ -63,13 +64,18 @@ def place(session: Session, ticket: Ticket) -> Flow[Order]:
     """Raises OrderProblem before sending, ApiProblem when refused, OutcomeUnknown when nobody can say."""
     terms, signed = yield from sign_ticket(session, ticket)
     try:
-        return (yield from submit(session, terms, signed, ticket.client_order_id, ticket.reject_after(now_ms())))
+        return (yield from _submit_ticket(session, terms, signed, ticket))
     except ApiProblem as problem:
         if problem.code not in NONCE_REFUSALS or problem.after_silence:
             raise
     session.nonces.forget()
     terms, signed = yield from sign_ticket(session, ticket)
-    return (yield from submit(session, terms, signed, ticket.client_order_id, ticket.reject_after(now_ms())))
+    return (yield from _submit_ticket(session, terms, signed, ticket))
+
+
+def _submit_ticket(session: Session, terms: MarketTerms, signed: SignedOrder, ticket: Ticket) -> Flow[Order]:
+    named = (ticket.client_order_id, ticket.reject_after(now_ms()), ticket.display_text(terms))
+    return (yield from submit(session, terms, signed, *named))
 
 
 def submit(
@@ -78,10 +84,11 @@ def submit(
     signed: SignedOrder,
     client_order_id: str | None,
     reject_after: int | None = None,
+    display: str | None = None,
 ) -> Flow[Order]:
     """Sends one signed order until its outcome is known, or gives up with OutcomeUnknown."""
     status = yield from session.status()
-    call = endpoints.place(terms, signed, status.chain_id, client_order_id, reject_after)
+    call = endpoints.place(terms, signed, status.chain_id, client_order_id, reject_after, display)
     return (yield from send_until_known(session, call, signed, Order))
 
 
@@ -133,27 +140,73 @@ def place_many(session: Session, tickets: Sequence[Ticket]) -> Flow[list[Outcome
 
 
 def _place_batch(session: Session, tickets: Sequence[Ticket]) -> Flow[list[Outcome]]:
+    checked: list[MarketTerms] = []
+    for ticket in tickets:
+        checked.append((yield from _check(session, ticket)))
+    nonces = yield from session.take_nonces(len(tickets))
+    return (yield from _place_with(session, list(zip(tickets, checked, nonces, strict=True))))
+
+
+def _check(session: Session, ticket: Ticket) -> Flow[MarketTerms]:
+    """The market's terms. Raises OrderProblem: a mistake must not cost a nonce."""
+    terms = yield from session.terms(ticket.market)
+    ticket.to_order(terms, session.account, 0, int(time.time()))
+    ticket.display_text(terms)
+    return terms
+
+
+def _place_with(session: Session, wanted: Sequence[tuple[Ticket, MarketTerms, int]]) -> Flow[list[Outcome]]:
+    """Signs each with its nonce and sends all of them in one batch."""
     status = yield from session.status()
     domain = yield from session.domain()
     now = int(time.time())
-    terms = []
-    for ticket in tickets:
-        terms.append((yield from session.terms(ticket.market)))
-        ticket.to_order(terms[-1], session.account, 0, now)
-    nonces = yield from session.take_nonces(len(tickets))
-    signed = [
-        session.wallet.sign_order(domain, ticket.to_order(t, session.account, nonce, now))
-        for ticket, t, nonce in zip(tickets, terms, nonces, strict=True)
-    ]
+    signed = [session.wallet.sign_order(domain, t.to_order(terms, session.account, n, now)) for t, terms, n in wanted]
     entries = [
-        endpoints.signed_order_json(t, s, status.chain_id, ticket.client_order_id, ticket.reject_after(now_ms()))
-        for ticket, t, s in zip(tickets, terms, signed, strict=True)
+        endpoints.signed_order_json(
+            terms,
+            one,
+            status.chain_id,
+            ticket.client_order_id,
+            ticket.reject_after(now_ms()),
+            ticket.display_text(terms),
+        )
+        for (ticket, terms, _), one in zip(wanted, signed, strict=True)
     ]
     results = yield from _send_batch(entries)
     outcomes = [outcome("0x" + s.digest.hex(), result) for s, result in zip(signed, results, strict=True)]
     if any(o.problem is not None and o.problem.get("code") in NONCE_REFUSALS for o in outcomes):
         session.nonces.forget()
     return outcomes
+
+
+def place_pair(session: Session, first: Ticket, second: Ticket) -> Flow[tuple[Order, Order]]:
+    """Two orders of one nonce: when one is triggered, filled or cancelled, the other goes.
+
+    Raises OrderProblem before sending. When one is refused the other is cancelled, and the refusal raised.
+    """
+    for field, one, other in (
+        ("market", first.market, second.market),
+        ("side", first.side.upper(), second.side.upper()),
+    ):
+        if one != other:
+            raise OrderProblem(
+                "ORDER_FIELD_INVALID", f"the two orders need one {field}", field=field, given=other, allowed=one
+            )
+    terms = yield from _check(session, first)
+    yield from _check(session, second)
+    (nonce,) = yield from session.take_nonces(1)
+    outcomes = yield from _place_with(session, [(first, terms, nonce), (second, terms, nonce)])
+    left, right = (outcome.order for outcome in outcomes)
+    if left is not None and right is not None:
+        return left, right
+    for outcome in outcomes:
+        if outcome.order is not None and outcome.order.is_live:
+            yield from cancel(session, outcome.id)
+    for outcome in outcomes:
+        if outcome.outcome == "unknown":
+            raise OutcomeUnknown(outcome.id, "one of two orders that belong together")
+    refused = next(outcome.problem for outcome in outcomes if outcome.problem is not None)
+    raise ApiProblem(int(refused.get("status", 422)), refused)
 
 
 def _send_batch(entries: list[dict[str, Any]]) -> Flow[list[BatchEntry | None]]:
@@ -269,7 +322,7 @@ def wait_until_settled(session: Session, what: Order | Fill, within: float) -> F
             seen = ", ".join(sorted({fill.settlement.status for fill in fills}))
         elif isinstance(what, Order):
             order: Order = yield from session.request(endpoints.order(what.id), Order)
-            if not order.is_open and not Decimal(order.filled):
+            if not order.is_live and not Decimal(order.filled):
                 raise Problem("ORDER_HAS_NO_FILL", f"the order is {order.status} ({order.reason}) without a fill")
         if time.monotonic() > deadline:
             raise Problem("SETTLEMENT_TIMEOUT", f"not settled after {within:g} s ({seen}); it may still be")
