@@ -29,6 +29,9 @@ T = TypeVar("T")
 READ_ATTEMPTS = 4
 FIRST_PAUSE_SECONDS = 0.2
 LOGIN_SECONDS = 3_600
+NONCE_ATTEMPTS = 3
+NONCE_PAUSE_SECONDS = 0.005
+MOST_NONCES = 50  # in one answer
 LOGIN_MARGIN_SECONDS = 60
 
 
@@ -120,17 +123,32 @@ class Session:
         return self._markets[symbol].terms
 
     def take_nonces(self, count: int) -> Flow[list[int]]:
+        """Any number of calls may want some at once: one of them asks at a time."""
         taken = self.nonces.take(count, time.monotonic())
+        if taken is None and self.nonces.is_asking:
+            self.nonces.wait(count)
+        while taken is None and self.nonces.is_asking:
+            yield Pause(NONCE_PAUSE_SECONDS)
+            taken = self.nonces.take(count, time.monotonic())
         if taken is not None:
             return taken
-        asked_at = time.monotonic()
-        call = endpoints.nonces(self.account, self.nonces.block(count, asked_at))
-        reply: NonceList = yield from self.request(call, NonceList)
-        self.nonces.refill([int(nonce) for nonce in reply.nonces], asked_at)
-        taken = self.nonces.take(count, time.monotonic())
-        if taken is None:
-            raise Unreachable(f"the exchange gave too few nonces, or too late: {count} were asked for")
-        return taken
+        self.nonces.is_asking = True
+        try:
+            return (yield from self._ask_for_nonces(count))
+        finally:
+            self.nonces.is_asking = False
+
+    def _ask_for_nonces(self, count: int) -> Flow[list[int]]:
+        repeated = 0
+        for _ in range(NONCE_ATTEMPTS):
+            asked_at = time.monotonic()
+            wanted = min(self.nonces.block(count, asked_at) + repeated, MOST_NONCES)
+            reply: NonceList = yield from self.request(endpoints.nonces(self.account, wanted), NonceList)
+            repeated = self.nonces.refill([int(nonce) for nonce in reply.nonces], asked_at)
+            taken = self.nonces.take(count, time.monotonic())
+            if taken is not None:
+                return taken
+        raise Unreachable(f"the exchange gave too few nonces, or too late: {count} were asked for")
 
     def token(self) -> Flow[str]:
         """A bearer token with some life left in it."""

@@ -10,7 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from cxdex import ApiProblem, AsyncExchange, LocalWallet, Problem, Ticket, Unreachable
+from cxdex import ApiProblem, AsyncExchange, LocalWallet, OutcomeUnknown, Problem, Ticket, Unreachable
+from cxdex.client.replies import Order
 from cxdex.wallet import SessionWallet
 from tests.api.conftest import SYMBOL, TERMS, Exchange, list_market, market_status, wait_for
 from tests.api.test_signers import with_session
@@ -105,14 +106,17 @@ def own_exchange(tmp_path: Path, node_url: str) -> Iterator[Exchange]:
 async def test_a_crash_of_the_api_process_loses_and_doubles_nothing(own_exchange: Exchange) -> None:
     wallet = LocalWallet(own_exchange.person().key)
     async with AsyncExchange(own_exchange.url, wallet, order_socket=True) as client:
-        await client.buy(SYMBOL, "0.001", "1000")  # markets and contracts are known
-        many = [asyncio.create_task(client.buy(SYMBOL, "0.001", "1000")) for _ in range(200)]
+        ticket = Ticket(SYMBOL, "BUY", "0.001", "1000")
+        signed = [await client.sign(ticket) for _ in range(200)]
+        many = [asyncio.create_task(client.submit(one)) for one in signed]
         await asyncio.wait(many, return_when=asyncio.FIRST_COMPLETED)
         assert own_exchange.api is not None
         own_exchange.api.kill()
         own_exchange.api.wait(10)
         await asyncio.to_thread(own_exchange.start_api)
-        orders = await asyncio.gather(*many)
-        assert len({order.id for order in orders}) == 200
-        assert {order.id for order in orders} <= {order.id for order in await client.orders(SYMBOL)}
-        assert await client.cancel_all() == 201
+        first = await asyncio.gather(*many, return_exceptions=True)
+        assert all(isinstance(one, Order | OutcomeUnknown) for one in first), "nothing is called refused"
+        orders = [await client.submit(one) for one in signed]
+        assert {order.id for order in orders} == {"0x" + one.digest.hex() for one in signed}
+        assert {order.status for order in orders} == {"OPEN"}
+        assert await client.cancel_all() == 200

@@ -183,6 +183,22 @@ class TestNoncePool:
         assert pool.take(1, 2.0) == [3]
         assert pool.take(1, LEASE_SECONDS + 0.1) is None
 
+    def test_a_nonce_that_comes_again_within_its_lease_is_left_out(self) -> None:
+        """Two equal orders with one nonce would be one order."""
+        pool = NoncePool()
+        assert pool.refill([1, 2, 3], 0.0) == 0
+        assert pool.take(2, 1.0) == [1, 2]
+        assert pool.refill([1, 2, 3, 4], 2.0) == 2
+        assert pool.take(2, 2.0) == [3, 4]
+        assert pool.refill([1, 2], 1.0 + LEASE_SECONDS + 0.1) == 0, "an order that was refused has left it free"
+
+    def test_one_request_is_for_all_that_run_short(self) -> None:
+        pool = NoncePool()
+        for _ in range(5):
+            pool.wait(2)
+        assert pool.block(1, 0.0) == 11
+        assert pool.block(1, 100.0) == 1
+
     def test_after_a_refusal_the_rest_are_not_trusted(self) -> None:
         pool = NoncePool()
         pool.refill([1, 2], 0.0)
