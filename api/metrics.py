@@ -8,19 +8,25 @@ Never:    looks into a body.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api import problems
 from api.context import Context
-from cxdex.metrics import new_registry
+from cxdex.metrics import counter_by, new_registry
 
 UNMATCHED = "none"
-ACK_ROUTES = frozenset({"/v1/orders", "/v1/orders/batch"})
-ACK_OPS = frozenset({"place", "placeBatch"})
+ACK_ROUTES = frozenset(
+    {"/v1/orders", "/v1/orders/batch", "/v1/orders/{order_id}/replace", "/v1/orders/cancel-and-place"}
+)
+ACK_OPS = frozenset({"place", "placeBatch", "replace", "cancelAndPlace", "steps"})
 _METHODS = frozenset({"GET", "HEAD", "POST", "DELETE", "OPTIONS"})
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 _ACK_SECONDS = (0.0005, 0.001, 0.0015, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.02, 0.05, 0.1, 0.25, 1.0, 5.0)
@@ -47,6 +53,7 @@ class ApiMetrics:
         self._ops = Counter(
             "cxdex_api_websocket_requests", "Order entry over the WebSocket", ["op", "code"], registry=registry
         )
+        registry.register(_Problems())
         sockets = Gauge("cxdex_api_websocket_connections", "WebSocket clients connected", registry=registry)
         sockets.set_function(lambda: len(context.connections))
         engine = Gauge("cxdex_api_engine_connected", "1 while the engine's socket is connected", registry=registry)
@@ -76,6 +83,14 @@ class ApiMetrics:
 
     def route(self) -> Route:
         return Route("/metrics", self.page, methods=["GET"])
+
+
+class _Problems(Collector):
+    """Refusals by code wherever they were told: answers, entries of a batch, messages of a WebSocket."""
+
+    def collect(self) -> Iterator[Metric]:
+        text = "Problems told to clients, by code"
+        yield counter_by("cxdex_api_problems", text, "code", list(dict(problems.told).items()))
 
 
 class MetricsMiddleware:

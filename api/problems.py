@@ -1,6 +1,7 @@
 """Every refusal as `application/problem+json` (RFC 9457): one table of codes, one way to render them.
 
-Owns:     the map code -> HTTP status, title, retryable, meaning; the problem document; its media type.
+Owns:     the map code -> HTTP status, title, retryable, meaning; the problem document; its media type; how often this
+          process has told each code.
 Promises: a code never changes its meaning; an unexpected error shows a trace id and nothing else.
 Never:    decides whether a request is right.
 """
@@ -8,6 +9,7 @@ Never:    decides whether a request is right.
 from __future__ import annotations
 
 import secrets
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -20,6 +22,8 @@ from relayer.wire import WireProblem
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 1
 GIVEN_LIMIT = 200
+
+told: Counter[str] = Counter(INTERNAL=0)  # from the start on, so that an alert sees the first one as a rise
 
 _json = msgspec.json.Encoder()
 
@@ -189,6 +193,7 @@ def engine_problem(digest: bytes, problem: WireProblem | None) -> DetailedProble
 def problem_document(problem: Problem, trace_id: str | None = None) -> dict[str, Any]:
     """The problem+json object. Absent members are left out."""
     entry = CODES.get(problem.code, UNLISTED)
+    told[problem.code] += 1
     document: dict[str, Any] = {
         "type": f"/docs/errors#{problem.code}",
         "title": entry.title,

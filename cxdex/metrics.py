@@ -12,7 +12,7 @@ import argparse
 from collections.abc import Sequence
 
 from prometheus_client import CollectorRegistry, ProcessCollector, start_http_server
-from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
 from cxdex.problem import Problem
 
@@ -59,6 +59,15 @@ def counter_by(name: str, text: str, label: str, values: Sequence[tuple[str, flo
 
 def gauge(name: str, text: str, value: float) -> Metric:
     return GaugeMetricFamily(name, text, value)
+
+
+def histogram(name: str, text: str, bounds: Sequence[float], counts: Sequence[int], total: float) -> Metric:
+    """`counts`: of each bound those up to it and above the one before, and last those above all. `total`: their sum."""
+    buckets, below = [], 0
+    for bound, count in zip((*map(str, bounds), "+Inf"), counts, strict=True):
+        below += count
+        buckets.append((bound, float(below)))
+    return HistogramMetricFamily(name, text, buckets, total)
 
 
 def _port(text: str) -> int:

@@ -6,22 +6,24 @@ Never:    is imported by the engine itself; it sees only what the sequencer publ
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 from prometheus_client import CollectorRegistry, Histogram
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from cxdex.metrics import counter, counter_by, gauge
-from relayer.engine.events import AnyEvent, OrderAccepted, OrderClosed, OrderRejected, Traded
+from cxdex.metrics import counter, counter_by, gauge, histogram
+from relayer.engine.events import OrderAccepted, OrderClosed, OrderRejected, Traded
 from relayer.engine.orders import FILLED
 from relayer.gateway_server import GatewayServer
 from relayer.projector import Projector
-from relayer.sequencer import Sequencer
+from relayer.sequencer import Applied, Sequencer
 
 _SYNC_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
 _BATCH_BUCKETS = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1_000)
+_FILL_BUCKETS_MS = (1, 2, 3, 5, 7, 10, 20, 50, 100, 250, 1_000, 5_000)
 
 
 class EngineMetrics(Collector):
@@ -31,6 +33,8 @@ class EngineMetrics(Collector):
         self._parts: tuple[Sequencer, Projector, GatewayServer] | None = None
         self._accepted = 0
         self._matches = 0
+        self._fills_ms = [0] * (len(_FILL_BUCKETS_MS) + 1)
+        self._fills_sum_ms = 0
         self._rejected: Counter[str] = Counter()
         self._cancelled: Counter[str] = Counter()
         self._sync = Histogram(
@@ -48,10 +52,11 @@ class EngineMetrics(Collector):
         """From now on a scrape also reads how far these are."""
         self._parts = sequencer, projector, gateways
 
-    def count(self, batches: Iterable[Sequence[AnyEvent]]) -> None:
-        """The events of commands that are on disk."""
-        for events in batches:
-            for event in events:
+    def count(self, batch: Iterable[Applied], now_ms: int) -> None:
+        """Commands that are on disk, and what they caused."""
+        for applied in batch:
+            matches = self._matches
+            for event in applied.events:
                 kind = type(event)
                 if kind is Traded:
                     self._matches += 1
@@ -62,6 +67,11 @@ class EngineMetrics(Collector):
                         self._cancelled[event.reason] += 1
                 elif isinstance(event, OrderRejected):
                     self._rejected[event.code] += 1
+            fills = self._matches - matches
+            if fills:  # all of them as old as the order, or the price, that caused them
+                age_ms = now_ms - applied.command.time_ms
+                self._fills_ms[bisect_left(_FILL_BUCKETS_MS, age_ms)] += fills
+                self._fills_sum_ms += fills * age_ms
 
     def synced(self, commands: int, seconds: float) -> None:
         """Called from the journal's thread after each fsync."""
@@ -76,6 +86,9 @@ class EngineMetrics(Collector):
         text = "Orders that ended before they were filled, by reason"
         yield counter_by("cxdex_orders_cancelled", text, "reason", reasons)
         yield counter("cxdex_matches", "Fills that the engine made", self._matches)
+        text = "From taking the order that caused a fill until the fill was on disk and told, to a millisecond"
+        bounds, total = [bound / 1000 for bound in _FILL_BUCKETS_MS], self._fills_sum_ms / 1000
+        yield histogram("cxdex_engine_fill_seconds", text, bounds, list(self._fills_ms), total)
         if self._parts is None:
             return
         sequencer, projector, gateways = self._parts

@@ -180,7 +180,7 @@ class Service:
             messages += self.feeds.messages(applied.command.time_ms, applied.events, applied.states)
         self.gateways.broadcast(messages)
         if self._measures is not None:
-            self._measures.count(applied.events for applied in batch)
+            self._measures.count(batch, self.sequencer.now_ms())
         if self._order_log is not None:
             self._order_log.write(applied.events for applied in batch)
         self.snapshotter.consider()

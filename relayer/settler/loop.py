@@ -143,7 +143,7 @@ class Settler:
         limits = self._options.limits
         states = self._chain.markets(self._store.markets())
         self._say_waiting(states)
-        self._report.waiting = self._store.waiting({symbol: state.next_sequence for symbol, state in states.items()})
+        self._report.next_sequence = {symbol: state.next_sequence for symbol, state in states.items()}
         overdue = self._quarantine.overdue(states)
         if overdue is not None:
             return self._sent(self._quarantine.give_up(overdue, self._matched_at(overdue.market, overdue.sequence)))

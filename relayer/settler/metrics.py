@@ -49,6 +49,7 @@ class SettlerMetrics:
             "cxdex_settler_oldest_fill_seconds", "Age of the oldest fill not settled; 0 if none", registry=registry
         )
         waiting.set_function(self._age)
+        self.waiting = Gauge("cxdex_settler_waiting_fills", "Fills matched and not settled", registry=registry)
         self.promises_broken = Counter(
             "cxdex_settler_promises_broken", "Times that a fill became older than the promise", registry=registry
         )

@@ -7,7 +7,7 @@ Promises: the row is at most a second old while the settler works, whatever keep
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from relayer.settler.metrics import SettlerMetrics
 from relayer.settler.state import SettlerState
@@ -20,10 +20,10 @@ _WRITE_EVERY_MS = 1_000
 
 
 class Report:
-    """`waiting`, `last_beat` and `node` are set by whoever learns them."""
+    """`next_sequence` (by market, what the chain expects), `last_beat` and `node` are set by whoever learns them."""
 
     def __init__(self, store: Store, measures: SettlerMetrics, now_ms: Callable[[], int], promise_ms: int) -> None:
-        self.waiting = 0
+        self.next_sequence: Mapping[str, int] = {}
         self.last_beat = 0
         self.node = ""
         self._store = store
@@ -38,11 +38,13 @@ class Report:
         """Called after every look, successful or not. Raises SQLAlchemy's errors."""
         now_ms, oldest_ms = self._now_ms(), self._measures.oldest_ms
         self._alert(now_ms, oldest_ms)
-        state = SettlerState(now_ms, oldest_ms, self.waiting, self._promise_ms, self.last_beat, self.node, error)
         before = self._written
-        changed = before is None or (before.oldest_ms, before.error) != (state.oldest_ms, state.error)
+        changed = before is None or (before.oldest_ms, before.error) != (oldest_ms, error)
         if changed or now_ms - self._written_ms >= _WRITE_EVERY_MS:
+            waiting = self._store.waiting(self.next_sequence)
+            state = SettlerState(now_ms, oldest_ms, waiting, self._promise_ms, self.last_beat, self.node, error)
             self._store.write_state(state)
+            self._measures.waiting.set(waiting)
             self._written, self._written_ms = state, now_ms
 
     def _alert(self, now_ms: int, oldest_ms: int | None) -> None:

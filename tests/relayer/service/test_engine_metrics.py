@@ -50,6 +50,9 @@ async def test_orders_matches_and_the_journal_are_counted(
     assert seen.of("cxdex_orders_rejected_total", code="BALANCE_INSUFFICIENT") == 1
     assert seen.labels("cxdex_orders_rejected_total", "code") == {"BALANCE_INSUFFICIENT"}
     assert seen["cxdex_matches_total"] == 2
+    assert seen["cxdex_engine_fill_seconds_count"] == 2
+    assert 0 <= seen["cxdex_engine_fill_seconds_sum"] < 10
+    assert seen.of("cxdex_engine_fill_seconds_bucket", le="+Inf") == 2
     assert seen["cxdex_journal_sequence"] == status.journal_sequence
     assert seen["cxdex_journal_group_commands_sum"] == status.journal_sequence
     syncs = seen["cxdex_journal_sync_seconds_count"]

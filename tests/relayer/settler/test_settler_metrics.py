@@ -44,9 +44,11 @@ def test_a_settler_that_cannot_pay_says_so_and_how_long_fills_wait(
         seen = scrape_until(port, lambda seen: seen.of("cxdex_settler_errors_total", code="GAS_FUNDS") >= 1)
         assert seen["cxdex_settler_balance_wei"] == 1000
         assert seen["cxdex_settler_oldest_fill_seconds"] > 0
+        assert seen["cxdex_settler_waiting_fills"] == 1
         exchange.node.rpc.call("anvil_setBalance", [exchange.core, hex(10**18)])
         scrape_until(port, lambda seen: seen.of("cxdex_settler_fills_total", status="MINED") == 1)
         scrape_until(port, lambda seen: seen["cxdex_settler_oldest_fill_seconds"] == 0)
+        scrape_until(port, lambda seen: seen["cxdex_settler_waiting_fills"] == 0)
         assert scrape(port)["process_start_time_seconds"] > 0
     finally:
         assert settler.stop() == 0
