@@ -77,7 +77,16 @@ async def cancel_signed(context: Context, body: Any) -> dict[str, Any]:
     entries = read_list(fields["nonces"], "nonces", MAX_CANCEL_NONCES)
     nonces = [read_integer(entry, "nonces", most=2**NONCE_BITS - 1) for entry in entries]
     deadline = read_small_integer(fields["deadline"], "deadline")
-    signature = read_signature(fields["signature"])
+    open_now = await signed_targets(context, account, nonces, deadline, read_signature(fields["signature"]))
+    found = [open_now[nonce] for nonce in nonces if nonce in open_now]
+    results = {result.digest: result for result in await context.engine.cancel(account, found)} if found else {}
+    return {"results": [_nonce_entry(context, nonce, results.get(open_now.get(nonce, b""))) for nonce in nonces]}
+
+
+async def signed_targets(
+    context: Context, account: bytes, nonces: list[int], deadline: int, signature: bytes
+) -> dict[int, bytes]:
+    """The open orders, by nonce, that whoever signed this CancelOrders may cancel. Raises SIGNATURE_MISMATCH."""
     digest = cancel_orders_digest(context.domain, account, nonces, deadline)
     signer = await context.signers.judge(
         account,
@@ -88,14 +97,11 @@ async def cancel_signed(context: Context, body: Any) -> dict[str, Any]:
     )
     if deadline <= time.time():
         raise Problem("FIELD_INVALID", "the deadline has passed", field="deadline", given=str(deadline))
-    open_now = {
+    return {
         state.order.nonce: state.digest
         for state in await context.engine.open_orders(account, None)
         if signer.kind is not SignatureKind.SESSION or state.signer == signer.session
     }
-    found = [open_now[nonce] for nonce in nonces if nonce in open_now]
-    results = {result.digest: result for result in await context.engine.cancel(account, found)} if found else {}
-    return {"results": [_nonce_entry(context, nonce, results.get(open_now.get(nonce, b""))) for nonce in nonces]}
 
 
 def cancel_result_json(context: Context, result: CancelResult) -> dict[str, Any]:

@@ -148,9 +148,10 @@ _ORDER_ENTRY: dict[str, tuple[str, str, str, type[BaseModel], Any, type[BaseMode
     "/v1/orders/cancel-and-place": (
         "cancel_and_place",
         "Cancel one order and place another, in one step",
-        "Bearer token. What the cancel frees, the new order may use. When there is nothing to cancel, nothing is "
-        "placed (`ifNotCancelled`: STOP) or it is all the same (PLACE); when the new order is refused, the old one "
-        "stays (`ifRefused`: KEEP) or goes all the same (CANCEL; the problem then has `cancelled`).",
+        "Bearer token, or `cancel` as the nonce, deadline and signature of a CancelOrders for that one order. What the "
+        "cancel frees, the new order may use. When there is nothing to cancel, nothing is placed (`ifNotCancelled`: "
+        "STOP) or it is all the same (PLACE); when the new order is refused, the old one stays (`ifRefused`: KEEP) or "
+        "goes all the same (CANCEL; the problem then has `cancelled`).",
         CancelAndPlaceRequest,
         _EXAMPLE_CANCEL_AND_PLACE,
         CancelAndPlaceReply,

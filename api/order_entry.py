@@ -84,8 +84,7 @@ async def replace_order(request: Request) -> Response:
 async def cancel_and_place(request: Request) -> Response:
     """POST /v1/orders/cancel-and-place"""
     context: Context = request.app.state.context
-    account = _signed_in(request)
-    draft = read_cancel_and_place(context, decode_json(await request.body()), account)
+    draft = read_cancel_and_place(context, decode_json(await request.body()), lambda: _signed_in(request))
     return _reply(await _take_one(context, "cancelAndPlace", draft))
 
 

@@ -146,7 +146,7 @@ class OrderOps:
             read_object(fields, ("steps",), (), op)
             drafts = read_steps(context, read_list(fields["steps"], "steps", MAX_BATCH), account)
         elif op == "cancelAndPlace":
-            drafts = [read_cancel_and_place(context, fields, account())]
+            drafts = [read_cancel_and_place(context, fields, account)]
         elif op == "replace":
             read_object(fields, ("orderId", *SIGNED_FIELDS), ENVELOPE_FIELDS, op)
             drafts = [read_replace(context, read_text(fields.pop("orderId"), "orderId"), fields)]

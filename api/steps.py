@@ -15,11 +15,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
+from api.cancelling import signed_targets
 from api.context import Context
-from api.fields import read_digest, read_object, read_text
+from api.fields import read_digest, read_integer, read_object, read_signature, read_small_integer, read_text
 from api.order_json import read_client_order_id
 from api.placing import ENVELOPE_FIELDS, SIGNED_FIELDS, check_signatures, fills_json, read_signed_order
 from api.problems import engine_problem, problem_document
+from cxdex.order import NONCE_BITS
 from cxdex.problem import Problem
 from cxdex.units import parse_quantity
 from relayer import wire
@@ -33,14 +37,18 @@ _PLACING = (*SIGNED_FIELDS, *ENVELOPE_FIELDS)
 class Draft:
     """A step that is read. order: it has a signature to check, and becomes a step by `build`.
 
-    quantity: decimal, of an amendment; it becomes lots when the order's market is known.
+    quantity: decimal, of an amendment; it becomes lots when the order's market is known. cancel: nonce, deadline and
+    signature of a CancelOrders, which names the order to cancel when it is checked.
     """
 
     step: wire.AnyStep | None = None
     order: wire.WireOrder | None = None
     build: Callable[[wire.WireOrder], wire.AnyStep] = wire.PlaceStep
     quantity: str | None = None
+    cancel: tuple[int, int, bytes] | None = None
 
+
+_NO_ORDER = bytes(32)  # no digest is this
 
 Read = Draft | Problem
 Answer = dict[str, Any] | Problem
@@ -64,16 +72,27 @@ def read_replace(context: Context, order_id: str, body: Any) -> Draft:
     return Draft(order=read_signed_order(context, body), build=lambda order: wire.ReplaceStep(order, replaces))
 
 
-def read_cancel_and_place(context: Context, body: Any, account: bytes) -> Draft:
-    """{"cancel":{"id"} or {"clientOrderId"},"ifNotCancelled"?,"ifRefused"?} and the fields of an order."""
+def read_cancel_and_place(context: Context, body: Any, account: Callable[[], bytes]) -> Draft:
+    """{"cancel":{"id"} or {"clientOrderId"},"ifNotCancelled"?,"ifRefused"?} and the fields of an order.
+
+    "cancel" may also be {"nonce","deadline","signature"} of a CancelOrders for that one nonce, without a sign-in.
+    """
     fields = read_object(body, ("cancel", *SIGNED_FIELDS), (*ENVELOPE_FIELDS, *MODE_FIELDS), "the body")
-    digest, name = _read_named(read_object(fields["cancel"], (), ("id", "clientOrderId"), "cancel"), "cancel")
+    signed = _read_signed_cancel(fields["cancel"])
+    digest, name = _NO_ORDER, None
+    if signed is None:
+        owner = account()
+        digest, name = _read_named(read_object(fields["cancel"], (), ("id", "clientOrderId"), "cancel"), "cancel")
     anyway = _read_mode(fields, "ifNotCancelled", ("STOP", "PLACE")) == "PLACE"
     keeps = _read_mode(fields, "ifRefused", ("KEEP", "CANCEL")) == "KEEP"
     order = read_signed_order(context, {field: fields[field] for field in _PLACING if field in fields})
-    if order.order.account != account:
+    if signed is None and order.order.account != owner:
         raise Problem("FIELD_INVALID", "the order belongs to another account than the sign-in", field="order.account")
-    return Draft(order=order, build=lambda order: wire.CancelAndPlaceStep(order, digest, name, anyway, keeps))
+    return Draft(
+        order=order,
+        build=lambda order: wire.CancelAndPlaceStep(order, digest, name, anyway, keeps),
+        cancel=signed,
+    )
 
 
 def read_amend(order_id: str, quantity: Any, account: bytes) -> Draft:
@@ -86,7 +105,7 @@ async def take(context: Context, drafts: Sequence[Read]) -> list[Answer]:
 
 
 async def prepare(context: Context, drafts: Sequence[Read]) -> list[wire.AnyStep | Problem]:
-    """Checks signatures, and asks the engine for the markets of orders that are amended."""
+    """Checks signatures, and asks the engine for orders of which it must know more."""
     orders = [draft.order for draft in drafts if isinstance(draft, Draft) and draft.order is not None]
     checked = iter(await check_signatures(context, orders))
     markets = {order.digest: order.order.market for order in orders}
@@ -101,7 +120,10 @@ async def prepare(context: Context, drafts: Sequence[Read]) -> list[wire.AnyStep
     steps: list[wire.AnyStep | Problem] = []
     for draft in drafts:
         outcome = next(checked) if isinstance(draft, Draft) and draft.order is not None else None
-        steps.append(_step(context, draft, outcome, markets))
+        step = _step(context, draft, outcome, markets)
+        if isinstance(step, wire.CancelAndPlaceStep) and isinstance(draft, Draft) and draft.cancel is not None:
+            step = await _with_target(context, step, draft.cancel)
+        steps.append(step)
     return steps
 
 
@@ -136,7 +158,7 @@ def one_json(op: str, answer: Answer) -> Answer:
 
 def asks_first(draft: Read) -> bool:
     """Whether `prepare` has to ask the engine for an order, which must have come there."""
-    return isinstance(draft, Draft) and draft.quantity is not None
+    return isinstance(draft, Draft) and (draft.quantity is not None or draft.cancel is not None)
 
 
 def entry_json(answer: Answer) -> dict[str, Any]:
@@ -163,7 +185,7 @@ def _replace_step(context: Context, fields: dict[str, Any], _: Callable[[], byte
 
 
 def _cancel_and_place_step(context: Context, fields: dict[str, Any], account: Callable[[], bytes]) -> Draft:
-    return read_cancel_and_place(context, fields, account())
+    return read_cancel_and_place(context, fields, account)
 
 
 def _cancel_step(_: Context, fields: dict[str, Any], account: Callable[[], bytes]) -> Draft:
@@ -207,6 +229,26 @@ def _step(
     except Problem as problem:
         return problem
     return wire.ReduceStep(step.account, step.digest, lots)
+
+
+async def _with_target(
+    context: Context, step: wire.CancelAndPlaceStep, cancel: tuple[int, int, bytes]
+) -> wire.AnyStep | Problem:
+    """With the order of the nonce that a CancelOrders names, if it is open."""
+    nonce, deadline, signature = cancel
+    try:
+        found = await signed_targets(context, step.order.order.account, [nonce], deadline, signature)
+    except Problem as problem:
+        return problem
+    return msgspec.structs.replace(step, cancels=found.get(nonce, _NO_ORDER))
+
+
+def _read_signed_cancel(value: Any) -> tuple[int, int, bytes] | None:
+    if not isinstance(value, dict) or "signature" not in value:
+        return None
+    fields = read_object(value, ("nonce", "deadline", "signature"), (), "cancel")
+    nonce = read_integer(fields["nonce"], "nonce", most=2**NONCE_BITS - 1)
+    return nonce, read_small_integer(fields["deadline"], "deadline"), read_signature(fields["signature"])
 
 
 def _read_named(fields: dict[str, Any], field: str) -> tuple[bytes, str | None]:

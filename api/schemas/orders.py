@@ -87,8 +87,16 @@ class NamedOrder(Shape):
     client_order_id: str | None = None
 
 
+class SignedCancel(Shape):
+    """A CancelOrders for this one nonce, signed by the account, or by a session key for an order that it signed."""
+
+    nonce: str
+    deadline: Annotated[str | int, Field(description="unix seconds")]
+    signature: Signature
+
+
 class CancelAndPlaceRequest(PlaceRequest):
-    cancel: NamedOrder
+    cancel: NamedOrder | SignedCancel
     if_not_cancelled: Annotated[
         Literal["STOP", "PLACE"], Field(description="whether the order is placed when there was nothing to cancel")
     ] = "STOP"

@@ -112,11 +112,25 @@ def cancel_and_place(session: Session, step: CancelAndPlace) -> Flow[CancelledAn
 
 
 def _cancel_and_place(session: Session, step: CancelAndPlace) -> Flow[CancelledAndPlaced]:
-    fields = step.fields()
+    fields = yield from _cancel_fields(session, step)
     terms, signed = yield from trading.sign_ticket(session, step.ticket)
     entry = yield from _ticket_entry(session, terms, signed, step.ticket)
-    call = endpoints.cancel_and_place({**entry, **fields})
+    call = endpoints.cancel_and_place({**entry, **fields}, needs_login="signature" not in fields["cancel"])
     return (yield from trading.send_until_known(session, call, signed, CancelledAndPlaced))
+
+
+def _cancel_fields(session: Session, step: CancelAndPlace) -> Flow[dict[str, Any]]:
+    """A session key, which cannot sign in, signs the cancel too; it does not know orders by their names."""
+    fields, order = step.fields(), step.cancel.order
+    if order is None or not isinstance(session.wallet, SessionWallet):
+        return fields
+    if not isinstance(order, Order):
+        order = yield from session.request(endpoints.order(order), Order)
+    domain = yield from session.domain()
+    deadline = int(time.time()) + trading.CANCEL_SECONDS
+    signature = session.wallet.sign_cancel(domain, [int(order.nonce)], deadline)
+    cancel = {"nonce": order.nonce, "deadline": str(deadline), "signature": "0x" + signature.hex()}
+    return {**fields, "cancel": cancel}
 
 
 def batch(session: Session, steps: Sequence[Step]) -> Flow[list[Outcome]]:
@@ -127,7 +141,7 @@ def batch(session: Session, steps: Sequence[Step]) -> Flow[list[Outcome]]:
     entries: list[dict[str, Any]] = []
     for step in steps:
         entries.append((yield from _entry(session, step)))
-    needs_login = any(entry["op"] not in ("place", "replace") for entry in entries)
+    needs_login = any(_needs_login(entry) for entry in entries)
     results = yield from _send(session, endpoints.steps([_without_id(e) for e in entries], needs_login), len(entries))
     return [_outcome(entry["_id"], result) for entry, result in zip(entries, results, strict=True)]
 
@@ -161,7 +175,7 @@ def _entry(session: Session, step: Step) -> Flow[dict[str, Any]]:
             signed, entry = yield from _sign_replacement(session, step)
             return {"op": "replace", "id": _id(step.order), **entry, "_id": _digest(signed)}
         case CancelAndPlace():
-            fields = step.fields()
+            fields = yield from _cancel_fields(session, step)
             terms, signed = yield from trading.sign_ticket(session, step.ticket)
             entry = yield from _ticket_entry(session, terms, signed, step.ticket)
             return {"op": "cancelAndPlace", **entry, **fields, "_id": _digest(signed)}
@@ -171,6 +185,10 @@ def _entry(session: Session, step: Step) -> Flow[dict[str, Any]]:
         case Amend():
             quantity = to_decimal_text(step.quantity, "quantity")
             return {"op": "amend", "id": _id(step.order), "quantity": quantity, "_id": _id(step.order)}
+
+
+def _needs_login(entry: dict[str, Any]) -> bool:
+    return entry["op"] not in ("place", "replace") and "signature" not in entry.get("cancel", {})
 
 
 def _without_id(entry: dict[str, Any]) -> dict[str, Any]:

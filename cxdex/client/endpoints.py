@@ -99,9 +99,9 @@ def replace(order_id: str, entry: dict[str, Any]) -> Call:
     return Call("POST", f"/orders/{order_id}/replace", body=_json.encode(entry), op="replace", op_body=op_body)
 
 
-def cancel_and_place(entry: dict[str, Any]) -> Call:
+def cancel_and_place(entry: dict[str, Any], needs_login: bool) -> Call:
     body = _json.encode(entry)
-    return Call("POST", "/orders/cancel-and-place", body=body, needs_login=True, op="cancelAndPlace")
+    return Call("POST", "/orders/cancel-and-place", body=body, needs_login=needs_login, op="cancelAndPlace")
 
 
 def validate(entry: dict[str, Any]) -> Call:

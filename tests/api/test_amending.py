@@ -10,8 +10,11 @@ import pytest
 
 from api.schemas.account import OrderShape, OrderStateWithFills
 from api.schemas.orders import BatchReply, BatchRequest, CancelAndPlaceReply, CancelAndPlaceRequest
+from cxdex import ApiProblem, Cancel, CancelAndPlace, Exchange, SessionWallet, Ticket
+from cxdex.eip712 import cancel_orders_digest
 from cxdex.facts import SessionSet
-from tests.api.conftest import bearer, wait_for
+from cxdex.signature import sign_digest
+from tests.api.conftest import SYMBOL, bearer, wait_for
 
 FAR_BELOW = "1000"
 
@@ -115,7 +118,37 @@ def test_a_session_key_replaces_what_it_signed(exchange: Any) -> None:
     body = key.signed(newer(alice, foreign)["order"])
     assert exchange.post(f"/v1/orders/{foreign['id']}/replace", body).json()["code"] == "SESSION_ORDER_FOREIGN"
     body = key.signed(newer(alice, mine)["order"])
-    assert exchange.post(f"/v1/orders/{mine['id']}/replace", body).json()["replaces"] == mine["id"]
+    new = exchange.post(f"/v1/orders/{mine['id']}/replace", body).json()
+    assert new["replaces"] == mine["id"]
+
+    with Exchange(exchange.url, SessionWallet(key.key, alice.address)) as client:
+        ticket = Ticket(SYMBOL, "BUY", "0.05", FAR_BELOW, expires_in=3_600)
+        with pytest.raises(ApiProblem, match="ORDER_UNKNOWN"):
+            client.cancel_and_place(foreign["id"], ticket)
+        moved = client.cancel_and_place(new["id"], ticket)
+        assert [order.id for order in moved.cancelled] == [new["id"]]
+        (outcome,) = client.batch([CancelAndPlace(Cancel(moved.order), ticket)])
+        assert [order.id for order in outcome.cancelled] == [moved.order.id]
+        assert outcome.order is not None
+        assert client.amend(outcome.order, "0.01").replaces == outcome.order.id, "a new signature stands for the token"
+    assert exchange.get(f"/v1/orders/{foreign['id']}").json()["status"] == "OPEN"
+
+
+def test_a_signed_cancel_moves_one_order_and_a_strangers_none(exchange: Any) -> None:
+    alice, bob = exchange.person(), exchange.person()
+    old = exchange.place(alice, limitPrice=FAR_BELOW)
+    deadline = int(time.time()) + 60
+    digest = cancel_orders_digest(exchange.deployment.domain, alice.account, [int(old["nonce"])], deadline)
+    fresh = alice.signed(alice.order(exchange.nonce(alice), limitPrice=FAR_BELOW))
+    for person, when, code in ((bob, deadline, "SIGNATURE_MISMATCH"), (alice, deadline + 1, "SIGNATURE_MISMATCH")):
+        signature = "0x" + sign_digest(person.key, digest).hex()
+        cancel = {"nonce": old["nonce"], "deadline": when, "signature": signature}
+        assert exchange.post("/v1/orders/cancel-and-place", {**fresh, "cancel": cancel}).json()["code"] == code
+    cancel = {"nonce": old["nonce"], "deadline": deadline, "signature": "0x" + sign_digest(alice.key, digest).hex()}
+    body = {**fresh, "cancel": cancel}
+    CancelAndPlaceRequest.model_validate(body)
+    moved = exchange.post("/v1/orders/cancel-and-place", body).json()
+    assert [order["id"] for order in moved["cancelled"]] == [old["id"]]
 
 
 def test_cancel_and_place_is_one_step_in_every_mode(exchange: Any) -> None:
