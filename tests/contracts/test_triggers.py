@@ -87,7 +87,13 @@ def index(word: str, ticks: int, active_from: int = T) -> Condition:
 
 
 @settings(max_examples=80, deadline=None)
-@given(orders(), st.sampled_from(LAST), st.integers(0, 2**40 - 1), st.sampled_from(Role), st.integers(1, 2**40 - 1))
+@given(
+    st.binary(min_size=20, max_size=20).filter(any).flatmap(orders),
+    st.sampled_from(LAST),
+    st.integers(0, 2**40 - 1),
+    st.sampled_from(Role),
+    st.integers(1, 2**40 - 1),
+)
 def test_the_digest_is_what_was_signed(chosen: Order, trigger: Trigger, fill: int, role: Role, expiry: int) -> None:
     desk = _shared()
     condition = replace(chosen.condition or Condition(trigger, 1, 0), trigger=trigger)
@@ -236,6 +242,16 @@ def test_an_extreme_and_a_turn_are_a_proof(desk: TriggerDesk, condition: Conditi
 )
 def test_what_is_no_turn(desk: TriggerDesk, condition: Condition, times: tuple[int, int], code: str) -> None:
     assert desk.code(condition, *times) == code
+
+
+def test_a_tick_as_small_as_a_price_can_be(desk: TriggerDesk) -> None:
+    """One tick is a millionth of a dollar: no move is less than any move, and the other way is none."""
+    word = replace(LISTING, lot_exponent=18, quote_per_lot_tick=1).word()
+    desk.index.publish(SBTC, 50_000 * TICK + 1, T + 50)
+    desk.index.publish(SBTC, 50_000 * TICK + 1, T + 60)
+    falls, rises = index("FALLS_BY", 1), index("RISES_BY", 1)
+    assert [desk.code(rises, *times, word=word) for times in ((T + 40, T + 50), (T + 50, T + 60))] == ["", "X:UNMET"]
+    assert [desk.code(falls, *times, word=word) for times in ((T + 40, T + 50), (T + 50, T + 60))] == ["X:UNMET"] * 2
 
 
 # ---------------------------------------------------------------- the last price
