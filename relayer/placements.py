@@ -75,8 +75,15 @@ class Placements:
         results: dict[bytes, wire.PlaceResult] = {}
         if fresh:
             applied = await self.run(list(fresh.values()))
+            refused = []
             for digest, one in zip(fresh, applied, strict=True):
-                results[digest] = await self.result(digest, one)
+                if any(type(event) is OrderRejected for event in one.events):
+                    refused.append((digest, one))
+                else:
+                    results[digest] = await self.result(digest, one)
+            if refused:  # each may have to wait for the tables: all wait at once
+                looked_up = await asyncio.gather(*(self.result(*pair) for pair in refused))
+                results |= {result.digest: result for result in looked_up}
         for digest, on_its_way in known.items():
             results[digest] = await self.known(digest, on_its_way)
         return [results[sent.digest] for sent in orders]

@@ -9,6 +9,7 @@ Never:    checks who asks (the gateway did).
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -67,8 +68,8 @@ class StepDesk:
                 plan.number = len(commands)
                 commands.append(plan.command)
         applied = await self._placements.run(commands) if commands else []
-        results = [await self._result(plan, applied[plan.number] if plan.number >= 0 else None) for plan in plans]
-        return wire.StepsReply(request.id, results)
+        answers = (self._result(plan, applied[plan.number] if plan.number >= 0 else None) for plan in plans)
+        return wire.StepsReply(request.id, await asyncio.gather(*answers))
 
     def _plan_order(self, step: _OrderStep, refusal: Problem | None) -> _Plan:
         order, now = step.order, self._sequencer.now_ms()

@@ -11,6 +11,7 @@ import pytest
 from cxdex.facts import Credited
 from cxdex.order import Side
 from cxdex.problem import Problem
+from relayer import placements
 from relayer.engine.commands import AnyCommand, ApplyFact
 from relayer.engine.state import CLOSED_ORDERS_KEPT
 from relayer.request_handler import RequestHandler
@@ -193,4 +194,20 @@ async def test_nothing_is_written_for_strangers_and_for_what_is_closed(parts: Pa
     codes = [code(result) for result in await take(parts, *steps)]
     assert codes == ["ORDER_NOT_OPEN", "ORDER_NOT_OPEN", "ORDER_UNKNOWN", "ORDER_UNKNOWN", "ORDER_UNKNOWN"]
     assert parts.sequencer.sequence == before
+    running.cancel()
+
+
+async def test_many_that_have_to_be_looked_up_wait_for_the_tables_together(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The projector does not run: the database is away."""
+    monkeypatch.setattr(placements, "LONGEST_LOOK_SECONDS", 0.3)
+    running = await open_market(parts)
+    late = [signed(ALICE, lane, Side.SELL, 1000, 1, expiry=1_000) for lane in range(20)]
+    began = asyncio.get_running_loop().time()
+    steps = await take(parts, *(PlaceStep(order) for order in late))
+    placed = await parts.handler.answer(PlaceOrders(2, late))
+    assert asyncio.get_running_loop().time() - began < 3.0
+    assert {code(result) for result in steps} == {"ENGINE_UNAVAILABLE"}
+    assert {result.problem.code for result in placed.results} == {"ENGINE_UNAVAILABLE"}
     running.cancel()
