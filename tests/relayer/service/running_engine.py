@@ -22,7 +22,16 @@ from cxdex.nonce import pack_nonce
 from cxdex.order import Order, OrderType, Side, TimeInForce
 from relayer.client import EngineClient
 from relayer.engine.core import Engine
-from relayer.engine.events import AnyEvent, FillRestored, FillVoided, OrderAccepted, OrderClosed, OrderReduced, Traded
+from relayer.engine.events import (
+    AnyEvent,
+    FillRestored,
+    FillVoided,
+    OrderAccepted,
+    OrderClosed,
+    OrderReduced,
+    OrderTriggered,
+    Traded,
+)
 from relayer.journal.journal import Journal
 from relayer.journal.record import decode_command
 from relayer.journal.snapshot import snapshots
@@ -191,6 +200,7 @@ class Audit:
         self.engine = Engine()
         self.orders: dict[bytes, dict[str, Any]] = {}
         self.trades: dict[int, dict[str, Any]] = {}
+        self.triggered = 0
         for event in self._replay():
             self._fold(event)
 
@@ -233,9 +243,10 @@ class Audit:
         if isinstance(event, OrderAccepted):
             assert event.digest not in self.orders
             self.orders[event.digest] = {
-                "status": "OPEN", "reason": None, "filled": 0, "version": 1,
+                "status": "OPEN" if event.order.condition is None else "PENDING", "reason": None, "filled": 0,
+                "version": 1,
                 "remaining": event.order.quantity - event.filled_before, "filled_before": event.filled_before,
-                "replaces": event.replaces, "replaced_by": b"",
+                "display_quantity": event.display_quantity, "replaces": event.replaces, "replaced_by": b"",
                 "created_ms": event.time_ms, "updated_ms": event.time_ms, "client_order_id": event.client_order_id,
             }  # fmt: skip
         elif isinstance(event, Traded):
@@ -250,7 +261,11 @@ class Audit:
             ):
                 self._touch(digest, event.time_ms, remaining=left)["filled"] += event.quantity
         elif isinstance(event, OrderReduced):
-            self._touch(event.digest, event.time_ms, remaining=event.remaining)
+            row = self._touch(event.digest, event.time_ms, remaining=event.remaining)
+            row["filled_before"] += event.filled_elsewhere
+        elif isinstance(event, OrderTriggered):
+            self._touch(event.digest, event.time_ms, remaining=event.remaining, status="OPEN")
+            self.triggered += 1
         elif isinstance(event, OrderClosed):
             self._touch(
                 event.digest, event.time_ms, remaining=event.remaining, status=event.status, reason=event.reason,
