@@ -22,9 +22,9 @@ open, was looked at when it was accepted.
 A reorg. An index price that a reorg takes back is taken out of all extremes too, to the unit. Orders in the book that
 it had triggered wait again, with what is left of them: their proof is gone, and whoever filled them would be skipped.
 What they filled stays filled: the next price that meets the condition gives the order a new proof, which serves the
-old fills as well; a batch that comes before is refused by the contract, and the settler quarantines the fill. Orders
-that are closed stay closed. Taking a price back triggers nothing; the next price does. Last prices are never taken
-back, not even when the chain passes over a fill: the exchange did match there.
+old fills as well; a batch that comes before is refused by the contract, and the settler holds the fill for a while.
+Orders that are closed stay closed. Taking a price back triggers nothing; the next price does. Last prices are never
+taken back, not even when the chain passes over a fill: the exchange did match there.
 """
 
 from __future__ import annotations
