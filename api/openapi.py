@@ -39,6 +39,10 @@ one market or all, a notional and an expiry), or a contract wallet's (ERC-1271).
 leaves the book at once; fills that it has matched still settle for 300 seconds, so that nobody can undo a trade by
 cancelling.
 
+An order with a `condition` (a stop, a take profit, a trailing stop) is signed as EIP-712 `ConditionalOrder` and waits,
+PENDING and hidden, until a price meets it; POST /v1/orders/validate shows what to sign. Two orders of one nonce, market
+and side, at least one of them conditional, are a pair: one cancels the other.
+
 ## WebSocket `/v1/ws`
 
 Send `{"op":"subscribe","ch":"book","key":"sBTC-USDC"}`. Channels: `book`, `bbo` (best bid and ask), `ticker` (as

@@ -114,6 +114,13 @@ def read_client_order_id(value: Any) -> str | None:
     return text
 
 
+def read_display(terms: MarketTerms, text: Any) -> int:
+    """Lots that the order shows in the book at once. Whether they go with the order is the engine's to say."""
+    lots = parse_quantity(terms, text, "displayQuantity")
+    most = 2**QUANTITY_BITS - 1
+    return _bounded("displayQuantity", text, lots, format_quantity(terms, most), most)
+
+
 def with_defaults(fields: Mapping[str, Any], now: int) -> dict[str, Any]:
     """What `validate` fills in for a person who did not say. The nonce comes from the engine."""
     defaults = {

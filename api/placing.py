@@ -18,7 +18,7 @@ import msgspec
 
 from api.context import Context
 from api.fields import read_object, read_signature, read_small_integer
-from api.order_json import read_chain_id, read_client_order_id, read_order
+from api.order_json import read_chain_id, read_client_order_id, read_display, read_order
 from api.problems import engine_problem, problem_document
 from api.signers import Recovered, recover_key
 from cxdex.eip712 import order_digest, order_message
@@ -30,7 +30,7 @@ from relayer.wire import PlaceResult, WireFill, WireOrder
 
 MAX_BATCH = 50
 SIGNED_FIELDS = ("order", "signature", "chainId")
-ENVELOPE_FIELDS = ("clientOrderId", "rejectAfter")
+ENVELOPE_FIELDS = ("clientOrderId", "rejectAfter", "displayQuantity")
 RECOVERY_THREADS = 2
 RECOVERY_CHUNK = 10  # signatures a thread takes at once: below that, handing over costs more than it saves
 RECOVERED_HERE = 2  # so few are done before a thread would have begun
@@ -44,18 +44,20 @@ _recovering = 0
 
 
 def read_signed_order(context: Context, value: Any) -> WireOrder:
-    """{"order","signature","chainId","clientOrderId"?,"rejectAfter"?}, checked but for the signature itself."""
+    """{"order","signature","chainId"} and perhaps some of ENVELOPE_FIELDS, checked but for the signature itself."""
     entry = read_object(value, SIGNED_FIELDS, ENVELOPE_FIELDS, "the body")
     read_chain_id(entry["chainId"], context.deployment.chain_id)
-    order, _ = read_order(entry["order"], context.markets.terms_of)
+    order, terms = read_order(entry["order"], context.markets.terms_of)
     signature = read_signature(entry["signature"])
     reject_after = entry.get("rejectAfter")
+    shown = entry.get("displayQuantity")
     return WireOrder(
         order,
         signature,
         order_digest(context.domain, order),
         read_client_order_id(entry.get("clientOrderId")),
         reject_after_ms=0 if reject_after is None else read_small_integer(reject_after, "rejectAfter", least=1),
+        display_quantity=0 if shown is None else read_display(terms, shown),
     )
 
 

@@ -74,6 +74,10 @@ class PlaceRequest(Shape):
         int | str | None,
         Field(description="unix milliseconds; the engine refuses the order when it would accept it later. Not signed"),
     ] = None
+    display_quantity: Annotated[
+        Decimal | None,
+        Field(description="an iceberg: the book shows at most so much at once; each next part queues last. Not signed"),
+    ] = None
 
 
 class AmendRequest(Shape):

@@ -14,7 +14,7 @@ import typer
 
 from cxdex.client.errors import OutcomeUnknown
 from cxdex.client.transport import DEFAULT_API
-from cxdex.command import account, amend, market, session, trade
+from cxdex.command import account, amend, market, protection, session, trade
 from cxdex.command.context import Settings
 from cxdex.command.view import show_problem
 from cxdex.problem import Problem
@@ -52,7 +52,14 @@ def settings(
     context.obj = Settings(api, rpc, key_file, as_json, deployment, session_of)
 
 
-for register in (trade.register, amend.register, account.register, session.register, market.register):
+for register in (
+    trade.register,
+    amend.register,
+    account.register,
+    session.register,
+    protection.register,
+    market.register,
+):
     register(app)
 
 

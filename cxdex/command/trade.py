@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 
-from cxdex.client import ApiProblem, Ticket
+from cxdex.client import ApiProblem, Ticket, stops
+from cxdex.client.ticket import OrderTerms
 from cxdex.command import view
 from cxdex.command.context import Settings
 from cxdex.problem import Problem
@@ -21,47 +22,85 @@ Price = Annotated[
 WorstPrice = Annotated[
     str | None, typer.Option("--worst-price", help="makes it a market order that accepts this price or better")
 ]
-TimeInForce = Annotated[str | None, typer.Option("--tif", help="GTC, IOC, FOK or POST_ONLY")]
+TimeInForce = Annotated[str | None, typer.Option("--tif", help="GTC, GTD, IOC, FOK or POST_ONLY")]
 MaxFee = Annotated[int | None, typer.Option("--max-fee-bps", help="default: the market's present fee")]
 ExpiresIn = Annotated[int | None, typer.Option("--expires-in", help="seconds; default 28 days, IOC and FOK one day")]
 ClientId = Annotated[str | None, typer.Option("--client-id", help="a name of your own for the order")]
+Gtd = Annotated[int | None, typer.Option("--gtd", min=1, help="good for so many seconds (--tif GTD --expires-in)")]
+StopAt = Annotated[str | None, typer.Option("--stop", help="waits: sells at or below this price, buys at or above it")]
+TakeProfit = Annotated[
+    str | None, typer.Option("--take-profit", help="waits: sells at or above this price, buys at or below it")
+]
+Trail = Annotated[
+    str | None, typer.Option("--trail", help="waits: until the price has turned by so much from its best since now")
+]
+By = Annotated[str, typer.Option("--by", help="whose price: index (the chain checks it) or last (it cannot)")]
+Display = Annotated[str | None, typer.Option("--display", help="iceberg: shows at most so much in the book")]
 
 
 @dataclass(frozen=True, slots=True)
-class _Options:
+class Options:
     price: str | None
     worst_price: str | None
-    tif: str | None
-    max_fee_bps: int | None
-    expires_in: int | None
-    client_id: str | None
+    tif: str | None = None
+    max_fee_bps: int | None = None
+    expires_in: int | None = None
+    client_id: str | None = None
     reject_in_ms: int | None = None
+    gtd: int | None = None
+    stop: str | None = None
+    take_profit: str | None = None
+    trail: str | None = None
+    by: str = "index"
+    display: str | None = None
 
     def ticket(self, market: str, side: str, quantity: str) -> Ticket:
-        """Raises Problem OPTION_INVALID unless exactly one of the two prices is given."""
-        price = self.price if self.worst_price is None else self.worst_price
-        if price is None or (self.price is not None and self.worst_price is not None):
+        """Raises Problem OPTION_INVALID for options that do not go together."""
+        if (self.price is None) == (self.worst_price is None):
             raise Problem(
                 "OPTION_INVALID",
                 "say which price you accept",
                 allowed="--price P for a limit order, or --worst-price P for a market order",
             )
-        return Ticket(
-            market,
-            side,
-            quantity,
-            price,
-            "LIMIT" if self.worst_price is None else "MARKET",
-            self.tif,
-            self.max_fee_bps,
-            self.expires_in,
-            client_order_id=self.client_id,
-            reject_in_ms=self.reject_in_ms,
-        )
+        waits = [
+            (make, at)
+            for make, at in (
+                (stops.stop, self.stop),
+                (stops.take_profit, self.take_profit),
+                (stops.trailing_stop, self.trail),
+            )
+            if at is not None
+        ]
+        if len(waits) > 1:
+            raise Problem("OPTION_INVALID", "an order waits for one thing", allowed="--stop, --take-profit or --trail")
+        if not waits:
+            price = self.price if self.price is not None else self.worst_price
+            kind = "LIMIT" if self.price is not None else "MARKET"
+            return Ticket(market, side, quantity, price or "", kind, **self.terms())
+        ((make, at),) = waits
+        return make(market, side, quantity, at, **self.stop_terms())
+
+    def terms(self) -> OrderTerms:
+        if self.gtd is not None and (self.tif is not None or self.expires_in is not None):
+            raise Problem("OPTION_INVALID", "--gtd says both", allowed="--gtd, or --tif and --expires-in")
+        said: dict[str, Any] = {
+            "time_in_force": self.tif if self.gtd is None else "GTD",
+            "max_fee_bps": self.max_fee_bps,
+            "expires_in": self.expires_in if self.gtd is None else self.gtd,
+            "client_order_id": self.client_id,
+            "reject_in_ms": self.reject_in_ms,
+            "display": self.display,
+        }
+        return cast(OrderTerms, {name: value for name, value in said.items() if value is not None})
+
+    def stop_terms(self) -> stops.StopTerms:
+        accepts = {"price": self.price} if self.price is not None else {"worst_price": self.worst_price}
+        return cast(stops.StopTerms, {**self.terms(), **accepts, "by": self.by})
 
 
 def register(app: typer.Typer) -> None:
     app.command("order")(place)
+    app.command("oco")(oco)
     app.command("validate")(validate)
     app.command("cancel")(cancel)
     app.command("deadman")(deadman)
@@ -83,11 +122,21 @@ def place(
     reject_in_ms: Annotated[
         int | None, typer.Option("--reject-in-ms", min=1, help="refused when the exchange would accept it later")
     ] = None,
+    gtd: Gtd = None,
+    stop: StopAt = None,
+    take_profit: TakeProfit = None,
+    trail: Trail = None,
+    by: By = "index",
+    display: Display = None,
     wait: Annotated[bool, typer.Option("--wait", help="wait until its fills are settled on chain")] = False,
 ) -> None:
-    """Sign and place an order: cxdex order sBTC-USDC buy 0.01 --price 60000.1"""
+    """Sign and place an order: cxdex order sBTC-USDC buy 0.01 --price 60000.1
+
+    One that waits: cxdex order sBTC-USDC sell 0.01 --stop 58000 --worst-price 57000
+    """
     settings: Settings = context.obj
-    options = _Options(price, worst_price, tif, max_fee_bps, expires_in, client_id, reject_in_ms)
+    waiting = (gtd, stop, take_profit, trail, by, display)
+    options = Options(price, worst_price, tif, max_fee_bps, expires_in, client_id, reject_in_ms, *waiting)
     ticket = options.ticket(market, side, quantity)
     with settings.exchange() as exchange:
         order = exchange.place(ticket)
@@ -100,6 +149,33 @@ def place(
             view.show_fills(fills)
 
 
+def oco(
+    context: typer.Context,
+    market: Market,
+    side: Side,
+    quantity: Quantity,
+    profit: Annotated[str, typer.Option("--take-profit", help="price of the limit order that rests")],
+    stop: Annotated[str, typer.Option("--stop", help="price at which the stop is triggered")],
+    worst_price: Annotated[str, typer.Option("--worst-price", help="the stop accepts this price or better")],
+    by: By = "index",
+    gtd: Gtd = None,
+    max_fee_bps: MaxFee = None,
+    client_id: ClientId = None,
+) -> None:
+    """A limit order and a stop of which one cancels the other:
+
+    cxdex oco sBTC-USDC sell 0.01 --take-profit 66000 --stop 58000 --worst-price 57000
+    """
+    settings: Settings = context.obj
+    options = Options(None, worst_price, None, max_fee_bps, None, client_id, gtd=gtd, by=by)
+    with settings.exchange() as exchange:
+        limit, guard = exchange.bracket(market, side, quantity, profit, stop, **options.stop_terms())
+    if settings.as_json:
+        view.show_json({"limit": limit, "stop": guard})
+    else:
+        view.show_orders([limit, guard])
+
+
 def validate(
     context: typer.Context,
     market: Market,
@@ -110,10 +186,17 @@ def validate(
     tif: TimeInForce = None,
     max_fee_bps: MaxFee = None,
     expires_in: ExpiresIn = None,
+    gtd: Gtd = None,
+    stop: StopAt = None,
+    take_profit: TakeProfit = None,
+    trail: Trail = None,
+    by: By = "index",
 ) -> None:
     """Sign an order and let the exchange check it, without placing it."""
     settings: Settings = context.obj
-    ticket = _Options(price, worst_price, tif, max_fee_bps, expires_in, None).ticket(market, side, quantity)
+    waiting = (gtd, stop, take_profit, trail, by)
+    options = Options(price, worst_price, tif, max_fee_bps, expires_in, None, None, *waiting)
+    ticket = options.ticket(market, side, quantity)
     with settings.exchange() as exchange:
         checked = exchange.validate(ticket)
     if settings.as_json:
@@ -190,7 +273,7 @@ def orders(
     history: Annotated[bool, typer.Option("--all", help="closed ones too")] = False,
     count: Annotated[int, typer.Option(help="at most")] = 50,
 ) -> None:
-    """Your open orders, newest first; or one order by its id, for ever."""
+    """Your open and waiting orders, newest first; or one order by its id, for ever."""
     settings: Settings = context.obj
     if order_id is not None:
         with settings.exchange(signed=False) as exchange:
@@ -198,7 +281,7 @@ def orders(
         view.show_json(order) if settings.as_json else view.show_order(order)
         return
     with settings.exchange() as exchange:
-        found = exchange.orders(market, None if history else "OPEN", count)
+        found = exchange.orders(market, None if history else "LIVE", count)
     view.show_json(found) if settings.as_json else view.show_orders(found)
 
 

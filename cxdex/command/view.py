@@ -90,6 +90,8 @@ def show_order(order: Order) -> None:
             ("order", f"{side(order.side)} {order.quantity} {order.market} at {order.limit_price}"),
             ("type", f"{order.order_type} {order.time_in_force}"),
             ("status", status),
+            ("waits for", order.condition and f"{order.condition.trigger} {order.condition.trigger_price}"),
+            ("shows", order.display_quantity),
             ("filled", f"{order.filled} of {order.quantity}"),
             ("expires", moment(int(order.expiry) * 1_000)),
         ]

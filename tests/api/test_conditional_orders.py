@@ -11,10 +11,11 @@ from typing import Any
 import httpx
 import pytest
 
+from cxdex import ApiProblem, LocalWallet, OrderProblem, Problem, Ticket, facts
 from cxdex import Exchange as Client
-from cxdex import LocalWallet, OrderProblem, Problem, Ticket, facts
 from cxdex.client.replies import Order
 from tests.api.conftest import SYMBOL, TERMS, Exchange, Person, bearer, list_market, market_status, wait_for
+from tests.api.test_safety import cxdex_command
 from tests.api.test_streams import Client as Socket
 
 BASE = 2
@@ -237,3 +238,96 @@ def test_protection_and_limits(exchange: Any) -> None:
         assert (limits.max_open_orders, limits.volume_today) == (100, "1360")
         shown = httpx.get(f"{exchange.url}/v1/accounts/{alice.address}/limits", headers=bearer(exchange.login(alice)))
         assert shown.json()["orderBurst"] == limits.order_burst
+
+
+def test_a_bracket_is_two_orders_of_which_one_is_filled(own: Exchange) -> None:
+    alice, bob = own.person(), own.person()
+    publish(own, "60000")
+    with client_of(own, alice) as client:
+        before = {balance.asset: balance.reserved for balance in client.balances()}
+        limit, guard = client.bracket(
+            SYMBOL, "SELL", "0.02", "66000", "58000", worst_price="57000", client_order_id="b"
+        )
+        assert (limit.status, guard.status, limit.nonce == guard.nonce) == ("OPEN", "PENDING", True)
+        held = {balance.asset: balance.reserved for balance in client.balances()}
+        assert Decimal(held[BASE]) - Decimal(before[BASE]) == Decimal("0.02"), "once, not twice"
+        own.place(bob, limitPrice="66000", quantity="0.005", timeInForce="IOC")
+        part = wait_for("the fill", lambda: (now := client.order(limit.id)).filled == "0.005" and now)
+        assert (part.remaining, client.order(guard.id).remaining) == ("0.015", "0.015")
+        own.place(bob, limitPrice="57500", quantity="0.1")
+        publish(own, "57900")
+        assert when(client, guard, "FILLED").filled == "0.015"
+        assert (client.order(limit.id).status, client.order(limit.id).reason) == ("CANCELLED", "OCO")
+
+        first, second = client.bracket(SYMBOL, "SELL", "0.02", "66000", "50000", worst_price="49000")
+        assert client.cancel(second).status == "CANCELLED"
+        assert client.order(first.id).reason == "OCO", "who cancels one cancels both"
+
+
+def test_a_pair_whose_second_half_is_refused_leaves_nothing(own: Exchange) -> None:
+    with client_of(own, own.person()) as client:
+        rests = Ticket(SYMBOL, "SELL", "0.01", "66000")
+        with pytest.raises(ApiProblem, match="ORDER_PAIR_REFUSED"):
+            client.oco(
+                Ticket(SYMBOL, "SELL", "0.01", "57000", "MARKET", trigger="INDEX_AT_OR_BELOW", trigger_price="58000"),
+                Ticket(SYMBOL, "SELL", "0.01", "66000", "MARKET"),
+            )
+        wait_for("the cancel", lambda: client.orders() == [] and client.orders(status=None))
+        with pytest.raises(OrderProblem) as refused:
+            client.oco(rests, Ticket(SYMBOL, "BUY", "0.01", "50000"))
+        assert refused.value.field == "side"
+
+
+def test_an_iceberg_shows_a_part_of_itself(own: Exchange) -> None:
+    alice = own.person()
+    with client_of(own, alice) as client:
+        order = client.sell(SYMBOL, "0.05", "61000", display="0.02")
+        assert (order.display_quantity, order.remaining) == ("0.02", "0.05")
+        assert client.book(SYMBOL).asks == [("61000", "0.02")]
+        own.place(own.person(), limitPrice="61000", quantity="0.03", timeInForce="IOC")
+        assert wait_for("the fill", lambda: client.order(order.id).filled == "0.03")
+        assert client.book(SYMBOL).asks == [("61000", "0.01")] or client.book(SYMBOL).asks == [("61000", "0.02")]
+        with pytest.raises(ApiProblem) as refused:
+            client.sell(SYMBOL, "0.05", "61000", display="0.06")
+        assert refused.value.field == "displayQuantity"
+        with pytest.raises(OrderProblem) as lots:
+            client.sell(SYMBOL, "0.05", "61000", display="0.0200000000000001")
+        assert lots.value.field == "display"
+
+
+@pytest.mark.parametrize("shown", ["0", "1.00000000000000001", 1, "-1", str(10**12)])
+def test_a_display_that_is_none_is_refused(exchange: Any, shown: Any) -> None:
+    alice = exchange.person()
+    reply = exchange.post("/v1/orders", alice.signed(alice.order(1), displayQuantity=shown))
+    assert (reply.status_code // 100, reply.json()["field"]) == (4, "displayQuantity")
+
+
+def test_the_command_line_does_it_too(own: Exchange) -> None:
+    alice = own.person()
+    publish(own, "60000")
+
+    def cxdex(*words: str) -> Any:
+        return cxdex_command(own, alice, *words)
+
+    what = (SYMBOL, "sell", "0.01")
+    stop = cxdex("order", *what, "--stop", "58000", "--worst-price", "57000")
+    assert (stop["status"], stop["condition"]["trigger"], stop["orderType"]) == (
+        "PENDING",
+        "INDEX_AT_OR_BELOW",
+        "MARKET",
+    )
+    profit = cxdex("order", *what, "--take-profit", "66000", "--price", "65000", "--by", "last", "--gtd", "3600")
+    assert (profit["condition"]["trigger"], profit["timeInForce"]) == ("LAST_AT_OR_ABOVE", "GTD")
+    trail = cxdex("order", *what, "--trail", "500", "--worst-price", "50000")
+    assert trail["condition"]["trigger"] == "INDEX_FALLS_BY"
+    iceberg = cxdex("order", SYMBOL, "sell", "0.05", "--price", "70000", "--display", "0.01")
+    assert iceberg["displayQuantity"] == "0.01"
+    pair = cxdex("oco", *what, "--take-profit", "66000", "--stop", "58000", "--worst-price", "57000")
+    assert (pair["limit"]["status"], pair["stop"]["status"]) == ("OPEN", "PENDING")
+    wait_for("the tables", lambda: len(cxdex("orders")) == 6)
+    checked = cxdex("validate", *what, "--stop", "58000", "--price", "57000")
+    assert checked["typedData"]["primaryType"] == "ConditionalOrder"
+    assert cxdex("protection", "set", SYMBOL, "--window-ms", "1000", "--max-notional", "50000")[0]["status"] == "ARMED"
+    assert cxdex("protection", "list")[0]["maxNotional"] == "50000"
+    assert cxdex("protection", "remove", SYMBOL)[0]["status"] == "OFF"
+    assert cxdex("limits")["maxOpenOrders"] == 100
