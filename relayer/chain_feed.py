@@ -24,8 +24,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from cxdex.facts import AnyFact, decode_fact
 from cxdex.outbox import Comparison, Message, Place, compare, emitted_block, row_at, rows_after, standing
 from cxdex.problem import Problem
+from relayer.engine.chain_log import OutboxRow
 from relayer.engine.commands import AnyCommand, ApplyFact, OutboxRead, SeeBlock
-from relayer.engine.state import OutboxRow
 from relayer.sequencer import Sequencer
 
 log = logging.getLogger("relayer.chain_feed")

@@ -23,7 +23,7 @@ import msgspec
 
 from cxdex.problem import Problem
 from cxdex.units import parse_usdc
-from relayer.engine.limits import INDEX_SECONDS, NO_LIMITS, Limits, LimitTable
+from relayer.engine.limit_terms import INDEX_SECONDS, NO_LIMITS, Limits, LimitTable
 
 OFF = "off"
 DEFAULTS = Limits(

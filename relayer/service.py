@@ -39,7 +39,7 @@ from relayer.chain_feed import ChainFeed
 from relayer.cosigner import Cosigner
 from relayer.engine.commands import Expire, SetLimits
 from relayer.engine.events import MarketChanged
-from relayer.engine.limits import NO_LIMITS, LimitTable
+from relayer.engine.limit_terms import NO_LIMITS, LimitTable
 from relayer.feeds import Feeds
 from relayer.gateway_server import GatewayServer
 from relayer.journal.lock import JournalLock

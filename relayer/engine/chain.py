@@ -28,12 +28,13 @@ from cxdex.facts import (
 )
 from cxdex.market import MarketKind, MarketStatus, MarketTerms
 from cxdex.nonce import unpack_nonce
+from relayer.engine.chain_log import AppliedFact, OutboxRow
 from relayer.engine.commands import ApplyFact, OutboxRead
 from relayer.engine.conditional import forget_index, see_index
 from relayer.engine.events import MarketChanged
 from relayer.engine.sessions import NO_SESSION, restore_session, revoke_session, set_session, use_session
 from relayer.engine.settlement import forget_resolved, settle, skip, unresolve
-from relayer.engine.state import AppliedFact, Market, OutboxRow, State
+from relayer.engine.state import Market, State
 from relayer.engine.turn import Turn
 from relayer.engine.withdrawals import pay_out, take_back
 

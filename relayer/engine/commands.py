@@ -12,7 +12,7 @@ import msgspec
 
 from cxdex.facts import AnyFact
 from cxdex.order import Order, Side, SignatureKind
-from relayer.engine.limits import LimitTable
+from relayer.engine.limit_terms import LimitTable
 from relayer.engine.quote_guard import GuardTerms
 
 JOURNAL_FORMAT = 3

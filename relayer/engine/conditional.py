@@ -45,7 +45,8 @@ from relayer.engine.turn import Triggered, Turn
 if TYPE_CHECKING:
     from cxdex.condition import Condition
     from cxdex.facts import PriceUpdated
-    from relayer.engine.state import AppliedFact, Market, State
+    from relayer.engine.chain_log import AppliedFact
+    from relayer.engine.state import Market, State
 
 
 def require_may_wait(state: State, record: OrderRecord, time_ms: int) -> None:

@@ -27,6 +27,7 @@ from relayer.engine.cancelling import (
     watch,
 )
 from relayer.engine.chain import apply_fact, note_row
+from relayer.engine.chain_log import OutboxRow
 from relayer.engine.commands import (
     AnyCommand,
     ApplyFact,
@@ -49,11 +50,12 @@ from relayer.engine.commands import (
 from relayer.engine.conditional import enter_triggered
 from relayer.engine.events import AnyEvent
 from relayer.engine.lanes import free_nonces
-from relayer.engine.limits import Limits, LimitTable, volume_today
+from relayer.engine.limit_terms import Limits, LimitTable
+from relayer.engine.limits import volume_today
 from relayer.engine.orders import OrderView
 from relayer.engine.quote_guard import GuardTerms, reset_guard, set_guard
 from relayer.engine.snapshot import dump, load
-from relayer.engine.state import MarketView, OutboxRow, State
+from relayer.engine.state import MarketView, State
 from relayer.engine.turn import Turn
 from relayer.engine.withdrawals import SetAside, is_late, see_block, set_aside
 

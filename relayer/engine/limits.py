@@ -17,13 +17,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from cxdex.facts import PriceUpdated
 from cxdex.market import MarketTerms
 from cxdex.order import Order, Side
 from cxdex.problem import OrderProblem
 from cxdex.units import format_price, format_usdc
+from relayer.engine.limit_terms import NO_LIMITS, IndexPrice, Limits, LimitTable
 
 if TYPE_CHECKING:
     from relayer.engine.accounts import Account
@@ -33,43 +32,7 @@ if TYPE_CHECKING:
 
 BPS = 10_000
 DAY_MS = 86_400_000
-INDEX_SECONDS = 300
 ORDER = 1_000  # what one order fills of a bucket; so a rate is what leaks in a millisecond
-
-
-class Limits(msgspec.Struct, frozen=True, array_like=True):
-    """None: no limit. order_notional and daily_volume: 1e-6 USDC. open_orders: in one market. band_bps: 1/10,000.
-
-    orders_per_second, after `order_burst` at once: accepted orders, by the time of their commands.
-    """
-
-    order_notional: int | None = None
-    open_orders: int | None = None
-    daily_volume: int | None = None
-    band_bps: int | None = None
-    orders_per_second: int | None = None
-    order_burst: int = 1
-
-
-class LimitTable(msgspec.Struct, frozen=True, array_like=True):
-    """tiers: by fee tier; the last one is also that of all higher tiers. accounts: they override their tier's.
-
-    index_seconds: how old an index price may be to count.
-    """
-
-    tiers: tuple[Limits, ...] = (Limits(),)
-    accounts: tuple[tuple[bytes, Limits], ...] = ()
-    index_seconds: int = INDEX_SECONDS
-
-
-NO_LIMITS = LimitTable()
-
-
-class IndexPrice(msgspec.Struct, frozen=True, array_like=True):
-    """price: 1e-6 USDC for a whole synth. publish_time: unix seconds."""
-
-    price: int
-    publish_time: int
 
 
 class LimitBook:

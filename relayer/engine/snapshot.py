@@ -18,14 +18,15 @@ from cxdex.fees import fee_tier
 from cxdex.market import CXPT_ASSET, MarketTerms
 from cxdex.order import Order, SignatureKind
 from relayer.engine.accounts import Account, Balance
+from relayer.engine.chain_log import AppliedFact, OutboxRow
 from relayer.engine.fills import FillRecord, held_back
 from relayer.engine.lanes import Lane
-from relayer.engine.limits import IndexPrice, LimitTable
+from relayer.engine.limit_terms import IndexPrice, LimitTable
 from relayer.engine.orders import PENDING, OrderRecord, reservation
 from relayer.engine.pairing import join
 from relayer.engine.quote_guard import Guard, GuardTerms
 from relayer.engine.sessions import Session, SessionTerms, notional_at_limit
-from relayer.engine.state import AppliedFact, Market, OutboxRow, State
+from relayer.engine.state import Market, State
 from relayer.engine.watch import Watch, WatchImage
 from relayer.engine.withdrawals import SetAside
 

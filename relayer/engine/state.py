@@ -11,19 +11,16 @@ from collections import deque
 from dataclasses import dataclass
 from heapq import heapify, heappop, heappush
 
-import msgspec
-
 from cxdex.condition import Condition, index_scaled, ticks_scaled
-from cxdex.facts import AnyFact
 from cxdex.market import MarketTerms
 from relayer.engine.accounts import Account
 from relayer.engine.book import Book
+from relayer.engine.chain_log import AppliedFact, OutboxRow
 from relayer.engine.countdowns import Countdowns
 from relayer.engine.fills import FillRecord
-from relayer.engine.limits import IndexPrice, LimitBook
+from relayer.engine.limit_terms import IndexPrice
+from relayer.engine.limits import LimitBook
 from relayer.engine.orders import LIVE, OrderRecord, matchable_until
-from relayer.engine.peaks import Reached
-from relayer.engine.sessions import SessionTerms
 from relayer.engine.watch import Watch
 from relayer.engine.withdrawals import SetAside
 
@@ -92,37 +89,6 @@ class Market:
 
     def view(self) -> MarketView:
         return MarketView(self.terms, self.status, self.next_sequence, self.settled_sequence)
-
-
-class AppliedFact(msgspec.Struct, array_like=True):
-    """A chain fact and its place. number, session, set_aside, price, reached: what it overwrote, for the facts that do.
-
-    reached: by market, in the order of their listing.
-    """
-
-    block: int
-    log_index: int
-    block_hash: bytes
-    fact: AnyFact
-    number: int = 0
-    session: SessionTerms | None = None
-    set_aside: SetAside | None = None
-    price: IndexPrice | None = None
-    reached: list[tuple[str, Reached]] = []
-
-    @property
-    def place(self) -> tuple[int, int, bytes]:
-        return self.block, self.log_index, self.block_hash
-
-
-class OutboxRow(msgspec.Struct, array_like=True, frozen=True):
-    """The last row of the outbox that was read; seq 0: none yet."""
-
-    seq: int = 0
-    block: int = 0
-    log_index: int = -1
-    block_hash: bytes = b""
-    reverted: bool = False
 
 
 class State:

@@ -34,7 +34,7 @@ from relayer.engine.events import (
     Traded,
     WithdrawalRefused,
 )
-from relayer.engine.limits import Limits, LimitTable
+from relayer.engine.limit_terms import Limits, LimitTable
 from relayer.engine.orders import SETTLEMENT_SECONDS
 from relayer.engine.quote_guard import GuardTerms
 from relayer.engine.withdrawals import REORG_SECONDS

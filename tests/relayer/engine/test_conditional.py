@@ -13,7 +13,7 @@ from relayer.engine import watch
 from relayer.engine.commands import ApplyFact, SetGuard, SetLimits
 from relayer.engine.core import Engine
 from relayer.engine.events import AnyEvent, OrderClosed, OrderRearmed, OrderRejected, OrderTriggered, Traded
-from relayer.engine.limits import Limits, LimitTable
+from relayer.engine.limit_terms import Limits, LimitTable
 from relayer.engine.quote_guard import GuardTerms
 
 NOW = START_MS // 1000

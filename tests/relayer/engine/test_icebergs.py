@@ -10,7 +10,7 @@ from cxdex.order import SelfTrade, Side, TimeInForce
 from relayer.engine.commands import SetLimits
 from relayer.engine.core import Engine
 from relayer.engine.events import OrderClosed, OrderRejected, Traded
-from relayer.engine.limits import Limits, LimitTable
+from relayer.engine.limit_terms import Limits, LimitTable
 
 
 def shown(desk: Desk) -> list[tuple[int, int]]:

@@ -12,7 +12,8 @@ from cxdex.order import OrderType, Side, TimeInForce
 from relayer.engine.commands import SetLimits
 from relayer.engine.core import Engine
 from relayer.engine.events import OrderAccepted, Traded
-from relayer.engine.limits import DAY_MS, NO_LIMITS, Limits, LimitTable
+from relayer.engine.limit_terms import NO_LIMITS, Limits, LimitTable
+from relayer.engine.limits import DAY_MS
 
 NOW = START_MS // 1000
 TICK = 10**4  # 1e-6 USDC of a whole sBTC

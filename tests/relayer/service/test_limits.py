@@ -16,7 +16,7 @@ from cxdex.facts import PriceUpdated
 from cxdex.order import Side
 from cxdex.problem import Problem
 from relayer.client import EngineClient
-from relayer.engine.limits import NO_LIMITS
+from relayer.engine.limit_terms import NO_LIMITS
 from relayer.limits_file import DEFAULTS, load_limits
 from relayer.wire import PlaceResult
 from tests.relayer.service.running_engine import (
