@@ -84,7 +84,9 @@ CODES: Mapping[str, CodeEntry] = {
         422, "Order expired", "The expiry is in the past, or so near that a fill could not settle in time (60 s)."
     ),
     "ORDER_DISPLAY_INVALID": _entry(
-        422, "Display invalid", "displayQuantity must be whole fills, at most the quantity, on an order that may rest."
+        422,
+        "Display invalid",
+        "displayQuantity must be whole fills, a hundredth of the quantity or more, on an order that may rest.",
     ),
     "ORDER_PAIR_REFUSED": _entry(
         422, "No pair", "Two open orders of one nonce are a pair: one market, one side, one of them conditional."

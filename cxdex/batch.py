@@ -153,8 +153,8 @@ def pack_market_entry(symbol: str, first_sequence: int) -> bytes:
 def encode_settle_batch(fills: Iterable[MatchedFill]) -> bytes:
     """Calldata that settles these fills in this order.
 
-    An order already in its cursor is not sent again. When both cursors have to move, the maker moves first
-    and the taker carries the fill.
+    An order already in its cursor is not sent again, except for the same two once more: then the taker is. When both
+    cursors have to move, the maker moves first and the taker carries the fill.
     """
     entries: list[bytes] = []
     market = ""
@@ -165,9 +165,7 @@ def encode_settle_batch(fills: Iterable[MatchedFill]) -> bytes:
             entries.append(pack_market_entry(fill.market, fill.sequence))
             market, maker, taker = fill.market, b"", b""
         next_sequence = fill.sequence + 1
-        if fill.maker.digest == maker and fill.taker.digest == taker:
-            raise ValueError("one maker and one taker trade at most once in a row")
-        if fill.taker.digest == taker:
+        if fill.taker.digest == taker and fill.maker.digest != maker:
             entries.append(pack_order_entry(fill.maker, Role.MAKER, fill.quantity))
         else:
             if fill.maker.digest != maker:

@@ -11,8 +11,8 @@ list of orders inside the level. Asks are kept under their negated price, so tha
 "better" is always the greater key.
 
 An iceberg shows a part of itself. When that is used up, the next part comes out of what is hidden and goes behind all
-others of its price; so a taker may meet it several times, for a trade each. What is hidden trades like the rest, so it
-counts where the question is what a taker would get, and nowhere else.
+others of its price; so a taker may meet it several times, for a trade each, with others in between. What is hidden
+trades like the rest, so it counts where the question is what a taker would get, and nowhere else.
 """
 
 from __future__ import annotations
@@ -198,6 +198,7 @@ class Book(Generic[Key]):
         steps: list[Step[Key]] = []
         account = taker.account
         left = taker.remaining
+        again = False
         while left and keys and keys[-1] >= reach:
             level = levels[keys[-1]]
             maker = level.oldest
@@ -218,11 +219,16 @@ class Book(Generic[Key]):
                     shown -= quantity
                     maker.remaining = shown
                 level.quantity -= quantity
+                if again:  # alone at its price: the next part is the same trade, which the chain takes only as one
+                    quantity += steps.pop()[2]
+                    again = False
                 steps.append((step, maker, quantity, shown + maker.hidden))
                 if step > DECREMENT or not shown:
                     if maker.hidden:
                         if step <= DECREMENT:
-                            maker = _show_next(level, maker)
+                            following = _show_next(level, maker)
+                            again = following is maker
+                            maker = following
                             continue
                         level.hidden -= maker.hidden
                     maker.level = maker.newer = None  # the oldest of its level: nothing is older

@@ -21,6 +21,8 @@ from relayer.engine.quote_guard import require_armed
 from relayer.engine.sessions import require_live_signer, require_notional
 from relayer.engine.state import Market, State
 
+MOST_PARTS = 100  # of an iceberg
+
 
 def require_acceptable(
     state: State, order: Order, time_ms: int, filled_before: int = 0, *, shares_nonce: bool = False
@@ -125,19 +127,23 @@ def _require_supported(order: Order) -> None:
 
 
 def require_display(state: State, order: Order, lots: int) -> None:
-    """Raises for a part to show that the book cannot show: only what rests can hide, and only in whole fills."""
+    """Raises for a part to show that the book cannot show: only what rests can hide, and only in whole fills.
+
+    Each part can be a fill of its own, which somebody has to settle: there are at most MOST_PARTS.
+    """
     market = state.markets.get(order.market)
     if not lots or market is None:
         return
     least = market.terms.min_lots
-    if not order.may_rest or lots < 0 or lots % least or lots > order.quantity:
+    fewest = -(-order.quantity // (MOST_PARTS * least)) * least
+    if not order.may_rest or lots < fewest or lots % least or lots > order.quantity:
         raise OrderProblem(
             "ORDER_DISPLAY_INVALID",
             "the quantity to show must be a multiple of the market's smallest fill, on an order that may rest",
             field="displayQuantity",
             given=format_quantity(market.terms, lots),
-            allowed=f"multiples of {format_quantity(market.terms, least)} up to the order's quantity, with GTC, GTD or "
-            "POST_ONLY; or none",
+            allowed=f"multiples of {format_quantity(market.terms, least)} from {format_quantity(market.terms, fewest)} "
+            f"({MOST_PARTS} parts) up to the order's quantity, with GTC, GTD or POST_ONLY; or none",
         )
 
 

@@ -122,8 +122,9 @@ def fitting(fills: Sequence[MatchedFill], limits: Limits, gas_scale: float = 1.0
     """How many of the fills, from the first on, fit into one transaction. At least one if there are any."""
     load = Load()
     for count, fill in enumerate(fills):
-        if count == limits.max_fills or not load.add(fill):
+        if count == limits.max_fills:
             return count
+        load.add(fill)
         gas = (load.gas - load.wallet_gas) * gas_scale + load.wallet_gas
         too_large = load.calldata_bytes > limits.calldata_limit or gas > limits.gas_limit
         if too_large and count > 0:
@@ -176,8 +177,7 @@ class Load:
     def calldata_bytes(self) -> int:
         return HEAD_BYTES + ENTRY_BYTES * self.entries
 
-    def add(self, fill: MatchedFill) -> bool:
-        """False when no batch can hold this fill after the ones before: it opens the next one."""
+    def add(self, fill: MatchedFill) -> None:
         if fill.market != self._market or fill.sequence != self._next_sequence:
             self._maker = self._taker = b""
             self._market = fill.market
@@ -185,7 +185,7 @@ class Load:
             self.gas += MARKET_GAS
             self._touch(b"", fill.market, 0)
         if fill.maker.digest == self._maker and fill.taker.digest == self._taker:
-            return False
+            self._taker = b""  # it is sent again
         self.gas += FILL_GAS
         for signed, held in ((fill.maker, self._maker), (fill.taker, self._taker)):
             self._touch_balances(signed.order, fill.market)
@@ -193,7 +193,6 @@ class Load:
                 self._add_order(signed)
         self._next_sequence = fill.sequence + 1
         self._maker, self._taker = fill.maker.digest, fill.taker.digest
-        return True
 
     def _add_order(self, signed: SignedOrder) -> None:
         entries = entries_of(signed)

@@ -155,7 +155,7 @@ class NaiveExchange(NaiveTriggers):
                 return "ORDER_PAIR_REFUSED"
             replaces = others[0]
         listing = LISTINGS[order.market]
-        if display and (tif not in RESTING or display % listing.min_lots or display > lots):
+        if display and (tif not in RESTING or display % listing.min_lots or not lots <= 100 * display <= 100 * lots):
             return "ORDER_DISPLAY_INVALID"
         if lots < listing.min_lots:
             return "ORDER_TOO_SMALL"

@@ -128,10 +128,10 @@ class NaiveMatcher:
             quantity = min(maker.quantity, taker.quantity)
             maker.quantity -= quantity
             taker.quantity -= quantity
-            if own:
-                events.append(("stp", taker.id, maker.id, stp, quantity))
-            else:
-                events.append(("trade", taker.id, maker.id, maker.price, quantity))
+            word = ("stp", taker.id, maker.id, stp) if own else ("trade", taker.id, maker.id, maker.price)
+            if events and events[-1][:-1] == word:  # the next part of an iceberg that is alone at its price
+                quantity += events.pop()[-1]
+            events.append((*word, quantity))
             if not maker.quantity:
                 self.resting.remove(maker)
                 if maker.hidden:

@@ -265,9 +265,7 @@ Scenario: an iceberg shows a part, and each next part queues behind the others
     carol's order closed FILLED FILLED, 0 left
   book: - | 100x3
   carol buys 13 at 100
-    alice sells 3 to carol at 100
-    alice sells 5 to carol at 100
-    alice sells 5 to carol at 100
+    alice sells 13 to carol at 100
     alice's order closed FILLED FILLED, 0 left
     carol's order closed FILLED FILLED, 0 left
   book: - | -
@@ -277,9 +275,7 @@ Scenario: FOK counts what an iceberg hides
   bob buys 25 at 100 FOK
     refused ORDER_FOK_UNFILLABLE
   bob buys 15 at 100 FOK
-    alice sells 5 to bob at 100
-    alice sells 5 to bob at 100
-    alice sells 5 to bob at 100
+    alice sells 15 to bob at 100
     bob's order closed FILLED FILLED, 0 left
   book: - | 100x5
 

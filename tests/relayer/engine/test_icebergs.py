@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from trading_desk import ALICE, BOB, BTC, CAROL, ETH, Desk, of_type
 
@@ -25,7 +27,7 @@ def test_all_of_it_is_held_back_and_only_a_part_shows() -> None:
     assert (view.remaining, view.display_quantity) == (20, 5)
     assert desk.engine.balances(ALICE)[BTC.base_asset][1] == 20 * 10**14
     trades = of_type(desk.buy(BOB, 7, 100)[1], Traded)
-    assert [(t.quantity, t.maker_remaining, t.taker_remaining) for t in trades] == [(5, 15, 2), (2, 13, 0)]
+    assert [(t.quantity, t.maker_remaining, t.taker_remaining) for t in trades] == [(7, 13, 0)]
     assert shown(desk) == [(100, 3)]
     (closed,) = of_type(desk.cancel(ALICE, iceberg), OrderClosed)
     assert closed.remaining == 13
@@ -143,3 +145,27 @@ def test_a_triggered_iceberg_hides_when_it_rests() -> None:
     desk.buy(CAROL, 1, 100)
     assert shown(desk) == [(101, 5)]
     assert desk.view(iceberg).remaining == 20
+
+
+def test_what_a_taker_takes_of_an_iceberg_alone_at_its_price_is_one_trade() -> None:
+    """The contract takes the same two orders once in a row: each part as a trade was a transaction of its own."""
+    desk = Desk()
+    desk.sell(ALICE, 20, 100, display_quantity=5)
+    _, events = desk.buy(BOB, 17, 100)
+    (trade,) = of_type(events, Traded)
+    assert (trade.quantity, trade.maker_remaining, trade.taker_remaining) == (17, 3, 0)
+    assert desk.engine.levels(BTC.symbol, 5)[1] == [(100, 3)]
+
+
+def test_an_iceberg_has_at_most_a_hundred_parts() -> None:
+    """Two of one lot each would be a fill a lot, for the price of two orders."""
+    desk = Desk()
+    _, (refused,) = desk.sell(ALICE, 1_001, 100, display_quantity=10)
+    assert (refused.code, refused.field) == ("ORDER_DISPLAY_INVALID", "displayQuantity")
+    desk.sell(ALICE, 1_000, 100, display_quantity=10)
+    desk.sell(CAROL, 1_000, 100, display_quantity=10)
+    _, events = desk.buy(BOB, 2_000, 100)
+    trades = of_type(events, Traded)
+    assert sum(trade.quantity for trade in trades) == 2_000
+    assert len(trades) <= 200
+    assert all(one.maker_digest != two.maker_digest for one, two in pairwise(trades))

@@ -215,3 +215,20 @@ def test_markets_are_those_that_have_trades(desk: Desk) -> None:
     for market in (ETH, BTC, ETH):
         desk.trade(alice, bob, market)
     assert desk.store.markets() == [BTC, ETH]
+
+
+def test_the_same_two_orders_trade_several_times_in_a_row_in_one_batch(
+    desk: Desk, exchange: Exchange, clock: Clock
+) -> None:
+    """A taker that meets an iceberg again: a transaction for each would be a block for each."""
+    alice, bob = desk.trader(1), desk.trader(2)
+    maker = desk.order(alice, BTC, Side.SELL, 50, 1_000_000)
+    taker = desk.order(bob, BTC, Side.BUY, 50, 1_000_000)
+    before = exchange.balance(bob.account, 2)
+    for _ in range(4):
+        desk.match(maker, taker, 10)
+    desk.trade(alice, bob, lane=1)
+    settle(settler_for(desk, clock), desk)
+    assert exchange.filled_sequences() == {1: [0, 1, 2, 3, 4]}
+    assert [row.fills for row in desk.rows("batch")] == [5]
+    assert exchange.balance(bob.account, 2) - before == 50 * 10**12
