@@ -25,7 +25,7 @@ from relayer.engine.watch import Watch
 from relayer.engine.withdrawals import SetAside
 
 CLOSED_ORDERS_KEPT = 4096
-MOST_PASSED_OVER = 8
+MOST_PASSED_OVER = 2
 _STALE_EXPIRIES = 1024
 
 
