@@ -37,6 +37,14 @@ Trail = Annotated[
 By = Annotated[str, typer.Option("--by", help="whose price: index (the chain checks it) or last (it cannot)")]
 Display = Annotated[str | None, typer.Option("--display", help="iceberg: shows at most so much in the book")]
 
+SelfTrade = Annotated[
+    str | None,
+    typer.Option(
+        "--self-trade",
+        help="when it meets an order of yours: CANCEL_TAKER (default), CANCEL_MAKER, CANCEL_BOTH or DECREMENT",
+    ),
+]
+
 
 @dataclass(frozen=True, slots=True)
 class Options:
@@ -53,6 +61,7 @@ class Options:
     trail: str | None = None
     by: str = "index"
     display: str | None = None
+    self_trade: str | None = None
 
     def ticket(self, market: str, side: str, quantity: str) -> Ticket:
         """Raises Problem OPTION_INVALID for options that do not go together."""
@@ -73,6 +82,8 @@ class Options:
         ]
         if len(waits) > 1:
             raise Problem("OPTION_INVALID", "an order waits for one thing", allowed="--stop, --take-profit or --trail")
+        if not waits and self.by != "index":
+            raise Problem("OPTION_INVALID", "--by is for orders that wait", allowed="--stop, --take-profit or --trail")
         if not waits:
             price = self.price if self.price is not None else self.worst_price
             kind = "LIMIT" if self.price is not None else "MARKET"
@@ -90,6 +101,7 @@ class Options:
             "client_order_id": self.client_id,
             "reject_in_ms": self.reject_in_ms,
             "display": self.display,
+            "self_trade": self.self_trade,
         }
         return cast(OrderTerms, {name: value for name, value in said.items() if value is not None})
 
@@ -128,6 +140,7 @@ def place(
     trail: Trail = None,
     by: By = "index",
     display: Display = None,
+    self_trade: SelfTrade = None,
     wait: Annotated[bool, typer.Option("--wait", help="wait until its fills are settled on chain")] = False,
 ) -> None:
     """Sign and place an order: cxdex order sBTC-USDC buy 0.01 --price 60000.1
@@ -135,7 +148,7 @@ def place(
     One that waits: cxdex order sBTC-USDC sell 0.01 --stop 58000 --worst-price 57000
     """
     settings: Settings = context.obj
-    waiting = (gtd, stop, take_profit, trail, by, display)
+    waiting = (gtd, stop, take_profit, trail, by, display, self_trade)
     options = Options(price, worst_price, tif, max_fee_bps, expires_in, client_id, reject_in_ms, *waiting)
     ticket = options.ticket(market, side, quantity)
     with settings.exchange() as exchange:

@@ -93,6 +93,7 @@ def show_order(order: Order) -> None:
             ("waits for", order.condition and f"{order.condition.trigger} {order.condition.trigger_price}"),
             ("shows", order.display_quantity),
             ("filled", f"{order.filled} of {order.quantity}"),
+            ("open", order.remaining if order.status in ("OPEN", "PENDING") else None),
             ("expires", moment(int(order.expiry) * 1_000)),
         ]
     )

@@ -42,6 +42,7 @@ def test_help_lists_every_command() -> None:
         (["--key-file", "/nowhere", "balance"], {}, "KEY_MISSING"),
         (["order", "sBTC-USDC", "buy", "1"], {}, "OPTION_INVALID"),
         (["order", "sBTC-USDC", "buy", "1", "--price", "1", "--worst-price", "2"], {}, "OPTION_INVALID"),
+        (["order", "sBTC-USDC", "buy", "1", "--price", "1", "--by", "last"], {}, "OPTION_INVALID"),
         (["cancel"], {}, "OPTION_INVALID"),
         (["cancel", "--all", "--client-id", "mine"], {}, "OPTION_INVALID"),
         (["replace", "0x12"], {}, "OPTION_INVALID"),
