@@ -72,7 +72,7 @@ def test_a_pair_is_settled_as_one_order(stack: Stack, layout: Layout) -> None:
 
 
 def test_the_quick_starts_orders_that_wait_are_taken(stack: Stack, layout: Layout) -> None:
-    blocks = re.findall(r"```\n(.*?)```", (ROOT / "docs/quickstart.md").read_text(), re.DOTALL)
+    blocks = re.findall(r"^```\w*\n(.*?)^```$", (ROOT / "docs/quickstart.md").read_text(), re.DOTALL | re.MULTILINE)
     (script,) = [block for block in blocks if "--trail" in block]
     bob = exchange_of(layout, "bob")
     with_a_synth(bob, "0.1")

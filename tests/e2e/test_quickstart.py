@@ -27,9 +27,8 @@ MARKET = "sBTC-USDC"
 def block(heading: str, language: str = "") -> str:
     """The first example of that language below a heading."""
     section = re.split(r"^## ", PAGE.split(f"## {heading}\n")[1], maxsplit=1, flags=re.MULTILINE)[0]
-    found = re.search(rf"```{language}\n(.*?)```", section, re.DOTALL)
-    assert found is not None, heading
-    return found.group(1)
+    pairs = re.findall(r"^```(\w*)\n(.*?)^```$", section, re.DOTALL | re.MULTILINE)
+    return str(next(text for word, text in pairs if word == language))
 
 
 def shell(script: str, layout: Layout) -> str:

@@ -19,7 +19,7 @@ PRINTED_API = "http://127.0.0.1:8000"
 
 
 def test_the_quick_starts_key_for_a_bot_trades_and_is_revoked(stack: Stack, layout: Layout) -> None:
-    blocks = re.findall(r"```\n(.*?)```", (ROOT / "docs/quickstart.md").read_text(), re.DOTALL)
+    blocks = re.findall(r"^```\w*\n(.*?)^```$", (ROOT / "docs/quickstart.md").read_text(), re.DOTALL | re.MULTILINE)
     (script,) = [block for block in blocks if "session set" in block]
     environment = {
         "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
