@@ -132,7 +132,7 @@ def test_requests_acknowledgements_and_connections_are_counted(own: Exchange) ->
     assert seen.of("cxdex_api_websocket_requests_total", op="place", code="BALANCE_INSUFFICIENT") == 1
     assert seen.of("cxdex_api_ack_seconds_count", route="/v1/ws place") == 1
     assert seen.of("cxdex_api_problems_total", code="BALANCE_INSUFFICIENT") == 2, "over HTTP and over the WebSocket"
-    assert seen.of("cxdex_api_problems_total", code="MARKET_UNKNOWN") == 2
+    assert seen.of("cxdex_api_problems_total", code="MARKET_UNKNOWN") >= 2, "waiting for the listing asked too"
     assert seen["cxdex_api_engine_connected"] == 1
     routes = seen.labels("cxdex_api_requests_total", "route")
     assert not any("0x" in route or SYMBOL in route for route in routes), "a label is a pattern"
