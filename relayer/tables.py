@@ -126,7 +126,8 @@ class BatchRow(SQLModel, table=True):
 
     fills   0 when the transaction is a voidSequence of one quarantined fill, or CORE's sign of life (match ids 0)
     tx_hash, raw_transaction  of the newest attempt, or of the one that was mined
-    status: PREPARED, SENT, MINED, FINAL, or FAILED (with `error`; the fills go into a later batch).
+    status: PREPARED, SENT, MINED, FINAL, or FAILED (with `error`; the fills go into a later batch; with a
+            block when it is in one and reverted there).
     """
 
     __tablename__ = "batch"

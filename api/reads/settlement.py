@@ -1,4 +1,4 @@
-"""Where each match is on its way to the chain: matched, submitted, mined, final or skipped.
+"""Where each match is on its way to the chain: matched, submitted, mined, final or skipped; or reverted.
 
 The relayer says what it matched and sent; only the chain, through the indexer, says what settled.
 """
@@ -20,6 +20,7 @@ from relayer.tables import BatchRow, BatchSpan
 _fill = table(SettledFill)
 _batch = table(BatchRow)
 _span = table(BatchSpan)
+_STATUS_OF_BATCH = {"SENT": "submitted", "FAILED": "reverted"}
 _LONGEST_SPAN = 4096  # more fills than the gas of one transaction allows; bounds how far the index is read
 
 
@@ -48,7 +49,7 @@ def _settlement(trade: Row[Any], fill: Row[Any] | None, batch: Row[Any] | None, 
     elif trade.voided:
         status = "skipped"
     elif batch is not None and batch.status != "PREPARED":
-        status = "submitted" if batch.status == "SENT" else "mined"
+        status = _STATUS_OF_BATCH.get(batch.status, "mined")
         transaction, block = batch.tx_hash, batch.block
     return {
         "status": status,
@@ -69,7 +70,7 @@ def _fills_of(reader: Reader, trades: Sequence[Row[Any]]) -> dict[tuple[str, int
 
 
 def _batches_of(reader: Reader, trades: Sequence[Row[Any]]) -> Sequence[Row[Any]]:
-    """The spans of batches that may hold these matches, newest batch first, without those that failed."""
+    """The spans of batches that may hold these matches, newest batch first. A failed one counts if it is in a block."""
     sequences = _sequences_of(trades)
     near = (
         and_(
@@ -88,8 +89,9 @@ def _batches_of(reader: Reader, trades: Sequence[Row[Any]]) -> Sequence[Row[Any]
         _span.c.first_sequence,
         _span.c.last_sequence,
     )
+    counts = or_(_batch.c.status != "FAILED", _batch.c.block.is_not(None))
     joined = _batch.join(_span, _span.c.batch_id == _batch.c.id)
-    found = reader.rows(select(*columns).select_from(joined).where(or_(*near), _batch.c.status != "FAILED"))
+    found = reader.rows(select(*columns).select_from(joined).where(or_(*near), counts))
     return sorted(found, key=lambda row: row.id, reverse=True)  # sorted there, it would walk all batches
 
 

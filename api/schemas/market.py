@@ -78,9 +78,11 @@ class TickerList(Shape):
 
 
 class SettlementShape(Shape):
-    """Where a match is on its way to the chain. `block` and `transaction` from `submitted` on."""
+    """Where a match is on its way to the chain. `block` and `transaction` from `submitted` on.
 
-    status: Literal["matched", "submitted", "mined", "final", "skipped"]
+    reverted: the transaction that carried it reverted; it will be in a later one."""
+
+    status: Literal["matched", "submitted", "mined", "final", "skipped", "reverted"]
     transaction: Hash | None
     block: int | None
     batch: int | None

@@ -88,7 +88,8 @@ class Book(Reply, frozen=True):
 
 
 class Settlement(Reply, frozen=True):
-    """How far a fill is: matched, submitted, mined, final; or skipped, which undoes it."""
+    """How far a fill is: matched, submitted, mined, final; skipped, which undoes it; or
+    reverted, until it is in a later transaction."""
 
     status: str
     transaction: str | None = None

@@ -156,7 +156,7 @@ class Follower:
 
     def _settle_receipt(self, batch: Batch, head: Head, receipt: Receipt) -> None:
         if not receipt.succeeded:
-            self._fail(batch, f"reverted on chain in block {receipt.block}, tx 0x{receipt.tx_hash.hex()}")
+            self._fail(batch, f"reverted on chain in block {receipt.block}, tx 0x{receipt.tx_hash.hex()}", receipt)
             return
         if batch.status != MINED or batch.block != receipt.block or batch.tx_hash != receipt.tx_hash:
             self._store.mark_mined(batch.id, receipt.tx_hash, receipt.block, receipt.gas_used, self._now_ms())
@@ -182,8 +182,8 @@ class Follower:
         self._fail(batch, f"another transaction used its nonce {batch.nonce}")
         return False
 
-    def _fail(self, batch: Batch, error: str) -> None:
-        self._store.mark_failed(batch.id, error, self._now_ms())
+    def _fail(self, batch: Batch, error: str, reverted: Receipt | None = None) -> None:
+        self._store.mark_failed(batch.id, error, self._now_ms(), reverted)
         self._measures.batches.labels("FAILED").inc()
         self._sent_ms.pop(batch.id, None)
         log.warning("batch %d failed: %s; what the chain has not passed is planned again", batch.id, error)

@@ -19,6 +19,7 @@ from cxdex.order import SignatureKind, SignedOrder
 from cxdex.problem import Problem
 from relayer.order_table import order_from_row
 from relayer.schema import prepare
+from relayer.settler.chain import Receipt
 from relayer.settler.dead_letters import DeadLetters, put_voided, take_settling
 from relayer.settler.plan import Span, Trade
 from relayer.settler.state import SettlerState, write_state
@@ -241,9 +242,15 @@ class Store:
                 _change(connection, batch_id, now_ms, status=SENT, block=None, gas_used=None)
             return found
 
-    def mark_failed(self, batch_id: int, error: str, now_ms: int) -> None:
+    def mark_failed(self, batch_id: int, error: str, now_ms: int, reverted: Receipt | None = None) -> None:
+        """reverted: of the attempt that is in a block and changed nothing there; None when none of them is in one."""
+        block, gas_used = (reverted.block, reverted.gas_used) if reverted is not None else (None, None)
         with self._database.begin() as connection:
-            _change(connection, batch_id, now_ms, status=FAILED, error=error)
+            _change(connection, batch_id, now_ms, status=FAILED, error=error, block=block, gas_used=gas_used)
+            if reverted is not None:
+                own = ATTEMPTS.c.tx_hash == reverted.tx_hash
+                raw = connection.scalar(select(ATTEMPTS.c.raw_transaction).where(own))
+                _change(connection, batch_id, now_ms, tx_hash=reverted.tx_hash, raw_transaction=raw)
 
     def _reading(self) -> Connection:
         return self._database.connect().execution_options(read_only=True)

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 import httpx
 import pytest
 from pydantic import BaseModel
 
 from api.problems import CODES
-from api.schemas.account import BalanceList, FillPage, OrderPage, OrderShape, OrderStateWithFills, WithdrawalPage
+from api.schemas.account import (
+    BalanceList,
+    ConditionShape,
+    FillPage,
+    OrderPage,
+    OrderShape,
+    OrderStateWithFills,
+    WithdrawalPage,
+)
 from api.schemas.market import BookShape, MarketList, TradePage
-from api.schemas.orders import BatchReply, ValidateReply
+from api.schemas.orders import BatchReply, DraftFields, OrderFields, ValidateReply
+from cxdex.condition import Trigger
+from cxdex.order import OrderType, SelfTrade, Side, TimeInForce, Word
 
 SYMBOL = "sBTC-USDC"
 
@@ -117,6 +127,17 @@ def test_private_routes_say_that_they_need_a_token(document: dict[str, Any]) -> 
         ("get", "/v1/accounts/{account}/sessions"),
         ("post", "/v1/withdrawals/instant"),
     }
+
+
+@pytest.mark.parametrize("shape", [OrderFields, DraftFields, OrderShape])
+def test_the_words_of_an_order_are_those_that_the_exchange_takes(shape: type[BaseModel]) -> None:
+    """A word that is left out makes INTERNAL of every answer that shows such an order."""
+    words: dict[str, type[Word]] = {
+        "side": Side, "order_type": OrderType, "time_in_force": TimeInForce, "self_trade": SelfTrade,
+    }  # fmt: skip
+    for field, known in words.items():
+        assert set(get_args(shape.model_fields[field].annotation)) == {word.name for word in known}, field
+    assert set(get_args(ConditionShape.model_fields["trigger"].annotation)) == {trigger.name for trigger in Trigger}
 
 
 def test_replies_have_the_described_shape(exchange: Any) -> None:

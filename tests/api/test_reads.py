@@ -134,6 +134,20 @@ def test_a_batch_counts_from_when_it_was_sent(
     assert settlement_of(exchange, fill)["status"] == shown
 
 
+def test_a_batch_that_reverted_shows_until_the_next_one_is_sent(
+    exchange: Any, fill: dict[str, Any], chain_rows: Any
+) -> None:
+    sequence = int(fill["sequence"])
+    span = {"market": SYMBOL, "first_sequence": sequence, "last_sequence": sequence}
+    chain_rows("batch", **batch_row(fill, "FAILED", block=9))
+    chain_rows("batch_span", batch_id=5, **span)
+    reverted = settlement_of(exchange, fill)
+    assert (reverted["status"], reverted["transaction"], reverted["block"]) == ("reverted", "0x" + TX.hex(), 9)
+    chain_rows("batch", **{**batch_row(fill, "SENT"), "id": 6})
+    chain_rows("batch_span", batch_id=6, **span)
+    assert settlement_of(exchange, fill)["status"] == "submitted"
+
+
 def test_a_batch_lists_its_matches(exchange: Any, fill: dict[str, Any], chain_rows: Any) -> None:
     sequence = int(fill["sequence"])
     chain_rows("batch", **batch_row(fill, "MINED", block=100))

@@ -20,13 +20,15 @@ from cxdex.nonce import pack_nonce
 from cxdex.order import Side, SignedOrder
 from cxdex.problem import Problem
 from cxdex.storage import open_database
+from relayer import recovery
 from relayer.chain_feed import ChainFeed
 from relayer.client import EngineClient
-from relayer.engine.commands import ApplyFact, Place
+from relayer.engine.commands import ApplyFact, Expire, Place
 from relayer.engine.core import Engine
 from relayer.engine.events import FillRestored, FillVoided, OrderAccepted
 from relayer.gateway_server import GatewayServer
 from relayer.journal.journal import Journal
+from relayer.journal.record import encode_command
 from relayer.nonce_leases import LEASE_SECONDS, NonceLeases
 from relayer.order_table import OrderTables
 from relayer.projector import Projector, project
@@ -301,6 +303,21 @@ def test_a_journal_of_an_earlier_version_is_refused_with_the_way_on(tmp_path: Pa
     journal.close()
     with pytest.raises(Problem, match=r"JOURNAL_FORMAT.*make reset"):
         recover(tmp_path, tables)
+
+
+def test_a_long_replay_says_how_far_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(recovery, "SECONDS_BETWEEN_REPORTS", 0.0)
+    caplog.set_level(logging.INFO)
+    journal = Journal(tmp_path)
+    list(journal.recover())
+    journal.append([encode_command(Expire(time_ms)) for time_ms in range(100_000, 104_000)])  # all of one size
+    journal.close()
+    recover(tmp_path, OrderTables(open_database(f"sqlite:///{tmp_path / 'x.db'}"))).journal.close()
+    said = [record.args for record in caplog.records if record.message.startswith("replaying: command")]
+    assert [args[:2] for args in said if isinstance(args, tuple)] == [(k * 1_000, 25 * k) for k in range(1, 5)]
+    assert "replayed commands 1 to 4000" in caplog.text
 
 
 def test_tables_of_an_earlier_version_are_refused_with_the_way_on(tmp_path: Path) -> None:

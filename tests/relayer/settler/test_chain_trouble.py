@@ -119,7 +119,10 @@ def test_a_batch_that_reverts_on_chain_is_planned_again(
     exchange.set_status(BTC, MarketStatus.ACTIVE)
     settle(settler, two_trades)
     assert two_trades.statuses() == ["FAILED", "MINED"]
-    assert "reverted" in two_trades.rows("batch")[0].error
+    reverted = two_trades.rows("batch")[0]
+    assert "reverted" in reverted.error
+    receipt = node.receipt(batch)
+    assert (reverted.block, "0x" + reverted.tx_hash.hex()) == (int(receipt["blockNumber"], 16), batch)
     assert exchange.filled_sequences() == {1: [0, 1]}
 
 
