@@ -59,4 +59,6 @@ def fields_of(event: AnyEvent) -> dict[str, Any]:
             "account": order.account, "market": order.market, "side": order.side.name, "type": order.order_type.name,
             "time_in_force": order.time_in_force.name, "quantity": order.quantity, "price": order.limit_price,
         }  # fmt: skip
+        if order.condition is not None:
+            told |= {"trigger": order.condition.trigger.name, "trigger_price": order.condition.trigger_price}
     return told | {"time_ms": event.time_ms}

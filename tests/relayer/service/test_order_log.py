@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from cxdex.condition import Condition, Trigger
 from cxdex.order import Side
+from relayer.engine.events import OrderAccepted
+from relayer.order_log import fields_of
 from tests.relayer.service.running_engine import ChainFacts, RunningEngine, account, signed, wait_for_market
 
 ALICE, BOB = account(1), account(2)
@@ -47,6 +51,14 @@ async def test_each_order_can_be_followed_by_its_id(tmp_path: Path, facts: Chain
     assert [line.get("reason") for _, line in about(cancelled)] == [None, "USER"]
     assert [(word, line["code"]) for word, line in about(refused)] == [("OrderRejected", "BALANCE_INSUFFICIENT")]
     assert rests.signature.hex() not in engine.log.read_text()
+
+
+def test_a_condition_is_told_with_the_order() -> None:
+    order = signed(ALICE, 0, Side.SELL, 1000, 3).order
+    waiting = replace(order, condition=Condition(Trigger.LAST_AT_OR_BELOW, 990, 0))
+    told = fields_of(OrderAccepted(1, waiting, b"s" * 65, b"d" * 32, None))
+    assert (told["trigger"], told["trigger_price"], told["order"]) == ("LAST_AT_OR_BELOW", 990, b"d" * 32)
+    assert "signature" not in told
 
 
 async def test_orders_are_not_told_unless_asked_for(engine: RunningEngine, facts: ChainFacts) -> None:
