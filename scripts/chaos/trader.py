@@ -22,7 +22,7 @@ from cxdex.client.replies import Order, Outcome
 from cxdex.client.ticket import Ticket
 from cxdex.order import SignedOrder
 from cxdex.problem import Problem
-from scripts.chaos import changes
+from scripts.chaos import changes, waiting
 from scripts.chaos.told import Told
 
 MARKETS = {"sBTC-USDC": (60_000, "0.0001", 200), "sETH-USDC": (3_000, "0.001", 300)}  # first price, lot, most lots
@@ -57,6 +57,7 @@ class Trader:
             (2, self._deadman), (2, self._cancel_first), (4, self._look), (4, self._ask_again),
             (6, partial(changes.amend, self)), (8, partial(changes.replace, self)),
             (4, partial(changes.cancel_and_place, self)), (4, partial(changes.steps, self)),
+            (12, partial(waiting.conditional, self)), (5, partial(waiting.pair, self)),
         ]  # fmt: skip
         weights, doings = [weight for weight, _ in actions], [doing for _, doing in actions]
         while not stop.is_set():
@@ -99,6 +100,7 @@ class Trader:
             client_order_id=f"{self.name}-{dice.randrange(10**9)}" if dice.random() < 0.5 else None,
             reject_in_ms=dice.choice((None, None, 2_000, 10_000)),
             expires_in=dice.choice((None, None, 1_800)),
+            display=lot if kind == "LIMIT" and tif == "GTC" and dice.random() < 0.1 else None,
         )
 
     async def _place(self) -> None:
@@ -154,7 +156,7 @@ class Trader:
 
     def accepted(self, order: Order, began: float) -> None:
         self.told.accepted(order, time.monotonic() - began)
-        if order.is_open:
+        if order.status in ("OPEN", "PENDING"):
             self.open_ids.append(order.id)
 
     # ------------------------------------------------------------------ cancelling
