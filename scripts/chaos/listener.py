@@ -20,7 +20,7 @@ PAUSE_SECONDS = 0.5
 
 @dataclass
 class Listener:
-    """balances: asset to (total, reserved). open: id to version of the orders that are open."""
+    """balances: asset to (total, reserved). open: id to version of the orders that are open or wait."""
 
     trader: Trader
     feed: Feed
@@ -60,7 +60,7 @@ class Listener:
         if version < heard.get(order_id, 0):
             return
         heard[order_id] = version
-        if status == "OPEN":
+        if status in ("OPEN", "PENDING"):
             self.open[order_id] = version
         else:
             self.open.pop(order_id, None)

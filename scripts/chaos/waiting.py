@@ -1,7 +1,7 @@
 """Orders of a trader that wait for a price: stops, take-profits, trailing stops, and pairs that cancel each other.
 
 Promises: levels lie so near that most are met within the run.
-Never:    waits for the index. A reorg of this node sets the time back and so loses price reports for ever; a filled order
+Never:    waits for the index. A reorg of this node sets the time back and loses price reports for ever; a filled order
           whose proof was among them would stop its market for as long as a refused fill is held.
 """
 
