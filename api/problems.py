@@ -237,6 +237,19 @@ def printable(text: str) -> str:
     return shown.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
+_TYPES = {"int_parsing": "a whole number", "int_type": "a whole number", "bool_parsing": "true or false"}
+_BOUNDS = {
+    "expected": "{}",
+    "ge": "{} or more",
+    "gt": "more than {}",
+    "le": "{} or less",
+    "lt": "less than {}",
+    "min_length": "a length of {} or more",
+    "max_length": "a length of {} or less",
+    "pattern": "{}",
+}
+
+
 def validation_problem(errors: Sequence[Mapping[str, Any]]) -> Problem:
     """The first of pydantic's complaints about a request, in our words."""
     error = errors[0]
@@ -252,4 +265,14 @@ def validation_problem(errors: Sequence[Mapping[str, Any]]) -> Problem:
             "NUMBER_NOT_STRING", f"{field} must be a string: JSON numbers lose digits", field=field, given=str(given)
         )
     shown = given if isinstance(given, str) else type(given).__name__
-    return Problem("FIELD_INVALID", str(error["msg"]), field=field, given=shown)
+    return Problem("FIELD_INVALID", str(error["msg"]), field=field, given=shown, allowed=_allowed(error))
+
+
+def _allowed(error: Mapping[str, Any]) -> str | None:
+    """What pydantic says that it expected: words, a bound, a pattern or a type."""
+    if error["type"] in _TYPES:
+        return _TYPES[error["type"]]
+    for name, value in error.get("ctx", {}).items():
+        if name in _BOUNDS:
+            return _BOUNDS[name].format(value)
+    return None

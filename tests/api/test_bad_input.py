@@ -242,6 +242,8 @@ def test_reads_refuse_with_a_code(exchange: Any, method: str, path: str, code: s
     reply = httpx.request(method, exchange.url + path)
     assert reply.json()["code"] == code
     assert reply.headers["content-type"] == "application/problem+json"
+    if code == "FIELD_INVALID":
+        assert {"field", "given", "allowed"} <= reply.json().keys(), reply.json()
 
 
 _json_values = st.recursive(
