@@ -102,7 +102,7 @@ import sys
 from mypyc.build import mypycify
 from setuptools import setup
 library, work, optimisation, *sources = sys.argv[1:]
-checks = ["--config-file=", f"--cache-dir={work}/types"]
+checks = ["--config-file=", "--ignore-missing-imports", f"--cache-dir={work}/types"]
 modules = mypycify([*checks, *sources], group_name=library, target_dir=f"{work}/c", opt_level=optimisation)
 setup(
     name="engine",

@@ -63,16 +63,16 @@ def test_a_first_hour_on_the_command_line(stack: Stack, layout: Layout) -> None:
 def test_an_order_is_lowered_and_replaced(stack: Stack, layout: Layout) -> None:
     said = shell(block("Change an order"), layout)
     assert said.count("OPEN") == 2
-    assert "at 59001" in said
+    assert "at 57001" in said
     with Exchange(layout.api_url, LocalWallet(layout.keys["alice"])) as exchange:
         (left,) = exchange.orders(MARKET)
-        assert (left.limit_price, left.quantity, left.remaining) == ("59001", "0.02", "0.02")
+        assert (left.limit_price, left.quantity, left.remaining) == ("57001", "0.02", "0.02")
         exchange.cancel(left)
 
 
 def test_many_steps_in_python(stack: Stack, layout: Layout) -> None:
     with Exchange(layout.api_url, LocalWallet(layout.keys["alice"])) as exchange:
-        order, first, second, third = (exchange.buy(MARKET, "0.02", str(58_000 + step)) for step in range(4))
+        order, first, second, third = (exchange.buy(MARKET, "0.02", str(56_000 + step)) for step in range(4))
         names = {"exchange": exchange, "order": order, "first": first, "second": second, "third": third}
         code = block("Change an order", "python")
         replaced = code.replace("exchange.replace(order, ", "order = exchange.replace(order, ", 1)  # as a reader would
