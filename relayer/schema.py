@@ -16,9 +16,10 @@ from sqlmodel import SQLModel
 
 from cxdex.problem import Problem
 from relayer import tables
+from relayer.settlement_log import tables as log_tables
 from relayer.settler import tables as settler_tables
 
-REVISION = "0003"  # the newest file in migrations/versions
+REVISION = "0004"  # the newest file in migrations/versions
 FIRST_REVISION = "0001"
 VERSION_TABLE = "relayer_schema"
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -33,6 +34,11 @@ MODELS: tuple[type[SQLModel], ...] = (
     tables.QuarantineRow,
     settler_tables.SettlerStateRow,
     settler_tables.DeadLetterRow,
+    log_tables.BatchChange,
+    log_tables.SettlementChange,
+    log_tables.SettlementNotice,
+    log_tables.SettlementFloor,
+    log_tables.SettlementLogRow,
 )
 
 _LOCK_KEY = 0x637864_657872  # PostgreSQL's advisory locks are numbers; SQLite's transaction is a lock already
@@ -61,7 +67,7 @@ def _revision(connection: Connection) -> str | None:
     columns = _columns(connection, str(tables.OrderRow.__tablename__))  # from before they had versions
     if "replaces" in columns:
         SQLModel.metadata.create_all(connection, tables=[_table(model) for model in MODELS])
-        return _stamp(connection, REVISION if "display_quantity" in columns else "0002")
+        return _stamp(connection, "0003" if "display_quantity" in columns else "0002")
     return _stamp(connection, FIRST_REVISION)
 
 

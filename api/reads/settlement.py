@@ -1,6 +1,7 @@
 """Where each match is on its way to the chain: matched, submitted, mined, final or skipped; or reverted.
 
-The relayer says what it matched and sent; only the chain, through the indexer, says what settled.
+The relayer says what it matched and sent; only the chain, through the indexer, says what settled. The settlement log,
+which the WebSocket tells, ends with the same word of each fill: a test holds that.
 """
 
 from __future__ import annotations
@@ -20,7 +21,6 @@ from relayer.tables import BatchRow, BatchSpan
 _fill = table(SettledFill)
 _batch = table(BatchRow)
 _span = table(BatchSpan)
-_STATUS_OF_BATCH = {"SENT": "submitted", "FAILED": "reverted"}
 _LONGEST_SPAN = 4096  # more fills than the gas of one transaction allows; bounds how far the index is read
 
 
@@ -48,9 +48,11 @@ def _settlement(trade: Row[Any], fill: Row[Any] | None, batch: Row[Any] | None, 
             status, reason = "skipped", _reason_word(fill.reason)
     elif trade.voided:
         status = "skipped"
-    elif batch is not None and batch.status != "PREPARED":
-        status = _STATUS_OF_BATCH.get(batch.status, "mined")
-        transaction, block = batch.tx_hash, batch.block
+    elif batch is not None:
+        # Mined or not: until the indexer has read the block nobody knows which of its fills were passed over.
+        is_reverted = batch.status == "FAILED"
+        status = "reverted" if is_reverted else "submitted"
+        transaction, block = batch.tx_hash, batch.block if is_reverted else None
     return {
         "status": status,
         "transaction": "0x" + transaction.hex() if transaction else None,
@@ -70,7 +72,8 @@ def _fills_of(reader: Reader, trades: Sequence[Row[Any]]) -> dict[tuple[str, int
 
 
 def _batches_of(reader: Reader, trades: Sequence[Row[Any]]) -> Sequence[Row[Any]]:
-    """The spans of batches that may hold these matches, newest batch first. A failed one counts if it is in a block."""
+    """The spans of batches that may hold these matches, newest batch first, of those that were sent. A failed one counts
+    if it is in a block."""
     sequences = _sequences_of(trades)
     near = (
         and_(
@@ -89,7 +92,8 @@ def _batches_of(reader: Reader, trades: Sequence[Row[Any]]) -> Sequence[Row[Any]
         _span.c.first_sequence,
         _span.c.last_sequence,
     )
-    counts = or_(_batch.c.status != "FAILED", _batch.c.block.is_not(None))
+    failed_for_nothing = and_(_batch.c.status == "FAILED", _batch.c.block.is_(None))
+    counts = and_(_batch.c.status != "PREPARED", ~failed_for_nothing)
     joined = _batch.join(_span, _span.c.batch_id == _batch.c.id)
     found = reader.rows(select(*columns).select_from(joined).where(or_(*near), counts))
     return sorted(found, key=lambda row: row.id, reverse=True)  # sorted there, it would walk all batches

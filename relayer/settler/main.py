@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 from pathlib import Path
-from threading import Event
+from threading import Event, Thread
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -18,6 +18,7 @@ from cxdex.problem import Problem
 from cxdex.rpc import ATTEMPTS, JsonRpc
 from cxdex.storage import open_database
 from cxdex.wallet import LocalWallet
+from relayer.settlement_log.keeper import Keeper
 from relayer.settler.chain import SettlementChain
 from relayer.settler.endpoints import Endpoints
 from relayer.settler.follow import FollowOptions
@@ -39,7 +40,7 @@ def main(argv: list[str]) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     try:
-        settler = _settler(arguments, stop)
+        settler, keeper = _settler(arguments, stop)
     except Problem as problem:
         remedy = f" ({problem.allowed})" if problem.allowed else ""
         print(f"settler: {problem.detail}{remedy}", file=sys.stderr)
@@ -47,11 +48,14 @@ def main(argv: list[str]) -> int:
     except SQLAlchemyError as error:
         print(f"settler: cannot use the database: {str(error).splitlines()[0]}", file=sys.stderr)
         return 1
+    keeping = Thread(target=keeper.run, args=[stop], name="settlement log", daemon=True)
+    keeping.start()
     settler.run(stop, lambda: print("ready", flush=True))
+    keeping.join()
     return 0
 
 
-def _settler(arguments: argparse.Namespace, stop: Event) -> Settler:
+def _settler(arguments: argparse.Namespace, stop: Event) -> tuple[Settler, Keeper]:
     deployment = load_deployment(Path(arguments.deployment))
     wallet = LocalWallet.from_file(arguments.key_file)
     urls = [url.strip() for url in arguments.rpc.split(",") if url.strip()]
@@ -71,11 +75,13 @@ def _settler(arguments: argparse.Namespace, stop: Event) -> Settler:
         int(arguments.promise * 1000),
         int(arguments.hold * 1000),
     )
-    store, registry = Store(open_database(arguments.database)), metrics.new_registry()
+    database, registry = open_database(arguments.database), metrics.new_registry()
     measures = SettlerMetrics(registry, _now_ms)
+    keeper = Keeper(database, _now_ms, measures.logged)
+    measures.open_fills.set_function(lambda: keeper.open_fills)
     if arguments.metrics_port is not None:
         metrics.serve(registry, arguments.metrics_host, arguments.metrics_port)
-    return Settler(store, chain, signer, options, _now_ms, measures)
+    return Settler(Store(database), chain, signer, options, _now_ms, measures), keeper
 
 
 def _now_ms() -> int:

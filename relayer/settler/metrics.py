@@ -64,6 +64,14 @@ class SettlerMetrics:
         )
         beat.set_function(self._beat_age)
 
+        self.log_fills = Counter(
+            "cxdex_settler_log_fills", "Fills whose status was written to the log", ["status"], registry=registry
+        )
+        self.open_fills = Gauge("cxdex_settler_log_open_fills", "Fills that are not final yet", registry=registry)
+
+    def logged(self, status: str, fills: int) -> None:
+        self.log_fills.labels(status).inc(fills)
+
     def mined(self, batch: Batch, receipt: Receipt, matched_ms: int | None) -> None:
         self.batches.labels("MINED").inc()
         self.fills.labels("MINED").inc(batch.fills)

@@ -19,6 +19,7 @@ from cxdex.order import SignatureKind, SignedOrder
 from cxdex.problem import Problem
 from relayer.order_table import order_from_row
 from relayer.schema import prepare
+from relayer.settlement_log.tables import BatchChange
 from relayer.settler.chain import Receipt
 from relayer.settler.dead_letters import DeadLetters, put_voided, take_settling
 from relayer.settler.plan import Span, Trade
@@ -34,6 +35,8 @@ def _table(model: type[SQLModel]) -> Table:
 
 ORDERS, TRADES = _table(OrderRow), _table(TradeRow)
 BATCHES, ATTEMPTS, SPANS, QUARANTINE = (_table(m) for m in (BatchRow, BatchAttempt, BatchSpan, QuarantineRow))
+
+BATCH_CHANGES = _table(BatchChange)
 
 PREPARED, SENT, MINED, FINAL, FAILED = "PREPARED", "SENT", "MINED", "FINAL", "FAILED"
 UNRESOLVED = (PREPARED, SENT, MINED)
@@ -244,20 +247,24 @@ class Store:
 
     def mark_failed(self, batch_id: int, error: str, now_ms: int, reverted: Receipt | None = None) -> None:
         """reverted: of the attempt that is in a block and changed nothing there; None when none of them is in one."""
-        block, gas_used = (reverted.block, reverted.gas_used) if reverted is not None else (None, None)
+        values: dict[str, Any] = {"status": FAILED, "error": error, "block": None, "gas_used": None}
         with self._database.begin() as connection:
-            _change(connection, batch_id, now_ms, status=FAILED, error=error, block=block, gas_used=gas_used)
             if reverted is not None:
                 own = ATTEMPTS.c.tx_hash == reverted.tx_hash
                 raw = connection.scalar(select(ATTEMPTS.c.raw_transaction).where(own))
-                _change(connection, batch_id, now_ms, tx_hash=reverted.tx_hash, raw_transaction=raw)
+                values |= {"block": reverted.block, "gas_used": reverted.gas_used}
+                values |= {"tx_hash": reverted.tx_hash, "raw_transaction": raw}
+            _change(connection, batch_id, now_ms, **values)
 
     def _reading(self) -> Connection:
         return self._database.connect().execution_options(read_only=True)
 
 
 def _change(connection: Connection, batch_id: int, now_ms: int, **values: Any) -> None:
+    """With a word of it for the settlement log."""
     connection.execute(update(BATCHES).where(BATCHES.c.id == batch_id).values(updated_ms=now_ms, **values))
+    now = select(BATCHES.c.id, BATCHES.c.status, BATCHES.c.tx_hash, BATCHES.c.block).where(BATCHES.c.id == batch_id)
+    connection.execute(insert(BATCH_CHANGES).from_select(["batch_id", "status", "tx_hash", "block"], now))
 
 
 def _insert_attempt(
