@@ -72,8 +72,8 @@ def _fills_of(reader: Reader, trades: Sequence[Row[Any]]) -> dict[tuple[str, int
 
 
 def _batches_of(reader: Reader, trades: Sequence[Row[Any]]) -> Sequence[Row[Any]]:
-    """The spans of batches that may hold these matches, newest batch first, of those that were sent. A failed one counts
-    if it is in a block."""
+    """The spans of batches that may hold these matches, of those that were sent, newest batch first. A failed one
+    counts if it is in a block."""
     sequences = _sequences_of(trades)
     near = (
         and_(

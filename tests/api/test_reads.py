@@ -124,7 +124,7 @@ def test_a_skipped_fill_says_why(exchange: Any, fill: dict[str, Any], chain_rows
     assert (settlement["status"], settlement["reason"]) == ("skipped", word)
 
 
-@pytest.mark.parametrize(("status", "shown"), [("PREPARED", "matched"), ("FAILED", "matched"), ("MINED", "mined")])
+@pytest.mark.parametrize(("status", "shown"), [("PREPARED", "matched"), ("FAILED", "matched"), ("MINED", "submitted")])
 def test_a_batch_counts_from_when_it_was_sent(
     exchange: Any, fill: dict[str, Any], chain_rows: Any, status: str, shown: str
 ) -> None:
