@@ -5,7 +5,8 @@
 The flow, drawn from a fixed seed and played to everyone: 70 % limit orders 1 to 30 ticks behind a middle that walks at
 random, 20 % cancels of resting orders, 10 % orders of 5 to 60 lots that cross the spread. Every row is a process of its
 own; the rounds take turns, so that a noisy machine is noisy for all, and the best counts. CPU time. The list of trades
-(lots and price, in order) must be that of a plain reference matcher, or the row says so.
+(lots and price, in order) must be that of a plain reference matcher, or the row says so. Python's cycle collector is
+off for everyone, as it is in our engine's process.
 
 p99 is of one event, in a second pass with a clock around each. Our rows run twice: from the Python sources, and
 compiled from them (`make compiled`; skipped where there is no C compiler). No peer keeps balances, lanes and fees, so
@@ -82,6 +83,8 @@ def measure(name: str, count: int) -> None:
         if isinstance(matcher, OurEngine):
             matcher.prepare(flow)
         gc.collect()
+        gc.freeze()
+        gc.disable()  # it would walk this program's own lists in everybody's time; our engine process runs so too
         began = time.process_time()
         if is_timed:
             times = play_timed(matcher.place, matcher.cancel, flow)

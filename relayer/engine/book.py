@@ -37,9 +37,12 @@ class BookOrder(Generic[Key]):
     """An order as the book sees it. `level` is None while it does not rest. remaining: lots, price: ticks.
 
     hidden: lots of an iceberg that are not in `remaining`. display: how many it shows at once; only icebergs have it.
+    older, newer: its neighbours at its price; an order that has never rested has none of the two.
     """
 
     __slots__ = ("account", "display", "hidden", "is_buy", "key", "level", "newer", "older", "price", "remaining")
+    older: BookOrder[Key] | None
+    newer: BookOrder[Key] | None
 
     def __init__(self, key: Key, account: Key, is_buy: bool, price: int, remaining: int) -> None:
         self.key: Key = key
@@ -49,8 +52,6 @@ class BookOrder(Generic[Key]):
         self.remaining = remaining
         self.hidden = 0
         self.level: _Level[Key] | None = None
-        self.older: BookOrder[Key] | None = None
-        self.newer: BookOrder[Key] | None = None
 
     @property
     def total(self) -> int:
@@ -103,24 +104,22 @@ class Book(Generic[Key]):
 
     def rest(self, order: BookOrder[Key]) -> None:
         """Puts the order behind all others of its price. It must not cross: `match` it first."""
-        side, key = (self._bids, order.price) if order.is_buy else (self._asks, -order.price)
+        key = order.price
+        if order.is_buy:
+            side = self._bids
+        else:
+            side, key = self._asks, -key
         level = side.levels.get(key)
         if level is None:
-            level = side.levels[key] = _Level()
-            keys = side.keys
-            if not keys or key > keys[-1]:
-                keys.append(key)
-            else:
-                keys.insert(bisect_left(keys, key), key)
+            level = _open_level(side, key)
         newest = level.newest
         if newest is None:
             level.oldest = order
         else:
             newest.newer = order
-            order.older = newest
+        order.older, order.newer, order.level = newest, None, level
         level.newest = order
         level.quantity += order.remaining
-        order.level = level
         if order.hidden:
             level.hidden += order.hidden
 
@@ -143,7 +142,11 @@ class Book(Generic[Key]):
         if order.hidden:
             level.hidden -= order.hidden
         if level.oldest is None:
-            side, key = (self._bids, order.price) if order.is_buy else (self._asks, -order.price)
+            key = order.price
+            if order.is_buy:
+                side = self._bids
+            else:
+                side, key = self._asks, -key
             del side.levels[key]
             if side.keys[-1] == key:
                 side.keys.pop()
@@ -192,12 +195,56 @@ class Book(Generic[Key]):
         With `self_trade` None an account may trade with itself. The taker is left with what did not trade;
         the caller rests or drops it.
         """
+        if taker.is_buy:
+            side, reach = self._asks, -taker.price
+        else:
+            side, reach = self._bids, taker.price
+        keys = side.keys
+        steps: list[Step[Key]] = []
+        if not keys or keys[-1] < reach:  # most orders
+            return steps
+        levels, left = side.levels, taker.remaining
+        while True:
+            level = levels[keys[-1]]
+            if level.hidden:
+                return self._match_any(taker, self_trade, left, steps)
+            maker, quantity = level.oldest, level.quantity
+            while maker is not None:
+                if self_trade is not None and maker.account == taker.account:
+                    level.oldest, level.quantity, maker.older = maker, quantity, None
+                    return self._match_any(taker, self_trade, left, steps)
+                shown = maker.remaining
+                if shown > left:
+                    maker.remaining = shown = shown - left
+                    steps.append((TRADE, maker, left, shown))
+                    quantity -= left
+                    left = 0
+                    break
+                left -= shown
+                quantity -= shown
+                maker.remaining = 0
+                steps.append((TRADE, maker, shown, 0))
+                newer = maker.newer
+                maker.level = maker.newer = maker.older = None
+                maker = newer
+                if not left:
+                    break
+            if maker is None:
+                del levels[keys.pop()]
+            else:
+                level.oldest, level.quantity, maker.older = maker, quantity, None
+            if not left or not keys or keys[-1] < reach:
+                taker.remaining = left
+                return steps
+
+    def _match_any(
+        self, taker: BookOrder[Key], self_trade: SelfTrade | None, left: int, steps: list[Step[Key]]
+    ) -> list[Step[Key]]:
+        """Goes on where `match` met an own order or an iceberg, with `left` lots to trade."""
         side = self._asks if taker.is_buy else self._bids
         keys, levels = side.keys, side.levels
         reach = -taker.price if taker.is_buy else taker.price
-        steps: list[Step[Key]] = []
         account = taker.account
-        left = taker.remaining
         again = False
         while left and keys and keys[-1] >= reach:
             level = levels[keys[-1]]
@@ -307,6 +354,16 @@ class Book(Generic[Key]):
             while order is not None:
                 yield order
                 order = order.newer
+
+
+def _open_level(side: _Side[Key], key: int) -> _Level[Key]:
+    level = side.levels[key] = _Level()
+    keys = side.keys
+    if not keys or key > keys[-1]:
+        keys.append(key)
+    else:
+        keys.insert(bisect_left(keys, key), key)
+    return level
 
 
 def _show_next(level: _Level[Key], iceberg: BookOrder[Key]) -> BookOrder[Key]:
