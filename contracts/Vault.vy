@@ -403,8 +403,8 @@ def withdraw(
     vs: bytes32,
 ):
     """
-    @notice Takes an amount of the caller's trading balance out at once, with COSIGNER's signature that nothing of the
-            caller is matched and unsettled.
+    @notice Takes an amount of the caller's trading balance out at once, with COSIGNER's signature that no matched
+            fill of the caller which has yet to settle can need it.
     @param asset Number of the asset.
     @param amount How much, in the asset's unit.
     @param asCxpt Whether USDC is paid out as CXPT, one to one; False for any other asset.

@@ -9,6 +9,7 @@ from relayer.engine.events import (
     AnyEvent,
     OrderAccepted,
     OrderClosed,
+    OrderProven,
     OrderRearmed,
     OrderReduced,
     OrderTriggered,
@@ -97,7 +98,7 @@ def states_after(engine: Engine, events: Iterable[AnyEvent]) -> list[OrderState]
     """The orders that the last command's events name, as they are after it, in the order of first mention."""
     digests: dict[bytes, None] = {}
     for event in events:
-        if isinstance(event, OrderAccepted | OrderClosed | OrderReduced | OrderTriggered | OrderRearmed):
+        if isinstance(event, OrderAccepted | OrderClosed | OrderReduced | OrderTriggered | OrderRearmed | OrderProven):
             digests[event.digest] = None
         elif isinstance(event, Traded):
             digests[event.maker_digest] = digests[event.taker_digest] = None

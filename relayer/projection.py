@@ -20,6 +20,7 @@ from relayer.engine.events import (
     FillVoided,
     OrderAccepted,
     OrderClosed,
+    OrderProven,
     OrderRearmed,
     OrderReduced,
     OrderTriggered,
@@ -75,6 +76,11 @@ class RowChanges:
             elif isinstance(event, OrderTriggered):
                 self._change(event.digest, event.remaining, event.time_ms, 0, OPEN)
                 self._prove(event)
+            elif isinstance(event, OrderProven):
+                self._change(
+                    event.digest, event.remaining, event.time_ms, reason=event.reason, replaced_by=event.replaced_by
+                )
+                self._prove(event)
             elif isinstance(event, OrderRearmed):
                 self._change(event.digest, event.remaining, event.time_ms, 0, PENDING)
             elif isinstance(event, FillVoided):
@@ -116,7 +122,7 @@ class RowChanges:
         else:
             self.changes[event.digest].filled_before += event.filled_elsewhere
 
-    def _prove(self, event: OrderTriggered) -> None:
+    def _prove(self, event: OrderTriggered | OrderProven) -> None:
         row = self.orders.get(event.digest)
         if row is not None:
             row.update(proof_first=event.proof_first, proof_second=event.proof_second)

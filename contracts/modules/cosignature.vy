@@ -3,7 +3,7 @@
 @title Cosignature
 @license MIT
 @author Cxmpute DEX
-@notice The relayer's word that an account has nothing matched and unsettled, so that it may leave at once.
+@notice The relayer's word that no matched fill of an account can need an amount any more, so that it may leave at once.
 @dev COSIGNER signs exactly one withdrawal of one account: `InstantWithdrawal` in the EIP-712 domain of this contract.
      It is good until its deadline and for one use, and of no use without a call by the account itself.
      The domain is computed at each call, so that a signature never outlives a change of the chain id. Compact

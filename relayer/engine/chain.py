@@ -28,7 +28,7 @@ from cxdex.facts import (
 )
 from cxdex.market import MarketKind, MarketStatus, MarketTerms
 from cxdex.nonce import unpack_nonce
-from relayer.engine.chain_log import AppliedFact, OutboxRow
+from relayer.engine.chain_log import UNDO_BLOCKS, AppliedFact, OutboxRow
 from relayer.engine.commands import ApplyFact, OutboxRead
 from relayer.engine.conditional import forget_index, see_index
 from relayer.engine.events import MarketChanged
@@ -38,7 +38,6 @@ from relayer.engine.state import Market, State
 from relayer.engine.turn import Turn
 from relayer.engine.withdrawals import pay_out, take_back
 
-UNDO_BLOCKS = 256
 LEAST_FACTS = 16  # remembered however old they are: a reader compares them with a table that was made anew
 _TRADED_KINDS = (MarketKind.SPOT,)
 _CLOSING = (MarketStatus.UNLISTED, MarketStatus.DELISTED, MarketStatus.SETTLED)

@@ -13,6 +13,8 @@ from relayer.engine.peaks import Reached
 from relayer.engine.sessions import SessionTerms
 from relayer.engine.withdrawals import SetAside
 
+UNDO_BLOCKS = 256  # the deepest reorg that facts can be taken back through
+
 
 class AppliedFact(msgspec.Struct, array_like=True):
     """A chain fact and its place. number, session, set_aside, price, reached: what it overwrote, for the facts that do.

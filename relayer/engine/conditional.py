@@ -23,8 +23,10 @@ A reorg. An index price that a reorg takes back is taken out of all extremes too
 it had triggered wait again, with what is left of them: their proof is gone, and whoever filled them would be skipped.
 What they filled stays filled: the next price that meets the condition gives the order a new proof, which serves the
 old fills as well; a batch that comes before is refused by the contract, and the settler holds the fill for a while.
-Orders that are closed stay closed. Taking a price back triggers nothing; the next price does. Last prices are never
-taken back, not even when the chain passes over a fill: the exchange did match there.
+Orders that are closed stay closed; those of which a fill is on its way to the chain go on watching for such a price
+(`seeks_proof`), whether they were closed before or while they waited again. Taking a price back triggers nothing; the
+next price does. Last prices are never taken back, not even when the chain passes over a fill: the exchange did match
+there.
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ from typing import TYPE_CHECKING
 
 from cxdex.condition import index_scaled
 from cxdex.problem import OrderProblem, Problem
-from relayer.engine.events import OrderRearmed, OrderTriggered
+from relayer.engine.events import OrderProven, OrderRearmed, OrderTriggered
 from relayer.engine.limits import require_room
 from relayer.engine.matching import meet_book
 from relayer.engine.orders import CANCELLED, NO_PROOF, OPEN, PENDING, OrderRecord
@@ -103,6 +105,7 @@ def forget_index(turn: Turn, applied: AppliedFact, fact: PriceUpdated) -> None:
         if market.index.number == reached.number:
             market.index.undo(reached, *market.index_value(before))
             _rearm(turn, market, fact.publish_time)
+            _seek_proofs(turn, market, fact.publish_time)
 
 
 def enter_triggered(turn: Turn) -> None:
@@ -110,6 +113,8 @@ def enter_triggered(turn: Turn) -> None:
     for triggered in turn.triggered:
         if triggered.record.status == PENDING:
             _trigger(turn, triggered)
+        elif triggered.record.seeks_proof:
+            _prove(turn, triggered)
 
 
 def _trigger(turn: Turn, triggered: Triggered) -> None:
@@ -132,6 +137,27 @@ def _trigger(turn: Turn, triggered: Triggered) -> None:
         return
     turn.reserve(market, record, record.entry.remaining)
     meet_book(turn, market, record)
+
+
+def _prove(turn: Turn, triggered: Triggered) -> None:
+    """The closed order stays closed; its fills can settle now."""
+    record = triggered.record
+    record.proof, record.seeks_proof = triggered.proof, False
+    turn.note_change(record)
+    words = (record.digest, record.order.account, record.order.market, record.entry.total)
+    first, second = triggered.proof
+    ended = (record.reason, record.replaced_by)
+    turn.events.append(OrderProven(turn.time_ms, *words, triggered.price, first, second, *ended))
+
+
+def _seek_proofs(turn: Turn, market: Market, publish_time: int) -> None:
+    symbol = market.terms.symbol
+    for record in turn.state.closed:
+        if record.order.market != symbol or publish_time not in record.proof:
+            continue
+        if record.unsettled and not record.seeks_proof:
+            record.seeks_proof = True
+            market.index.seek(record)
 
 
 def _rearm(turn: Turn, market: Market, publish_time: int) -> None:

@@ -100,6 +100,21 @@ class OrderRearmed(Event, frozen=True):
     remaining: int
 
 
+class OrderProven(Event, frozen=True):
+    """A reorg took back the price that had triggered the closed order, and this price (see `OrderTriggered`) proves the
+    fills of it that are not settled. The order stays closed, with the reason and the successor that it has."""
+
+    digest: bytes
+    account: bytes
+    market: str
+    remaining: int
+    price: int
+    proof_first: int
+    proof_second: int
+    reason: str | None
+    replaced_by: bytes = b""
+
+
 class OrderClosed(Event, frozen=True):
     """The order is done. status: FILLED, CANCELLED or EXPIRED; reason: a stable word, e.g. USER, IOC, SELF_TRADE.
 
@@ -249,6 +264,7 @@ AnyEvent = (
     | ReduceRefused
     | OrderTriggered
     | OrderRearmed
+    | OrderProven
     | OrderClosed
     | LevelChanged
     | BalanceChanged

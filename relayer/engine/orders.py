@@ -68,6 +68,8 @@ class OrderRecord:
     since: of one that trails, the number of the first price that counts for it (see `trailing`); 0: none has come.
     twin: the other open leg of a pair (see `pairing`). display: lots that an iceberg shows at once; 0: all.
     proof: publish times of the prices that triggered it last (see `cxdex.order.SignedOrder`).
+    seeks_proof: it is closed, a reorg has taken its proof away, and fills of it wait for another one.
+    settled_block: the last one in which the chain decided a fill that needed the proof; 0: none.
     """
 
     __slots__ = (
@@ -89,7 +91,9 @@ class OrderRecord:
         "replaced_by",
         "replaces",
         "reserved",
+        "seeks_proof",
         "session_reserved",
+        "settled_block",
         "signer",
         "since",
         "status",
@@ -129,6 +133,8 @@ class OrderRecord:
         self.status = OPEN if order.condition is None else PENDING
         self.since = 0
         self.proof = NO_PROOF
+        self.seeks_proof = False
+        self.settled_block = 0
         self.twin: OrderRecord | None = None
         self.display = 0
         self.reason: str | None = None
@@ -145,6 +151,10 @@ class OrderRecord:
     def nonce_filled(self) -> int:
         """Lots that all orders of its nonce have filled: what the chain counts, once it has settled them."""
         return self.filled_before + self.filled
+
+    @property
+    def awaits_price(self) -> bool:
+        return self.status == PENDING or self.seeks_proof
 
     def view(self) -> OrderView:
         return OrderView(

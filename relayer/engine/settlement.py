@@ -14,7 +14,7 @@ from cxdex.order import SignatureKind
 from relayer.engine.events import FillRestored, FillVoided
 from relayer.engine.fills import FillRecord
 from relayer.engine.limits import correct_volume
-from relayer.engine.orders import CANCELLED, EXPIRED, LIVE, OrderRecord
+from relayer.engine.orders import CANCELLED, EXPIRED, LIVE, NO_PROOF, OrderRecord
 from relayer.engine.sessions import cover_session
 from relayer.engine.state import Market, State
 from relayer.engine.turn import Turn
@@ -122,6 +122,7 @@ def resolve(turn: Turn, symbol: str, sequence: int, block: int, skip_reason: int
     market.resolved[sequence] = fill
     turn.state.resolutions.append((block, symbol, sequence))
     turn.count_unsettled(fill, -1)
+    _note_settled(turn, fill, block)
     if skip_reason is not None:
         _void(turn, fill, skip_reason)
     else:
@@ -130,6 +131,13 @@ def resolve(turn: Turn, symbol: str, sequence: int, block: int, skip_reason: int
                 cover_session(turn, address, signer)
         if fill.charged is not None:
             _cover_both(turn, fill, "FEE_CHANGED")
+
+
+def _note_settled(turn: Turn, fill: FillRecord, block: int) -> None:
+    for digest in (fill.maker_digest, fill.taker_digest):
+        record = turn.state.orders.get(digest)
+        if record is not None and record.proof != NO_PROOF:
+            record.settled_block = block
 
 
 def _void(turn: Turn, fill: FillRecord, reason: int) -> None:

@@ -30,7 +30,7 @@ from relayer.engine.state import Market, State
 from relayer.engine.watch import Watch, WatchImage
 from relayer.engine.withdrawals import SetAside
 
-SNAPSHOT_VERSION = 11
+SNAPSHOT_VERSION = 12
 
 
 class _OrderImage(msgspec.Struct, array_like=True, frozen=True):
@@ -56,6 +56,8 @@ class _OrderImage(msgspec.Struct, array_like=True, frozen=True):
     proof: tuple[int, int]
     display: int
     hidden: int
+    seeks_proof: bool
+    settled_block: int
 
 
 class _MarketImage(msgspec.Struct, array_like=True, frozen=True):
@@ -172,6 +174,8 @@ def load(data: bytes) -> State:
         record = _record(state, order)
         state.orders[record.digest] = record
         state.closed.append(record)
+        if record.seeks_proof and order.order.condition is not None:
+            state.markets[order.order.market].watch(order.order.condition).seek(record)
     by_number = {order.number: _record(state, order) for order in image.open}
     for record in by_number.values():
         _restore_open(state, record)
@@ -240,6 +244,8 @@ def _order_image(record: OrderRecord) -> _OrderImage:
         record.proof,
         record.display,
         record.entry.hidden,
+        record.seeks_proof,
+        record.settled_block,
     )
 
 
@@ -266,6 +272,7 @@ def _record(state: State, image: _OrderImage) -> OrderRecord:
     record.entry.remaining, record.entry.hidden = image.remaining, image.hidden
     record.display = record.entry.display = image.display
     record.unsettled = image.unsettled
+    record.seeks_proof, record.settled_block = image.seeks_proof, image.settled_block
     record.version = image.version
     record.updated_ms = image.updated_ms
     return record

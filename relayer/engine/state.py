@@ -15,7 +15,7 @@ from cxdex.condition import Condition, index_scaled, ticks_scaled
 from cxdex.market import MarketTerms
 from relayer.engine.accounts import Account
 from relayer.engine.book import Book
-from relayer.engine.chain_log import AppliedFact, OutboxRow
+from relayer.engine.chain_log import UNDO_BLOCKS, AppliedFact, OutboxRow
 from relayer.engine.countdowns import Countdowns
 from relayer.engine.fills import FillRecord
 from relayer.engine.limit_terms import IndexPrice
@@ -71,9 +71,13 @@ class Market:
         self.foreign: dict[int, FillRecord] = {}
 
     def list_again(self, terms: MarketTerms) -> None:
-        """After a reorg that took the listing back: nothing rests or waits in the market."""
+        """After a reorg that took the listing back: nothing rests or waits here, but fills may seek a proof."""
+        seeking = self.index.pending()
         self.terms = terms
         self.index = Watch(ticks_scaled(terms, 1))
+        for record in seeking:
+            record.since = 0
+            self.index.seek(record)
 
     def watch(self, condition: Condition) -> Watch:
         """Of the price that the condition speaks of."""
@@ -183,11 +187,18 @@ class State:
         patience = MOST_PASSED_OVER
         while patience and len(self.closed) > CLOSED_ORDERS_KEPT:
             record = self.closed.popleft()
-            if record.unsettled:
+            if record.unsettled or self._may_lose_proof(record):
                 self.closed.append(record)
                 patience -= 1
-            else:
-                del self.orders[record.digest]
+                continue
+            del self.orders[record.digest]
+            if record.seeks_proof and record.order.condition is not None:
+                record.seeks_proof = False
+                self.markets[record.order.market].watch(record.order.condition).leave_behind()
+
+    def _may_lose_proof(self, record: OrderRecord) -> bool:
+        """Whether a reorg can still take its settled fills back, together with the price that proved them."""
+        return record.settled_block > 0 and record.settled_block >= self.position[0] - UNDO_BLOCKS
 
     def watch_expiry(self, record: OrderRecord) -> None:
         """Cancelled orders stay in the queue until it is twice as long as needed; then it is rebuilt."""

@@ -18,7 +18,6 @@ from collections.abc import Iterable, Iterator
 from heapq import heappop, heappush
 from typing import TYPE_CHECKING
 
-from relayer.engine.orders import PENDING
 from relayer.engine.peaks import PeakImage
 
 if TYPE_CHECKING:
@@ -90,7 +89,7 @@ class Trail:
             awaited, peak = -tops[0][0], tops[0][2]
             heappop(tops)
             heap = peak.heap
-            while heap and heap[0][2].status != PENDING:
+            while heap and not heap[0][2].awaits_price:
                 heappop(heap)
             hit = bool(heap) and peak.value - heap[0][0] * self._scale == awaited
             record = heappop(heap)[2] if hit else None

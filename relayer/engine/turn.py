@@ -15,7 +15,7 @@ from cxdex.market import CXPT_ASSET, USDC_ASSET
 from relayer.engine.accounts import Account
 from relayer.engine.events import AnyEvent, BalanceChanged, FillCharged, LevelChanged, OrderClosed, OrderReduced
 from relayer.engine.fills import FillRecord, held_back
-from relayer.engine.orders import CANCELLED, EXPIRED, LIVE, PENDING, OrderRecord, reservation
+from relayer.engine.orders import CANCELLED, EXPIRED, LIVE, NO_PROOF, PENDING, OrderRecord, reservation
 from relayer.engine.pairing import part
 from relayer.engine.sessions import notional_at_limit
 from relayer.engine.state import Market, State
@@ -95,7 +95,12 @@ class Turn:
         record.reason = reason
         record.replaced_by = replaced_by
         if was_pending and record.order.condition is not None:
-            market.watch(record.order.condition).leave(is_closed=True)
+            watch = market.watch(record.order.condition)
+            watch.leave()
+            # It has been triggered before, by a price that is gone: its fills still need a proof.
+            record.seeks_proof = record.unsettled > 0 and record.proof != NO_PROOF
+            if not record.seeks_proof:
+                watch.leave_behind()
         self.note_change(record)
         self.state.remove_open(record)
         twin = None if record.twin is None else part(self.state, record)

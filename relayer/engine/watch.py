@@ -6,6 +6,7 @@ Promises: a price costs O(log n) for each order that it triggers or brings into 
           Orders come out in the order in which the price reached them: the level that lies furthest behind the price
           first, at one level the order that was accepted first.
           Prices from before an order's `active_from` do not count for it. Times never fall, except by `undo`.
+          A closed order that seeks a new proof of its fills is in here too, but does not count as PENDING.
 Never:    changes an order's status (see `conditional`). Closed orders stay inside until they are met, or are many.
 """
 
@@ -15,7 +16,6 @@ from heapq import heappop, heappush
 from typing import TYPE_CHECKING, NamedTuple
 
 from cxdex.condition import Condition
-from relayer.engine.orders import PENDING
 from relayer.engine.peaks import PeakImage, Reached
 from relayer.engine.trailing import Trail
 
@@ -83,10 +83,17 @@ class Watch:
         self.count += 1
         self._put(record)
 
-    def leave(self, is_closed: bool = False) -> None:
-        """One order is not PENDING any more: it was triggered, or closed, and then it is still inside."""
+    def seek(self, record: OrderRecord) -> None:
+        """A closed order comes back, for the proof that the next price may be."""
+        self._put(record)
+
+    def leave(self) -> None:
+        """One order is not PENDING any more."""
         self.count -= 1
-        self._stale += is_closed
+
+    def leave_behind(self) -> None:
+        """One order that is inside awaits no price any more."""
+        self._stale += 1
         if self._stale > self.count + _STALE_ENTRIES:
             self._refill(self.pending())
 
@@ -100,7 +107,7 @@ class Watch:
         waiting = self._waiting
         while waiting and waiting[0][0] <= time:
             record = heappop(waiting)[2]
-            if record.status == PENDING:
+            if record.awaits_price:
                 self._put(record)
         hits = self._take_levels(value)
         for trail, seen in ((self._falls, value), (self._rises, -value)):
@@ -125,18 +132,18 @@ class Watch:
         """Oldest first."""
         records = [entry[2] for heap in (self._above, self._below, self._waiting) for entry in heap]
         records += (*self._falls.records(), *self._rises.records())
-        return sorted((record for record in records if record.status == PENDING), key=lambda record: record.number)
+        return sorted((record for record in records if record.awaits_price), key=lambda record: record.number)
 
     def _take_levels(self, value: int) -> list[Hit]:
         hits = []
         above, below, scale = self._above, self._below, self._scale
         while above and above[0][0] * scale <= value:
             level, number, record = heappop(above)
-            if record.status == PENDING:
+            if record.awaits_price:
                 hits.append(Hit(level * scale - value, number, record, 0))
         while below and -below[0][0] * scale >= value:
             level, number, record = heappop(below)
-            if record.status == PENDING:
+            if record.awaits_price:
                 hits.append(Hit(value + level * scale, number, record, 0))
         return hits
 

@@ -55,7 +55,7 @@ class Flow(AmendFlow, TriggerFlow):
 
     def step(self, action: tuple) -> None:
         self.naive.now_ms = self.desk.now_ms
-        self.naive.triggered, self.naive.refused = [], []
+        self.naive.triggered, self.naive.proven, self.naive.refused = [], [], []
         before = len(self.desk.commands)
         getattr(self, action[0].replace(" ", "_"))(*action[1:])
         self.check()

@@ -66,7 +66,6 @@ class NaiveExchange(NaiveTriggers):
         self.orders: dict[bytes, Known] = {}  # in order of acceptance
         self.totals = {(who, asset): BASE if asset else USDC for who in ACCOUNTS for asset in ASSETS}
         self.filled: list[tuple[bytes, int]] = []  # (order, lots) of every match, each side
-        self.pending: list[tuple] = []  # unsettled fills: (market, sequence, day, moves, maker id, taker id)
         self.sequences = dict.fromkeys(LISTINGS, 0)
         self.leaving: dict[int, tuple[bytes, int, int, int]] = {}  # nonce: account, asset, amount, deadline
         self.now_ms = 0
@@ -205,6 +204,9 @@ class NaiveExchange(NaiveTriggers):
             digest, proof = self.queue.pop(0)
             found = self.waiting.pop(digest, None)
             if found is None:
+                if self.seeking.pop(digest, None) is not None:
+                    self.proofs[digest] = proof
+                    self.proven.append((digest, proof))
                 continue
             self.triggered.append((digest, proof))
             self.proofs[digest] = proof
@@ -359,7 +361,7 @@ class NaiveExchange(NaiveTriggers):
         self.cancel(digest)
 
     def cancel(self, digest: bytes) -> None:
-        self.waiting.pop(digest, None)
+        self.stop_waiting(digest)
         self.books[self.orders[digest].market].cancel(digest)
 
     def filled_with(self, order: Known) -> int:

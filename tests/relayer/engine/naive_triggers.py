@@ -37,6 +37,9 @@ class NaiveTriggers:
 
     def __init__(self) -> None:
         self.waiting: dict[bytes, Waiting] = {}
+        self.seeking: dict[bytes, Waiting] = {}  # closed, with fills whose proof a reorg has taken
+        self.pending: list[tuple] = []  # unsettled fills: (market, sequence, day, moves, maker id, taker id)
+        self.proven: list[tuple[bytes, tuple[int, int]]] = []  # in this command
         self.ever: dict[bytes, Waiting] = {}  # every conditional order as it began
         self.prices: dict[tuple[str, str], list[tuple[Fraction, int]]] = {}  # of a market, INDEX or LAST: (ticks, time)
         self.queue: list[tuple[bytes, tuple[int, int]]] = []
@@ -62,7 +65,7 @@ class NaiveTriggers:
         self.prices.setdefault((market, source), []).append((price, time))
         watching = [
             digest
-            for digest in self.waiting
+            for digest in (*self.waiting, *self.seeking)
             if self.orders[digest].market == market and self.orders[digest].condition.trigger.name.startswith(source)
         ]
         self.look(watching)
@@ -73,7 +76,7 @@ class NaiveTriggers:
         for digest in digests:
             seen = self.seen(digest)
             newest = self.prices_of(digest)[-1:]
-            if self.waiting[digest].queued or not seen or seen[-1:] != newest:
+            if self.awaiting(digest).queued or not seen or seen[-1:] != newest:
                 continue
             condition = self.orders[digest].condition
             falling = condition.trigger in FALLING
@@ -87,8 +90,20 @@ class NaiveTriggers:
                 proof = proof if condition.trigger.name.startswith("INDEX") else (0, 0)
                 met.append((-abs(price - level), list(self.orders).index(digest), digest, proof))
         for _, _, digest, proof in sorted(met):
-            self.waiting[digest].queued = True
+            self.awaiting(digest).queued = True
             self.queue.append((digest, proof))
+
+    def awaiting(self, digest: bytes) -> Waiting:
+        return self.waiting[digest] if digest in self.waiting else self.seeking[digest]
+
+    def has_unsettled(self, digest: bytes) -> bool:
+        return any(digest in fill[-2:] for fill in self.pending)
+
+    def stop_waiting(self, digest: bytes) -> None:
+        """It is closed. What it filled before still needs a proof."""
+        found = self.waiting.pop(digest, None)
+        if found is not None and self.proofs.get(digest, (0, 0)) != (0, 0) and self.has_unsettled(digest):
+            self.seeking[digest] = found
 
     def prices_of(self, digest: bytes) -> list[tuple[Fraction, int]]:
         order = self.orders[digest]
@@ -108,3 +123,6 @@ class NaiveTriggers:
                 self.cancel(digest)
                 self.waiting[digest] = began
                 began.quantity, began.queued = found.total, False
+            elif digest not in self.waiting and time in self.proofs.get(digest, ()) and self.has_unsettled(digest):
+                began.queued = False
+                self.seeking[digest] = began

@@ -142,9 +142,10 @@ ACTIONS: dict[str, tuple[int, Callable[[Random], tuple]]] = {
 """What may happen, how often, and what is drawn for it; a method of `model_flow.Flow` does it."""
 
 
-def random_flow(seed: int, length: int, without: Collection[str] = ()) -> list[tuple]:
+def random_flow(seed: int, length: int, without: Collection[str] = (), often: Collection[str] = ()) -> list[tuple]:
+    """often: kinds that come five times as often as otherwise."""
     rng = Random(seed)
-    weights = [weight for weight, _ in ACTIONS.values()]
+    weights = [weight * (5 if kind in often else 1) for kind, (weight, _) in ACTIONS.items()]
     kinds = rng.choices(list(ACTIONS), weights, k=length)
     return [(kind, *ACTIONS[kind][1](rng)) for kind in kinds if kind not in without]
 

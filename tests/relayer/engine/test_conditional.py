@@ -6,13 +6,22 @@ import pytest
 from trading_desk import ALICE, BOB, BTC, CAROL, FAR, START_MS, Desk, of_type
 
 from cxdex.condition import Condition, Trigger
-from cxdex.facts import Debited, MarketStatusChanged, PriceUpdated, SessionRevoked, SessionSet
+from cxdex.facts import Debited, FillSettled, MarketStatusChanged, PriceUpdated, SessionRevoked, SessionSet
 from cxdex.market import MarketStatus
 from cxdex.order import OrderType, Side, SignatureKind, TimeInForce
-from relayer.engine import watch
+from relayer.engine import state, watch
+from relayer.engine.chain_log import UNDO_BLOCKS
 from relayer.engine.commands import ApplyFact, SetGuard, SetLimits
 from relayer.engine.core import Engine
-from relayer.engine.events import AnyEvent, OrderClosed, OrderRearmed, OrderRejected, OrderTriggered, Traded
+from relayer.engine.events import (
+    AnyEvent,
+    OrderClosed,
+    OrderProven,
+    OrderRearmed,
+    OrderRejected,
+    OrderTriggered,
+    Traded,
+)
 from relayer.engine.limit_terms import Limits, LimitTable
 from relayer.engine.quote_guard import GuardTerms
 
@@ -30,8 +39,14 @@ def index(desk: Desk, price: int, time: int) -> list[AnyEvent]:
 
 
 def take_back(desk: Desk) -> list[AnyEvent]:
-    """The newest fact."""
-    newest = [command for command in desk.commands if isinstance(command, ApplyFact)][-1]
+    """The newest fact that stands."""
+    facts: list[ApplyFact] = []
+    for command in desk.commands:
+        if isinstance(command, ApplyFact) and command.reverted:
+            facts.pop()
+        elif isinstance(command, ApplyFact):
+            facts.append(command)
+    newest = facts[-1]
     return desk.fact(newest.fact, at=(newest.block, newest.log_index), reverted=True)
 
 
@@ -255,6 +270,113 @@ def test_fills_of_an_order_whose_price_is_taken_back_stay_and_are_proved_anew() 
     assert (event.remaining, event.proof_first) == (3, NOW + 2)
     _, events = desk.buy(BOB, 5, 90)
     assert [(trade.maker_digest, trade.quantity) for trade in of_type(events, Traded)] == [(stop, 3)]
+
+
+def proven(events: list[AnyEvent]) -> list[tuple[bytes, int, int]]:
+    return [(event.digest, event.proof_first, event.proof_second) for event in of_type(events, OrderProven)]
+
+
+def test_a_filled_order_whose_price_is_taken_back_is_proved_by_the_next_price_that_meets_it() -> None:
+    desk = Desk()
+    stop, _ = desk.sell(ALICE, 5, 90, condition=when("INDEX_AT_OR_BELOW", 95))
+    index(desk, 95 * TICK, 1)
+    desk.buy(BOB, 5, 90)
+    before = desk.view(stop)
+    assert of_type(take_back(desk), OrderRearmed) == []
+    assert proven(index(desk, 96 * TICK, 2)) == []
+    events = index(desk, 94 * TICK, 3)
+    assert proven(events) == [(stop, NOW + 3, 0)]
+    assert triggered(events) == closed(events) == []
+    view = desk.view(stop)
+    assert (view.status, view.reason, view.filled, view.proof) == ("FILLED", "FILLED", 5, (NOW + 3, 0))
+    assert view.version == before.version + 1
+    assert proven(index(desk, 93 * TICK, 4)) == [], "once proved it watches no more"
+
+
+def test_a_trailing_order_that_is_filled_seeks_its_proof_from_its_peak() -> None:
+    desk = Desk()
+    index(desk, 100 * TICK, 1)
+    stop, _ = desk.sell(ALICE, 5, 50, condition=when("INDEX_FALLS_BY", 10))
+    index(desk, 104 * TICK, 2)
+    index(desk, 94 * TICK, 3)
+    desk.buy(BOB, 5, 50)
+    take_back(desk)
+    take_back(desk)
+    assert proven(index(desk, 91 * TICK, 5)) == []
+    assert proven(index(desk, 90 * TICK, 6)) == [(stop, NOW + 1, NOW + 6)]
+
+
+@pytest.mark.parametrize("end", ["cancel", "replace", "expire", "replace in the book"])
+def test_what_ends_an_order_does_not_end_the_search_for_its_fills_proof(end: str) -> None:
+    desk = Desk()
+    stop, _ = desk.sell(ALICE, 5, 90, condition=when("INDEX_AT_OR_BELOW", 95), expiry=NOW + 100)
+    index(desk, 95 * TICK, 1)
+    desk.buy(BOB, 2, 90)
+    order = desk.order(ALICE, Side.SELL, 4, 90, nonce=desk.orders[stop].nonce)
+    if end == "replace in the book":
+        desk.replace(stop, order)
+    take_back(desk)
+    if end == "cancel":
+        desk.cancel(ALICE, stop)
+    elif end == "replace":
+        desk.replace(stop, order)
+    elif end == "expire":
+        desk.now_ms += 50_000
+        desk.expire()
+    reason = {"cancel": "USER", "expire": "EXPIRED"}.get(end, "REPLACED")
+    assert desk.view(stop).reason == reason
+    assert proven(index(desk, 94 * TICK, 2)) == [(stop, NOW + 2, 0)]
+    assert desk.view(stop).reason == reason
+
+
+def test_an_order_that_ends_without_fills_seeks_nothing() -> None:
+    desk = Desk()
+    stop, _ = desk.sell(ALICE, 5, 90, condition=when("INDEX_AT_OR_BELOW", 95))
+    index(desk, 95 * TICK, 1)
+    take_back(desk)
+    desk.cancel(ALICE, stop)
+    assert proven(index(desk, 94 * TICK, 2)) == []
+
+
+def test_a_settled_fill_that_a_reorg_takes_back_with_its_price_is_proved_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also when many other orders have been closed since it was settled."""
+    monkeypatch.setattr(state, "CLOSED_ORDERS_KEPT", 3)
+    desk = Desk()
+    stop, _ = desk.sell(ALICE, 5, 90, condition=when("INDEX_AT_OR_BELOW", 95))
+    index(desk, 95 * TICK, 1)
+    desk.buy(BOB, 5, 90)
+    desk.fact(FillSettled(BTC.symbol, 0))
+    for _ in range(20):
+        desk.cancel(ALICE, desk.sell(ALICE, 1, 500)[0])
+    take_back(desk)
+    take_back(desk)
+    assert proven(index(desk, 94 * TICK, 2)) == [(stop, NOW + 2, 0)]
+    desk.fact(FillSettled(BTC.symbol, 0))
+    desk.fact(FillSettled(BTC.symbol, 1), at=(desk.block + UNDO_BLOCKS + 1, 0))
+    for _ in range(20):
+        desk.cancel(ALICE, desk.sell(ALICE, 1, 500)[0])
+    assert desk.engine.order_state(stop) is None, "no reorg reaches it any more"
+
+
+def test_a_search_for_a_proof_survives_a_snapshot() -> None:
+    desk = Desk()
+    index(desk, 100 * TICK, 1)
+    stops = [
+        desk.sell(ALICE, 2, 90, condition=when(trigger, ticks))[0]
+        for trigger, ticks in (("INDEX_FALLS_BY", 4), ("INDEX_AT_OR_BELOW", 96), ("INDEX_FALLS_BY", 5))
+    ]
+    index(desk, 95 * TICK, 2)
+    desk.buy(BOB, 6, 90)
+    take_back(desk)
+    other = Engine.restore(desk.engine.snapshot())
+    assert other.state_hash() == desk.engine.state_hash()
+    before = len(desk.commands)
+    assert [digest for digest, *_ in proven(index(desk, 95 * TICK, 3))] == [stops[0], stops[1], stops[2]]
+    take_back(desk)
+    index(desk, 95 * TICK, 4)
+    for command, events in zip(desk.commands[before:], desk.events[before:], strict=True):
+        assert other.apply(command) == events
+    assert other.state_hash() == desk.engine.state_hash()
 
 
 def test_a_snapshot_between_a_trigger_and_its_reorg_changes_nothing() -> None:

@@ -13,6 +13,7 @@ from naive_exchange import ACCOUNTS
 from random_actions import flows, random_flow
 
 from relayer.engine.core import Engine
+from relayer.engine.events import OrderProven, OrderRearmed
 
 
 @settings(max_examples=300, deadline=None, derandomize=True)
@@ -47,6 +48,27 @@ def test_triggers_and_pairs_agree_with_the_naive_exchange(seed: int) -> None:
     both.check_history()
     restored = Engine.restore(both.desk.engine.snapshot())
     assert restored.state_hash() == both.desk.engine.state_hash()
+
+
+def flow_of_prices(seed: int) -> Flow:
+    both = Flow()
+    for action in random_flow(seed, 120, NOISE | {"skip", "credit", "debit", "charge"}, {"index", "reorg"}):
+        both.step(action)
+    both.check_history()
+    return both
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(st.integers(0, 2**32))
+def test_prices_that_come_and_go_agree_with_the_naive_exchange(seed: int) -> None:
+    both = flow_of_prices(seed)
+    assert Engine.restore(both.desk.engine.snapshot()).state_hash() == both.desk.engine.state_hash()
+
+
+def test_these_flows_take_proofs_away_and_find_new_ones() -> None:
+    told = [type(event) for seed in range(12) for events in flow_of_prices(seed).desk.events for event in events]
+    assert told.count(OrderRearmed) > 5
+    assert told.count(OrderProven) > 1
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)

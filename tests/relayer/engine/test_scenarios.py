@@ -15,6 +15,7 @@ from relayer.engine.commands import ApplyFact
 from relayer.engine.events import (
     AnyEvent,
     OrderClosed,
+    OrderProven,
     OrderRearmed,
     OrderReduced,
     OrderRejected,
@@ -49,6 +50,8 @@ def words(event: AnyEvent) -> str | None:
             return f"{NAMES[event.account]}'s order triggered"
         case OrderRearmed():
             return f"{NAMES[event.account]}'s order waits again, {event.remaining} left"
+        case OrderProven():
+            return f"{NAMES[event.account]}'s closed order proved"
         case OrderRejected():
             return f"refused {event.code}"
     return None

@@ -11,7 +11,7 @@ from cxdex.condition import Condition, Trigger
 from cxdex.facts import PriceUpdated
 from cxdex.order import OrderType, SelfTrade, Side, TimeInForce
 from relayer.engine.commands import ApplyFact
-from relayer.engine.events import OrderClosed, OrderRearmed, OrderTriggered
+from relayer.engine.events import OrderClosed, OrderProven, OrderRearmed, OrderTriggered
 from relayer.engine.orders import SETTLEMENT_SECONDS
 
 
@@ -104,6 +104,8 @@ class TriggerFlow:
         events = self.desk.events[-1]
         said = [(event.digest, (event.proof_first, event.proof_second)) for event in of_type(events, OrderTriggered)]
         assert said == self.naive.triggered
+        said = [(event.digest, (event.proof_first, event.proof_second)) for event in of_type(events, OrderProven)]
+        assert said == self.naive.proven
         closed = {event.digest: event.reason for event in of_type(events, OrderClosed)}
         assert all(closed[digest] == code for digest, code in self.naive.refused)
         for digest in self.naive.waiting:

@@ -241,6 +241,32 @@ def test_the_row_of_a_conditional_order_follows_it_through_its_trigger_and_a_reo
                 assert sent.proof == proofs[view.status]
 
 
+@pytest.mark.parametrize("merged", [True, False])
+def test_the_row_of_a_filled_order_gets_the_new_proof_and_nothing_else(tmp_path: Path, merged: bool) -> None:
+    """A reorg has taken the first one; the settler reads the row."""
+    stop, taker = signed(ALICE, 0, Side.SELL, 1000, 4), signed(BOB, 0, Side.BUY, 1000, 4)
+    order = dataclasses.replace(stop.order, condition=Condition(Trigger.INDEX_AT_OR_BELOW, 10, 0))
+    facts = [LISTED, ACTIVE, Credited(ALICE, 2, 10**20), Credited(BOB, 0, 10**12), PriceUpdated(2, 1, 5)]
+    commands = [ApplyFact(1, n, 0, n, False, fact) for n, fact in enumerate(facts, 1)]
+    commands += [
+        Place(2, one, stop.signature, digest) for one, digest in ((order, stop.digest), (taker.order, taker.digest))
+    ]
+    commands.append(ApplyFact(3, 5, 0, 6, True, facts[-1]))
+    commands.append(ApplyFact(4, 21, 0, 7, False, PriceUpdated(2, 1, 8)))
+    database = open_database(f"sqlite:///{tmp_path / 'x.db'}")
+    tables, engine = OrderTables(database), Engine()
+    tables.open()
+    played = [(n, engine.apply(command)) for n, command in enumerate(commands, 1)]
+    for batch in [played] if merged else [[one] for one in played]:
+        project(tables, batch)
+    row, view = tables.find(stop.digest), engine.order_state(stop.digest)
+    assert row is not None
+    assert view is not None
+    assert [getattr(row, name) for name in view.__slots__] == [getattr(view, name) for name in view.__slots__]
+    assert (row.status, row.reason, row.updated_ms, row.proof) == ("FILLED", "FILLED", 4, (8, 0))
+    assert Store(database).signed_orders([stop.digest])[stop.digest].proof == (8, 0)
+
+
 def test_the_rows_of_a_pair_follow_the_fills_of_either_leg(tmp_path: Path) -> None:
     target, taker = signed(ALICE, 0, Side.SELL, 1000, 9), signed(BOB, 0, Side.BUY, 1000, 4)
     stop = dataclasses.replace(target.order, condition=Condition(Trigger.INDEX_AT_OR_BELOW, 10, 0))
