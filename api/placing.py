@@ -10,6 +10,7 @@ Never:    decides what only the engine can know (balances, nonces, the book), or
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -18,10 +19,11 @@ import msgspec
 
 from api.context import Context
 from api.fields import read_object, read_signature, read_small_integer
-from api.order_json import read_chain_id, read_client_order_id, read_display, read_order
+from api.order_json import TermsLookup, read_chain_id, read_client_order_id, read_display, read_order
+from api.plain_order import read_plain_order
 from api.problems import engine_problem, problem_document
 from api.signers import Recovered, recover_key
-from cxdex.eip712 import order_digest, order_message
+from cxdex.eip712 import Domain, order_digest, order_message
 from cxdex.market import MarketTerms
 from cxdex.problem import Problem
 from cxdex.units import format_price, format_quantity, format_usdc
@@ -32,29 +34,41 @@ MAX_BATCH = 50
 SIGNED_FIELDS = ("order", "signature", "chainId")
 ENVELOPE_FIELDS = ("clientOrderId", "rejectAfter", "displayQuantity")
 RECOVERY_THREADS = 2
-RECOVERY_CHUNK = 10  # signatures a thread takes at once: below that, handing over costs more than it saves
+RECOVERY_CHUNK = 25  # signatures a thread takes at once: below that, handing over costs more than it saves
 RECOVERED_HERE = 2  # so few are done before a thread would have begun
+HERE_AT_ONCE = 10  # where no thread is used: then everybody else has a turn
+CORES_FOR_THREADS = 3  # with fewer, the engine and this process's own thread need them all
 MOST_RECOVERING = 20_000  # signatures that wait for a thread: more than a second's work
 
 Outcome = WireOrder | Problem
 """An order that is well so far, or why it is not."""
 
+_Wanted = tuple[int, bytes, bytes]
+"""(place, digest, signature)"""
+
+_uses_threads = (os.cpu_count() or 1) >= CORES_FOR_THREADS
 _threads = ThreadPoolExecutor(RECOVERY_THREADS, thread_name_prefix="recover")
 _recovering = 0
 
 
 def read_signed_order(context: Context, value: Any) -> WireOrder:
     """{"order","signature","chainId"} and perhaps some of ENVELOPE_FIELDS, checked but for the signature itself."""
+    plain = read_plain_order(value, context.domain, context.markets.terms_of)
+    return read_carefully(context.domain, context.markets.terms_of, value) if plain is None else plain
+
+
+def read_carefully(domain: Domain, terms_of: TermsLookup, value: Any) -> WireOrder:
+    """The same for any order at all, with a refusal for everything that is wrong with it."""
     entry = read_object(value, SIGNED_FIELDS, ENVELOPE_FIELDS, "the body")
-    read_chain_id(entry["chainId"], context.deployment.chain_id)
-    order, terms = read_order(entry["order"], context.markets.terms_of)
+    read_chain_id(entry["chainId"], domain.chain_id)
+    order, terms = read_order(entry["order"], terms_of)
     signature = read_signature(entry["signature"])
     reject_after = entry.get("rejectAfter")
     shown = entry.get("displayQuantity")
     return WireOrder(
         order,
         signature,
-        order_digest(context.domain, order),
+        order_digest(domain, order),
         read_client_order_id(entry.get("clientOrderId")),
         reject_after_ms=0 if reject_after is None else read_small_integer(reject_after, "rejectAfter", least=1),
         display_quantity=0 if shown is None else read_display(terms, shown),
@@ -140,17 +154,29 @@ async def _recover(outcomes: list[Outcome]) -> list[tuple[int, Recovered]]:
         return _recover_chunk(wanted)
     if _recovering + len(wanted) > MOST_RECOVERING:
         raise Problem("RATE_LIMITED", "more signatures wait to be checked than this process can take")
-    loop = asyncio.get_running_loop()
-    chunks = [wanted[start : start + RECOVERY_CHUNK] for start in range(0, len(wanted), RECOVERY_CHUNK)]
     _recovering += len(wanted)
     try:
-        done = await asyncio.gather(*(loop.run_in_executor(_threads, _recover_chunk, chunk) for chunk in chunks))
+        return await (_recover_in_threads(wanted) if _uses_threads else _recover_by_turns(wanted))
     finally:
         _recovering -= len(wanted)
+
+
+async def _recover_in_threads(wanted: list[_Wanted]) -> list[tuple[int, Recovered]]:
+    loop = asyncio.get_running_loop()
+    chunks = [wanted[start : start + RECOVERY_CHUNK] for start in range(0, len(wanted), RECOVERY_CHUNK)]
+    done = await asyncio.gather(*(loop.run_in_executor(_threads, _recover_chunk, chunk) for chunk in chunks))
     return [one for chunk in done for one in chunk]
 
 
-def _recover_chunk(chunk: list[tuple[int, bytes, bytes]]) -> list[tuple[int, Recovered]]:
+async def _recover_by_turns(wanted: list[_Wanted]) -> list[tuple[int, Recovered]]:
+    done = _recover_chunk(wanted[:HERE_AT_ONCE])
+    for start in range(HERE_AT_ONCE, len(wanted), HERE_AT_ONCE):
+        await asyncio.sleep(0)
+        done += _recover_chunk(wanted[start : start + HERE_AT_ONCE])
+    return done
+
+
+def _recover_chunk(chunk: list[_Wanted]) -> list[tuple[int, Recovered]]:
     return [(place, recover_key(digest, signature)) for place, digest, signature in chunk]
 
 

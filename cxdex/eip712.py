@@ -10,12 +10,14 @@ Source: https://eips.ethereum.org/EIPS/eip-712
 
 from __future__ import annotations
 
+import struct
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
+from cxdex.condition import Trigger
 from cxdex.keccak import keccak
-from cxdex.order import Order
+from cxdex.order import Order, OrderType, SelfTrade, Side, TimeInForce
 
 DOMAIN_NAME = "Cxmpute DEX"
 DOMAIN_VERSION = "1"
@@ -46,6 +48,15 @@ CANCEL_ORDERS_TYPEHASH = keccak(CANCEL_ORDERS_TYPE.encode())
 CANCEL_ALL_TYPEHASH = keccak(CANCEL_ALL_TYPE.encode())
 INSTANT_WITHDRAWAL_TYPEHASH = keccak(INSTANT_WITHDRAWAL_TYPE.encode())
 LOGIN_TYPEHASH = keccak(LOGIN_TYPE.encode())
+
+_SIDES = {word: keccak(word.name.encode()) for word in Side}
+_ORDER_TYPES = {word: keccak(word.name.encode()) for word in OrderType}
+_TIMES_IN_FORCE = {word: keccak(word.name.encode()) for word in TimeInForce}
+_SELF_TRADES = {word: keccak(word.name.encode()) for word in SelfTrade}
+_TRIGGERS = {word: keccak(word.name.encode()) for word in Trigger}
+# The type's hash and the 13 fields of every order, each right in a word of 32 bytes. One call instead of thirteen: this
+# runs for every order that is placed.
+_ORDER_WORDS = struct.Struct(">32s 12x20s 32s 32s 32s 32s 24xQ 24xQ 24xQ 24xQ 32s 31x? 24xQ 24xQ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,26 +90,31 @@ def order_digest(domain: Domain, order: Order) -> bytes:
 
 def order_struct_hash(order: Order) -> bytes:
     """Of the type that the order is signed as: a plain order and a conditional one never hash alike."""
-    fields = (
-        _address(order.account),
-        market_hash(order.market),
-        _text(order.side.name),
-        _text(order.order_type.name),
-        _text(order.time_in_force.name),
-        _word(order.quantity),
-        _word(order.limit_price),
-        _word(order.max_fee_bps),
-        _word(order.max_collateral),
-        _text(order.self_trade.name),
-        _word(int(order.reduce_only)),
-        _word(order.expiry),
-        _word(order.nonce),
-    )
     condition = order.condition
+    fields = _ORDER_WORDS.pack(
+        ORDER_TYPEHASH if condition is None else CONDITIONAL_ORDER_TYPEHASH,
+        order.account,
+        market_hash(order.market),
+        _SIDES[order.side],
+        _ORDER_TYPES[order.order_type],
+        _TIMES_IN_FORCE[order.time_in_force],
+        order.quantity,
+        order.limit_price,
+        order.max_fee_bps,
+        order.max_collateral,
+        _SELF_TRADES[order.self_trade],
+        order.reduce_only,
+        order.expiry,
+        order.nonce,
+    )
     if condition is None:
-        return keccak(ORDER_TYPEHASH + b"".join(fields))
-    waiting = (_text(condition.trigger.name), _word(condition.trigger_price), _word(condition.active_from))
-    return keccak(CONDITIONAL_ORDER_TYPEHASH + b"".join(fields + waiting))
+        return keccak(fields)
+    waiting = (
+        _TRIGGERS[condition.trigger],
+        _word(condition.trigger_price),
+        _word(condition.active_from),
+    )
+    return keccak(fields + b"".join(waiting))
 
 
 def cancel_orders_digest(domain: Domain, account: bytes, nonces: list[int], deadline: int) -> bytes:

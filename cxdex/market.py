@@ -15,6 +15,8 @@ ASSET_DECIMALS = 18
 USDC_ASSET = 0
 CXPT_ASSET = 1
 
+_TENS: tuple[int, ...] = tuple(10**exponent for exponent in range(ASSET_DECIMALS + 1))
+
 
 class MarketStatus(IntEnum):
     """The circuit breaker. A market never leaves DELISTED or SETTLED."""
@@ -56,14 +58,12 @@ class MarketTerms:
     @property
     def lot_size(self) -> int:
         """1e-18 units of the synth in one lot."""
-        size: int = 10**self.lot_exponent
-        return size
+        return _TENS[self.lot_exponent]
 
     @property
     def tick_size(self) -> int:
         """1e-6 USDC per whole synth in one tick."""
-        size: int = self.quote_per_lot_tick * 10 ** (ASSET_DECIMALS - self.lot_exponent)
-        return size
+        return self.quote_per_lot_tick * _TENS[ASSET_DECIMALS - self.lot_exponent]
 
     def notional(self, quantity: int, price: int) -> int:
         """Exact, 1e-6 USDC. quantity in lots, price in ticks."""

@@ -20,6 +20,11 @@ EXPIRY_BITS = 40
 NONCE_BITS = 64
 COLLATERAL_BITS = 64
 MAX_FEE_BPS = 10_000
+MAX_QUANTITY = 2**QUANTITY_BITS - 1
+MAX_PRICE = 2**PRICE_BITS - 1
+MAX_EXPIRY = 2**EXPIRY_BITS - 1
+MAX_NONCE = 2**NONCE_BITS - 1
+MAX_COLLATERAL = 2**COLLATERAL_BITS - 1
 
 
 class Side(Word):
@@ -110,12 +115,15 @@ class Order:
                 given="0x" + self.account.hex(),
                 allowed="0x and 40 hexadecimal digits",
             )
-        require_range("quantity", self.quantity, 1, 2**QUANTITY_BITS - 1)
-        require_range("limitPrice", self.limit_price, 1, 2**PRICE_BITS - 1)
-        require_range("maxFeeBps", self.max_fee_bps, 0, MAX_FEE_BPS)
-        require_range("expiry", self.expiry, 1, 2**EXPIRY_BITS - 1)
-        require_range("nonce", self.nonce, 0, 2**NONCE_BITS - 1)
-        require_range("maxCollateral", self.max_collateral, 0, 2**COLLATERAL_BITS - 1)
+        if not (
+            1 <= self.quantity <= MAX_QUANTITY
+            and 1 <= self.limit_price <= MAX_PRICE
+            and 0 <= self.max_fee_bps <= MAX_FEE_BPS
+            and 1 <= self.expiry <= MAX_EXPIRY
+            and 0 <= self.nonce <= MAX_NONCE
+            and 0 <= self.max_collateral <= MAX_COLLATERAL
+        ):
+            self._name_the_field()
         if self.order_type is OrderType.MARKET and self.time_in_force.rests:
             raise OrderProblem(
                 "ORDER_FIELD_INVALID",
@@ -132,6 +140,15 @@ class Order:
                 given=str(self.condition.active_from),
                 allowed=f"before the expiry, {self.expiry}",
             )
+
+    def _name_the_field(self) -> None:
+        """Raises for the first field that is out of range. Apart, because making an order is part of every hot path."""
+        require_range("quantity", self.quantity, 1, MAX_QUANTITY)
+        require_range("limitPrice", self.limit_price, 1, MAX_PRICE)
+        require_range("maxFeeBps", self.max_fee_bps, 0, MAX_FEE_BPS)
+        require_range("expiry", self.expiry, 1, MAX_EXPIRY)
+        require_range("nonce", self.nonce, 0, MAX_NONCE)
+        require_range("maxCollateral", self.max_collateral, 0, MAX_COLLATERAL)
 
     @property
     def may_rest(self) -> bool:

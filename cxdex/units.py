@@ -13,6 +13,7 @@ from cxdex.market import ASSET_DECIMALS, USDC_DECIMALS, MarketTerms
 from cxdex.problem import OrderProblem
 
 WHOLE_DIGITS = 31
+_TENS = tuple(10**exponent for exponent in range(ASSET_DECIMALS + 1))
 _DECIMAL = re.compile(rf"(0|[1-9][0-9]{{0,{WHOLE_DIGITS - 1}}})(?:\.([0-9]{{1,18}}))?", re.ASCII)
 
 
@@ -51,10 +52,13 @@ def parse_decimal(text: object, decimals: int, field: str) -> int:
 
 def format_decimal(value: int, decimals: int) -> str:
     """The shortest decimal string: 1_500_000 with 6 decimals is ``"1.5"``. Negative values keep their sign."""
+    if not value:
+        return "0"
     sign, digits = ("-", -value) if value < 0 else ("", value)
-    whole, fraction = divmod(digits, 10**decimals)
-    tail = str(fraction).rjust(decimals, "0").rstrip("0") if fraction else ""
-    return f"{sign}{whole}.{tail}" if tail else f"{sign}{whole}"
+    whole, fraction = divmod(digits, _TENS[decimals])
+    if not fraction:
+        return f"{sign}{whole}"
+    return f"{sign}{whole}.{fraction:0{decimals}d}".rstrip("0")
 
 
 def parse_usdc(text: object, field: str) -> int:

@@ -8,11 +8,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from cxdex.eip712 import order_message
+from cxdex.condition import Condition
+from cxdex.eip712 import to_checksum
 from cxdex.market import MarketTerms
-from cxdex.order import Order
+from cxdex.order import Order, OrderType, SelfTrade, Side, TimeInForce
 from cxdex.units import format_price, format_quantity, format_usdc
 from relayer.wire import OrderState
+
+# Looked up for every order that is shown: a member's own `name` costs ten times as much.
+_SIDES = {word: word.name for word in Side}
+_ORDER_TYPES = {word: word.name for word in OrderType}
+_TIMES_IN_FORCE = {word: word.name for word in TimeInForce}
+_SELF_TRADES = {word: word.name for word in SelfTrade}
 
 
 def order_state_json(state: OrderState, terms: MarketTerms) -> dict[str, Any]:
@@ -24,37 +31,51 @@ def order_state_json(state: OrderState, terms: MarketTerms) -> dict[str, Any]:
     quantity. ``condition`` is what a PENDING order waits for, null for a plain one; ``proof``, once it was triggered by
     the index, the unix seconds at which the prices were published that show it to the chain.
     """
-    signed = signed_fields_json(state.order, terms)
-    return {
-        "id": "0x" + state.digest.hex(),
-        **signed,
-        "clientOrderId": state.client_order_id,
-        "status": state.status,
-        "reason": state.reason,
-        "filled": format_quantity(terms, state.filled),
-        "remaining": format_quantity(terms, state.remaining),
-        "displayQuantity": format_quantity(terms, state.display_quantity) if state.display_quantity else None,
-        "filledBefore": format_quantity(terms, state.filled_before),
-        "replaces": _id_or_null(state.replaces),
-        "replacedBy": _id_or_null(state.replaced_by),
-        "proof": [time for time in state.proof if time] or None,
-        "version": state.version,
-        "createdAt": state.created_ms,
-        "updatedAt": state.updated_ms,
-    }
+    shown: dict[str, Any] = {"id": "0x" + state.digest.hex()}
+    shown.update(signed_fields_json(state.order, terms))
+    shown["clientOrderId"] = state.client_order_id
+    shown["status"] = state.status
+    shown["reason"] = state.reason
+    shown["filled"] = format_quantity(terms, state.filled)
+    shown["remaining"] = format_quantity(terms, state.remaining)
+    shown["displayQuantity"] = format_quantity(terms, state.display_quantity) if state.display_quantity else None
+    shown["filledBefore"] = format_quantity(terms, state.filled_before)
+    shown["replaces"] = _id_or_null(state.replaces)
+    shown["replacedBy"] = _id_or_null(state.replaced_by)
+    shown["proof"] = [time for time in state.proof if time] or None
+    shown["version"] = state.version
+    shown["createdAt"] = state.created_ms
+    shown["updatedAt"] = state.updated_ms
+    return shown
 
 
 def signed_fields_json(order: Order, terms: MarketTerms) -> dict[str, Any]:
     """The order in the form that POST /v1/orders takes, with `condition` null for a plain one."""
-    fields = order_message(order)
-    fields["quantity"] = format_quantity(terms, order.quantity)
-    fields["limitPrice"] = format_price(terms, order.limit_price)
-    fields["maxCollateral"] = format_usdc(order.max_collateral)
-    fields["condition"] = None
-    if order.condition is not None:
-        words = {name: fields.pop(name) for name in ("trigger", "triggerPrice", "activeFrom")}
-        fields["condition"] = {**words, "triggerPrice": format_price(terms, order.condition.trigger_price)}
-    return fields
+    condition = order.condition
+    return {
+        "account": to_checksum(order.account),
+        "market": order.market,
+        "side": _SIDES[order.side],
+        "orderType": _ORDER_TYPES[order.order_type],
+        "timeInForce": _TIMES_IN_FORCE[order.time_in_force],
+        "quantity": format_quantity(terms, order.quantity),
+        "limitPrice": format_price(terms, order.limit_price),
+        "maxFeeBps": str(order.max_fee_bps),
+        "maxCollateral": format_usdc(order.max_collateral),
+        "selfTrade": _SELF_TRADES[order.self_trade],
+        "reduceOnly": order.reduce_only,
+        "expiry": str(order.expiry),
+        "nonce": str(order.nonce),
+        "condition": None if condition is None else _condition_json(condition, terms),
+    }
+
+
+def _condition_json(condition: Condition, terms: MarketTerms) -> dict[str, str]:
+    return {
+        "trigger": condition.trigger.name,
+        "triggerPrice": format_price(terms, condition.trigger_price),
+        "activeFrom": str(condition.active_from),
+    }
 
 
 def _id_or_null(digest: bytes) -> str | None:
