@@ -52,17 +52,14 @@ def compiled_contracts() -> Compiled:
     """The same as the compiler gave it: each ABI is of one contract."""
     path = CACHE / f"{source_hash()}.json"
     if not path.exists():
-        _store(path, _compile(_deployable()))
+        _store(path, compile_sources(_deployable()))
     found: Compiled = json.loads(path.read_text())
     return found
 
 
-def compile_again(known: Compiled, changed: str) -> Compiled:
-    """`known`, with the contracts compiled anew that a changed source (below `contracts/`) is part of. From now on
-    `load_artifacts` finds the result."""
-    anew = _compile([path for path in _deployable() if CONTRACTS / changed in _sources_of(path)])
-    _store(CACHE / f"{source_hash()}.json", {**known, **anew})
-    return compiled_contracts()
+def contracts_with(changed: str) -> list[Path]:
+    """The deployable contracts that a source (below `contracts/`) is part of."""
+    return [path for path in _deployable() if CONTRACTS / changed in _sources_of(path)]
 
 
 def source_hash() -> str:
@@ -103,7 +100,7 @@ def _sources_of(path: Path) -> set[Path]:
     return found
 
 
-def _compile(paths: list[Path]) -> Compiled:
+def compile_sources(paths: list[Path]) -> Compiled:
     # Imported here: a warm cache needs no compiler.
     from vyper.compiler import compile_from_file_input
     from vyper.compiler.input_bundle import FilesystemInputBundle

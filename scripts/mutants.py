@@ -44,6 +44,8 @@ class Mutant:
     end: Position
     before: str
     after: str
+    line: str  # the whole logical line, comments and layout left out
+    line_start: Position
 
     def applied(self, text: str) -> str:
         """The whole source with this change."""
@@ -58,9 +60,10 @@ class Mutant:
 def mutants_of(source: str, text: str) -> Iterator[Mutant]:
     """Every mutant of a source, in its order."""
     for line in _logical_lines(text):
+        words = " ".join(found.string for found in line)
         for kind, start, end, after in _changes(line, text):
             before = text[_offset(text, start) : _offset(text, end)]
-            yield Mutant(source, kind, start, end, before, after)
+            yield Mutant(source, kind, start, end, before, after, words, line[0].start)
 
 
 Change = tuple[str, Position, Position, str]
