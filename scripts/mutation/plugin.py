@@ -2,9 +2,9 @@
 
 Owns:     the order of the tests, the children, their limits.
 Promises: tests are imported once, so a mutant costs its compilation and the tests up to the first that fails. First
-          come the tests that noticed a change nearby, then the files that noticed most of this source, then the rest;
-          each time the short ones first. A test that is known never to run the changed line is not asked. A mutant
-          that makes the tests take five times their time is killed.
+          come the tests that noticed a change nearby, then those that run most lines of the source. A test that is
+          known never to run the changed line is not asked, and of those that run just the same lines of its source
+          ALIKE are. A mutant that makes the tests take five times their time is killed.
 Never:    runs unless a command names it (`-p scripts.mutation.plugin`); changes sources outside the working folder.
 
 Reads MUTANTS (a file, see `Work`), writes to the descriptor VERDICTS one line of JSON for each mutant:
@@ -38,6 +38,7 @@ FILES_OF_SETTLEMENT = "tests/contracts/test_settlement_"
 SETTLEMENT = {"Settlement", "TraderControls", "Triggers"}
 LONG_PATHS = tuple(f"tests/contracts/{name}" for name in LONG_TESTS)
 NEARBY = 12  # tests that are asked before all others
+ALIKE = 25  # so many tests that run just the same lines of the source are asked
 TIMES, SLACK = 5, 30  # of the tests' time, and seconds of it
 
 
@@ -71,22 +72,28 @@ class Bench:
         near = list(dict.fromkeys(test for _, test in deaths))[:NEARBY]
         files = Counter(test.split("::")[0] for _, test in deaths)
         line = mutant.line_start[0]
-        running = {test for test, of in self.reach.items() if line in of.get(mutant.source, ())}
+        lines = {test: of.get(mutant.source, []) for test, of in self.reach.items()}
+        is_reached = any(line in run for run in lines.values())
 
         def may_notice(item: Any) -> bool:
-            if item.nodeid.startswith(LONG_PATHS):
-                return True
-            if running and item.nodeid in self.reach:
-                return item.nodeid in running
+            if is_reached and item.nodeid in lines:
+                return line in lines[item.nodeid]
             return bool(changed & SETTLEMENT) or not item.nodeid.startswith(FILES_OF_SETTLEMENT)
 
-        def place(item: Any) -> tuple[bool, int, int, float]:
-            file = item.nodeid.split("::")[0]
-            first = near.index(item.nodeid) if item.nodeid in near else NEARBY
-            likely = files[file] + (mutant.source.rsplit("/")[-1].split("_")[0].split(".")[0].lower() in file)
-            return item.nodeid.startswith(LONG_PATHS), first, -likely, self.seconds[item.nodeid]
+        def place(item: Any) -> tuple[bool, int, int, int, float]:
+            test = item.nodeid
+            first = near.index(test) if test in near else NEARBY
+            more = len(lines.get(test, []))
+            return test.startswith(LONG_PATHS), first, -more, -files[test.split("::")[0]], self.seconds[test]
 
-        return sorted(filter(may_notice, self.items), key=place)
+        alike: Counter[tuple[int, ...]] = Counter()
+        chosen = []
+        for item in sorted(filter(may_notice, self.items), key=place):
+            kind = tuple(lines.get(item.nodeid, ()))
+            alike[kind] += 1
+            if not kind or alike[kind] <= ALIKE:
+                chosen.append(item)
+        return chosen
 
 
 class Contracts:

@@ -103,11 +103,13 @@ def test_the_next_pause_is_thirty_days_after_the_last_began(funded: World, refus
 def test_admin_ends_a_pause_and_may_allow_the_next_one(funded: World, refuses) -> None:
     funded.vault.send(GUARDIAN, "pause", LONGEST)
     assert funded.events(funded.vault.send(ADMIN, "resume")) == [("Resumed", {})]
+    assert funded.vault.call("pausedUntil") == 0
     funded.give(ALICE, 1)
     funded.vault.send(ALICE, "deposit", 1)
     with refuses("B:SOON"):
         funded.vault.send(GUARDIAN, "pause", 1)
     assert funded.events(funded.vault.send(ADMIN, "allowPause")) == [("PauseAllowed", {})]
+    assert funded.vault.call("nextPauseFrom") == 0
     funded.vault.send(GUARDIAN, "pause", 1)
     with refuses("B:SOON"):
         funded.vault.send(GUARDIAN, "pause", 1)

@@ -201,6 +201,7 @@ def test_anyone_reopens_72_hours_after_guardians_pause_and_not_a_second_earlier(
     world.evm.advance(1)
     logs = world.events(world.registry.send(STRANGER, "reopen", NEW))
     assert logs[-1] == ("MarketStatusChanged", {"market": NEW, "previous": PAUSED, "status": ACTIVE})
+    assert world.registry.call("marketPauseEndsAt", NEW) == 0
     with refuses("M:STATUS"):
         world.registry.send(STRANGER, "reopen", NEW)
 
@@ -208,6 +209,7 @@ def test_anyone_reopens_72_hours_after_guardians_pause_and_not_a_second_earlier(
 def test_guardian_pauses_a_market_once_in_thirty_days(world: World, open_market: bytes, refuses) -> None:
     pause(world)
     world.registry.send(ADMIN, "setStatus", NEW, ACTIVE)  # early
+    assert world.registry.call("marketPauseEndsAt", NEW) == 0
     world.evm.advance(PAUSE_INTERVAL - 1)
     with refuses("M:SOON"):
         pause(world)
@@ -228,6 +230,7 @@ def test_admin_lets_guardian_pause_again(world: World, open_market: bytes, refus
             world.registry.send(caller, "allowMarketPause", NEW)
     logs = world.registry.send(ADMIN, "allowMarketPause", NEW)
     assert world.events(logs) == [("MarketPauseAllowed", {"market": NEW})]
+    assert world.registry.call("nextMarketPauseFrom", NEW) == 0
     pause(world)
 
 

@@ -122,6 +122,18 @@ def test_only_printable_ascii_becomes_a_name(world: World, refuses, name: str, s
         world.factory.send(GATEWAY, "createSynth", name, symbol)
 
 
+def test_every_printable_character_may_be_in_a_name(world: World) -> None:
+    printable = bytes(range(32, 127)).decode()
+    for name, symbol in ((printable[:64], "s!"), (printable[64:], "s~")):
+        world.factory.send(GATEWAY, "createSynth", name, symbol)
+        assert world.factory.call("predict", name, symbol) == world.factory.call("synthOf", symbol)
+
+
+def test_the_factory_forgets_what_it_named(world: World) -> None:
+    world.factory.send(GATEWAY, "createSynth", NAME, SYMBOL)
+    assert world.factory.call("naming") == ("", "", world.vault.address)
+
+
 def test_bytes_that_are_no_text_become_no_name(world: World, refuses) -> None:
     """An event with them would stop every reader that decodes strings, the indexer first."""
     data = world.factory.encode("createSynth", "Synthetic Solana", "sSOL")
