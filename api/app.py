@@ -1,4 +1,4 @@
-"""The application: middleware around routes, and the two tasks that live as long as it does."""
+"""The application: middleware around routes, and the tasks that live as long as it does."""
 
 from __future__ import annotations
 
@@ -44,6 +44,7 @@ from api.routes import (
     vault,
     withdrawals,
 )
+from api.settlement_feed import SettlementFeed
 from api.signers import Signers
 from api.streams import beat, serve_socket
 from cxdex.problem import Problem
@@ -102,16 +103,18 @@ def create_app(settings: Settings) -> FastAPI:
 def _make_context(settings: Settings) -> Context:
     deployment = settings.deployment
     engine, node = EngineClient(settings.state / SOCKET_NAME), Node(settings.rpc_url)
+    markets, database = MarketDirectory(), Database(settings.database_url)
     return Context(
         deployment=deployment,
         domain=deployment.domain,
         authenticator=Authenticator(load_secret(settings.state), deployment.domain),
         engine=engine,
         hub=FeedHub(),
-        markets=MarketDirectory(),
-        database=Database(settings.database_url),
+        markets=markets,
+        database=database,
         node=node,
         signers=Signers(deployment.domain, engine, node),
+        settlements=SettlementFeed(database, markets),
         max_lag_blocks=settings.max_lag_blocks,
     )
 
@@ -121,6 +124,7 @@ async def _lifespan(context: Context, _app: FastAPI) -> AsyncIterator[None]:
     reader = FeedReader(context.engine, context.hub, context.markets, context.database)
     tasks = (
         asyncio.create_task(_keep_running("the feed reader", reader.run)),
+        asyncio.create_task(_keep_running("the settlement feed", context.settlements.run)),
         asyncio.create_task(_keep_running("the heartbeat", partial(beat, context.connections))),
     )
     try:

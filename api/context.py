@@ -11,9 +11,10 @@ from starlette.requests import Request
 
 from api.auth import Authenticator
 from api.database import Database
-from api.feed import FeedHub
+from api.feed import DURABLE_CHANNELS, FeedHub, Stream
 from api.markets import MarketDirectory
 from api.node import Node
+from api.settlement_feed import SettlementFeed
 from api.signers import Signers
 from cxdex.deployment import Deployment
 from cxdex.eip712 import Domain
@@ -53,8 +54,13 @@ class Context:
     database: Database
     node: Node
     signers: Signers
+    settlements: SettlementFeed
     max_lag_blocks: int = MAX_LAG_BLOCKS
     connections: set[Connection] = field(default_factory=set)
+
+    def feed_of(self, stream: Stream) -> FeedHub | SettlementFeed:
+        """Who counts the stream's messages."""
+        return self.settlements if stream.channel in DURABLE_CHANNELS else self.hub
 
 
 def context_of(request: Request) -> Context:

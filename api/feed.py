@@ -22,8 +22,9 @@ from relayer.wire import Feed
 RING_MESSAGES = 10_000
 RING_BYTES_OF_ALL = 256 * 1024 * 1024
 RECENT_TRADES = 50
-PRIVATE_CHANNELS = ("orders", "balances", "protection")
-PUBLIC_CHANNELS = ("book", "bbo", "ticker", "trades", "markets")
+PRIVATE_CHANNELS = ("orders", "balances", "protection", "fills")
+PUBLIC_CHANNELS = ("book", "bbo", "ticker", "trades", "markets", "settlements")
+DURABLE_CHANNELS = ("fills", "settlements")  # counted by the settlement log, not by a run of the engine
 LATEST_CHANNELS = ("bbo", "ticker")  # a message is the whole state, so the newest one is the snapshot
 
 _json = msgspec.json.Encoder()

@@ -46,9 +46,9 @@ and side, at least one of them conditional, are a pair: one cancels the other.
 ## WebSocket `/v1/ws`
 
 Send `{"op":"subscribe","ch":"book","key":"sBTC-USDC"}`. Channels: `book`, `bbo` (best bid and ask), `ticker` (as
-GET /v1/tickers/{market}, at most once a second), `trades`, `markets` (key: the market), and after
-`{"op":"auth","token":"..."}` (or the fields of POST /v1/auth/login) `orders`, `balances` and `protection`
-(market-maker protection) of the signed-in account. Other ops: `unsubscribe`, `ping`, and
+GET /v1/tickers/{market}, at most once a second), `trades`, `settlements` (how far the market's fills are), `markets`
+(key: the market), and after `{"op":"auth","token":"..."}` (or the fields of POST /v1/auth/login) `orders`, `balances`,
+`protection` (market-maker protection) and `fills` of the signed-in account. Other ops: `unsubscribe`, `ping`, and
 signed in:
 
 * `{"op":"cancelOnDisconnect","enabled":true}`: from its answer on, all open orders of the account are cancelled
@@ -78,6 +78,12 @@ CRC32 of `price:quantity|...` over the ten best bids and asks. After a lost conn
 `"resume":{"epoch":...,"seq":...}`: what was missed is sent again, or a `reset` and a snapshot. The REST book carries
 the same `epoch` and `seq`. A heartbeat every 5 seconds lists the last `seq` of each subscription. A client that does
 not read is closed with code 4008, naming the last message that it was sent.
+
+`fills` tells each change of your fills' settlement once and in order: `matched`, `submitted` (with the `transaction`),
+`mined` (with the `block`), `final`, or `skipped` (with the `reason`), or `reverted` until a later transaction carries
+the fill. A reorg takes `mined` back to `submitted`. Its snapshot holds the fills that are not final yet. `fills` and
+`settlements` have an `epoch` of their own, which outlives restarts of all our processes; a heartbeat names it with
+them.
 """
 
 EXAMPLE_ORDER = {

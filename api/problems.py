@@ -167,6 +167,9 @@ CODES: Mapping[str, CodeEntry] = {
     "SETTLEMENT_BEHIND": _entry(
         503, "Settlement is behind", "New orders wait until the chain has caught up; cancels go on.", retryable=True
     ),
+    "SETTLEMENT_UNKNOWN": _entry(
+        503, "Settlement not known", "How far fills are cannot be told now; a snapshot follows.", retryable=True
+    ),
     "ENGINE_UNAVAILABLE": _entry(503, "Engine unavailable", "The matching engine is restarting.", retryable=True),
     "NODE_UNAVAILABLE": _entry(503, "Node unavailable", "The Ethereum node does not answer.", retryable=True),
     "INTERNAL": _entry(500, "Internal error", "A fault of ours; quote the traceId when you report it.", retryable=True),

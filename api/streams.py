@@ -1,7 +1,7 @@
 """The WebSocket `/v1/ws`: one `Connection` per client, between the feed hub and the socket.
 
 Rule 1  A subscriber gets an acknowledgement, then a snapshot (or the messages it missed), then every message.
-Rule 2  When continuity is lost it gets `reset` and a new snapshot on the same subscription.
+Rule 2  When continuity is lost it gets `reset` and a new snapshot on the same subscription (see `api.following`).
 Rule 3  A mistake of the client is answered by {"op":"error"}; the connection stays open.
 Rule 4  The queue is bounded. A client that does not read is closed with 4008, naming the last message sent.
 
@@ -22,14 +22,14 @@ import msgspec
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from api.context import Context
-from api.feed import PRIVATE_CHANNELS, PUBLIC_CHANNELS, Stream
+from api.feed import DURABLE_CHANNELS, PRIVATE_CHANNELS, PUBLIC_CHANNELS, Stream
 from api.fields import decode_json, read_address, read_object, read_signature, read_small_integer, read_text
+from api.following import Following, Resume
 from api.message_budget import MessageBudget
 from api.order_ops import OPS as ORDER_OPS
 from api.order_ops import Answered, OrderOps
 from api.problems import new_trace_id, problem_document
 from api.safety_ops import SafetyOps
-from api.snapshots import snapshot_data
 from cxdex.problem import Problem
 
 MAX_MESSAGE_BYTES = 256 * 1024
@@ -42,7 +42,6 @@ CLOSE_TOO_MANY_MESSAGES = 4029
 CLOSE_SECONDS = 2.0
 MAX_CLOSE_REASON = 120  # a close frame holds 123 bytes
 HEARTBEAT_SECONDS = 5.0
-SNAPSHOT_PAUSE_SECONDS = 0.5  # while the engine is away
 
 log = logging.getLogger("api")
 
@@ -60,9 +59,9 @@ class Connection:
         self._wake = asyncio.Event()
         self._gave_up = asyncio.Event()
         self._closing = (1001, "the exchange is stopping")
-        self._streams: set[Stream] = set()
-        self._held: dict[Stream, list[tuple[int, str]]] = {}  # waiting for the stream's snapshot
-        self._syncs: set[asyncio.Task[None]] = set()
+        self._following = Following(
+            self, context, self._send, self._refuse, lambda: self._give_up(CLOSE_SLOW_CONSUMER, "too slow")
+        )
         self._session: tuple[bytes, int] | None = None  # account, expiry in unix seconds
         self._budget = MessageBudget(lambda: self._give_up(CLOSE_TOO_MANY_MESSAGES, "too many messages"))
         self._last_sent = "nothing"
@@ -87,12 +86,9 @@ class Connection:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._context.connections.discard(self)
-            for stream in self._streams:
-                stream.subscribers.discard(self)
-                self._context.hub.release(stream)
-            for task in (*tasks, *self._syncs):
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, *self._syncs, return_exceptions=True)
+            await asyncio.gather(self._following.close(), *tasks, return_exceptions=True)
             await self._orders.close()  # before the cancel on disconnect: nothing may be placed behind it
             await self._safety.disconnected()
             await self._close()
@@ -100,32 +96,21 @@ class Connection:
     # Subscriber: called by the hub ------------------------------------------------------------------------
 
     def deliver(self, stream: Stream, seq: int, message: str) -> None:
-        held = self._held.get(stream)
-        if held is None:
-            self._send(message, stream, seq)
-        elif len(held) < MAX_QUEUE_MESSAGES:
-            held.append((seq, message))
-        else:
-            self._give_up(CLOSE_SLOW_CONSUMER, "too many messages while a snapshot was made")
+        self._following.deliver(stream, seq, message)
 
     def resync(self, stream: Stream, reason: str) -> None:
-        """Continuity is lost: `reset`, then a snapshot."""
-        if self._context.hub.epoch is not None:
-            data = msgspec.Raw(_json.encode({"reason": reason}))
-            self._send(self._context.hub.envelope(stream, "reset", data), stream, stream.seq)
-        self._begin_sync(stream)
+        self._following.resync(stream, reason)
 
     def heartbeat(self, now_ms: int) -> None:
         """The last sequence number of every subscription, so that a silent stall is visible."""
         self._expire_session(now_ms // 1_000)
-        channels = [{"ch": s.channel, "key": s.key, "seq": s.seq} for s in self._streams if s not in self._held]
         self._reply(
             {
                 "op": "heartbeat",
                 "ts": now_ms,
                 "epoch": self._context.hub.epoch,
                 "live": self._context.engine.is_connected,
-                "channels": channels,
+                "channels": self._following.places(),
             }
         )
 
@@ -227,39 +212,32 @@ class Connection:
         read_object(message, ("op", "ch"), ("key", "resume", "id"), "subscribe")
         stream = self._stream_of(message)
         resume = self._read_resume(message.get("resume"))
-        if stream not in self._streams and len(self._streams) >= MAX_SUBSCRIPTIONS:
+        if stream not in self._following and len(self._following) >= MAX_SUBSCRIPTIONS:
             raise Problem("RATE_LIMITED", "too many subscriptions", allowed=f"{MAX_SUBSCRIPTIONS} a connection")
-        self._streams.add(stream)
-        stream.subscribers.add(self)
-        hub = self._context.hub
+        self._following.enter(stream)
         acknowledgement = {"op": "subscribed", "ch": stream.channel, "key": stream.key}
-        self._reply({**acknowledgement, "epoch": hub.epoch, "seq": stream.seq}, message.get("id"))
-        missed = stream.since(resume[1]) if resume and resume[0] == hub.epoch else None
-        if missed is not None:
-            for text in missed:
-                self._send(text, stream, stream.seq)
-        elif resume:
-            self.resync(stream, "the messages after this seq are not kept")
-        else:
-            self._begin_sync(stream)
+        epoch = self._context.feed_of(stream).epoch
+        self._reply({**acknowledgement, "epoch": epoch, "seq": stream.seq}, message.get("id"))
+        self._following.begin(stream, resume)
 
     def _unsubscribe(self, message: dict[str, Any]) -> None:
         read_object(message, ("op", "ch"), ("key", "id"), "unsubscribe")
         stream = self._stream_of(message)
-        self._drop(stream)
+        self._following.leave(stream)
         self._reply({"op": "unsubscribed", "ch": stream.channel, "key": stream.key}, message.get("id"))
 
     def _stream_of(self, message: dict[str, Any]) -> Stream:
         channel = read_text(message["ch"], "ch")
+        streams = self._context.settlements.stream if channel in DURABLE_CHANNELS else self._context.hub.stream
         if channel in PRIVATE_CHANNELS:
-            return self._context.hub.stream(channel, self._own_key(message.get("key")))
+            return streams(channel, self._own_key(message.get("key")))
         if channel not in PUBLIC_CHANNELS:
             known = ", ".join((*PUBLIC_CHANNELS, *PRIVATE_CHANNELS))
             raise Problem("FIELD_INVALID", "unknown channel", field="ch", given=channel, allowed=known)
         if "key" not in message:
             raise Problem("FIELD_MISSING", "name the market", field="key", allowed="a market's symbol")
         market = read_text(message["key"], "key")
-        return self._context.hub.stream(channel, self._context.markets.find(market).terms.symbol)
+        return streams(channel, self._context.markets.find(market).terms.symbol)
 
     def _own_account(self) -> bytes:
         if self._session is None:
@@ -273,48 +251,11 @@ class Connection:
         return "0x" + account.hex()
 
     @staticmethod
-    def _read_resume(value: Any) -> tuple[str, int] | None:
+    def _read_resume(value: Any) -> Resume | None:
         if value is None:
             return None
         fields = read_object(value, ("epoch", "seq"), (), "resume")
         return read_text(fields["epoch"], "epoch"), read_small_integer(fields["seq"], "seq")
-
-    # Snapshots --------------------------------------------------------------------------------------------
-
-    def _begin_sync(self, stream: Stream) -> None:
-        self._held[stream] = []
-        task = asyncio.create_task(self._sync(stream, self._held[stream]))
-        self._syncs.add(task)
-        task.add_done_callback(self._syncs.discard)
-
-    async def _sync(self, stream: Stream, held: list[tuple[int, str]]) -> None:
-        """Sends the snapshot, then what arrived while it was made. A newer sync of the stream takes over."""
-        made = await self._snapshot(stream, held)
-        if made is None or self._held.get(stream) is not held or stream not in self._streams:
-            return
-        seq, data = made
-        del self._held[stream]
-        self._send(self._context.hub.envelope(stream, "snapshot", data, seq=seq), stream, seq)
-        for held_seq, message in held:
-            if held_seq > seq:
-                self._send(message, stream, held_seq)
-
-    async def _snapshot(self, stream: Stream, held: list[tuple[int, str]]) -> tuple[int, msgspec.Raw] | None:
-        """An engine that does not answer is asked until it does; the client is told once. None: no longer wanted."""
-        told = False
-        while self._held.get(stream) is held:
-            try:
-                return await snapshot_data(self._context, stream)
-            except Problem as problem:
-                if self._held.get(stream) is not held:
-                    return None
-                if not told:
-                    self._refuse(problem, None, ch=stream.channel, key=stream.key)
-                if problem.code != "ENGINE_UNAVAILABLE":
-                    del self._held[stream]
-            told = True
-            await asyncio.sleep(SNAPSHOT_PAUSE_SECONDS)
-        return None
 
     def _expire_session(self, now: int) -> None:
         if self._session is not None and self._session[1] <= now:
@@ -323,14 +264,9 @@ class Connection:
             self._refuse(Problem("AUTH_INVALID", "the sign-in has expired; private channels are closed"), None)
 
     def _drop_private(self) -> None:
-        for stream in [s for s in self._streams if s.channel in PRIVATE_CHANNELS]:
-            self._drop(stream)
-
-    def _drop(self, stream: Stream) -> None:
-        self._streams.discard(stream)
-        self._held.pop(stream, None)
-        stream.subscribers.discard(self)
-        self._context.hub.release(stream)
+        for stream in self._following:
+            if stream.channel in PRIVATE_CHANNELS:
+                self._following.leave(stream)
 
     # Writing ----------------------------------------------------------------------------------------------
 
