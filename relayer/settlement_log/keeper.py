@@ -207,11 +207,15 @@ class Keeper:
         return found
 
     def _page(self, said: Mapping[Fill, list[Word]]) -> Page:
-        """Round by round: every fill's first word, then every fill's second, and so on."""
+        """Round by round: every fill's first word, then every fill's second, and so on; who is new comes before, so
+        that the fills of a batch are one run."""
         page = Page()
-        for turn in range(max(map(len, said.values()), default=0)):
-            words = {fill: its[turn] for fill, its in said.items() if turn < len(its)}
-            for run in runs(words):
+        turns: dict[int, dict[Fill, Word]] = defaultdict(dict)
+        for fill, words in said.items():
+            for turn, word in enumerate(words, start=int(words[0].status != MATCHED)):
+                turns[turn][fill] = word
+        for _, words_of_turn in sorted(turns.items()):
+            for run in runs(words_of_turn):
                 accounts: set[bytes] = set()
                 for sequence in range(run.first, run.last + 1):
                     entry = self._open[run.market, sequence]
