@@ -46,7 +46,6 @@ from relayer.journal.journal import Journal  # noqa: E402
 from relayer.journal.record import encode_command  # noqa: E402
 from relayer.journal.snapshot import Snapshot, fork_writer, write_snapshot  # noqa: E402
 from relayer.order_table import OrderTables  # noqa: E402
-from relayer.projection import RowChanges  # noqa: E402
 from relayer.service import SNAPSHOT_EVERY  # noqa: E402
 
 T = TypeVar("T")
@@ -156,7 +155,7 @@ def write_state(state: Path, records: int, accounts: int) -> Engine:
     journal.close()
     tables = OrderTables(open_database(f"sqlite:///{state / 'exchange.db'}"))
     tables.open()
-    tables.store(RowChanges(), records)
+    tables.store(tables.no_changes(), records)
     return engine
 
 

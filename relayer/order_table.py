@@ -4,10 +4,14 @@ Owns:     `OrderTables`: creating them, storing `RowChanges`, finding an order t
 Promises: rows and cursor change together or not at all, and only if the cursor is where this writer left it:
           a second writer of the same tables is found out, not mixed in.
 Never:    runs in the event loop's thread; the projector calls it from its own.
+
+Rows of orders and trades go to the driver as they are, past SQLAlchemy's handling of values, which costs as much again
+as SQLite takes to store them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -17,7 +21,8 @@ from sqlmodel import SQLModel
 from cxdex.condition import Condition, Trigger
 from cxdex.order import Order, OrderType, SelfTrade, Side, TimeInForce
 from cxdex.problem import Problem
-from relayer.projection import RowChanges
+from cxdex.storage import encode_uint
+from relayer.projection import NEW_ORDER, NEW_TRADE, RowChanges
 from relayer.schema import prepare
 from relayer.tables import MinuteRow, OrderRow, ProjectorCursor, TradeRow
 from relayer.ticker import Minute
@@ -33,22 +38,18 @@ ORDERS, TRADES, CURSOR = _table(OrderRow), _table(TradeRow), _table(ProjectorCur
 MINUTES = _table(MinuteRow)
 CURSOR_ID = 1
 
-_CHANGE_ORDER = (
-    update(ORDERS)
-    .where(ORDERS.c.digest == bindparam("which"))
-    .values(
-        filled=ORDERS.c.filled + bindparam("more_filled"),
-        filled_before=ORDERS.c.filled_before + bindparam("more_before"),
-        version=ORDERS.c.version + bindparam("more_version"),
-        remaining=bindparam("now_remaining"),
-        status=func.coalesce(bindparam("now_status"), ORDERS.c.status),
-        proof_first=func.coalesce(bindparam("now_first"), ORDERS.c.proof_first),
-        proof_second=func.coalesce(bindparam("now_second"), ORDERS.c.proof_second),
-        reason=bindparam("now_reason"),
-        replaced_by=bindparam("now_replaced_by"),
-        updated_ms=bindparam("now_ms"),
-    )
-)
+
+def _insert(table: Table, columns: Sequence[str]) -> str:
+    names = ", ".join(f'"{name}"' for name in columns)
+    return f'INSERT INTO "{table.name}" ({names}) VALUES ({", ".join("?" * len(columns))})'  # noqa: S608 - our own names
+
+
+_NEW_ORDER, _NEW_TRADE = _insert(ORDERS, NEW_ORDER), _insert(TRADES, NEW_TRADE)
+_CHANGE_ORDER = """
+    UPDATE "order" SET filled = filled + ?, filled_before = filled_before + ?, version = version + ?, remaining = ?,
+        status = coalesce(?, status), proof_first = coalesce(?, proof_first),
+        proof_second = coalesce(?, proof_second), reason = ?, replaced_by = ?, updated_ms = ?
+    WHERE digest = ?"""
 _VOID_TRADE = update(TRADES).where(TRADES.c.match_id == bindparam("which")).values(voided=bindparam("now_voided"))
 _CHARGE_TRADE = (
     update(TRADES)
@@ -78,10 +79,7 @@ class OrderTables:
 
     def store(self, changes: RowChanges, sequence: int) -> None:
         """One transaction. Raises SQLAlchemy's errors, with nothing changed, or a Problem for a second writer."""
-        accepted = self._accepted
-        for row in changes.orders.values():
-            accepted += 1
-            row["accepted"] = accepted
+        orders = [order.row(number) for number, order in enumerate(changes.orders.values(), self._accepted + 1)]
         with self._database.begin() as connection:
             moved = connection.execute(
                 update(CURSOR)
@@ -92,8 +90,12 @@ class OrderTables:
                 raise Problem(
                     "PROJECTOR_CONFLICT", "another process has moved the projector's cursor; stop it and start again"
                 )
-            _store_rows(connection, changes)
-        self.cursor, self._accepted = sequence, accepted
+            _store_rows(connection, orders, changes)
+        self.cursor, self._accepted = sequence, self._accepted + len(orders)
+
+    def no_changes(self) -> RowChanges:
+        """Changes to collect for this database."""
+        return RowChanges(encode_uint if self._database.dialect.name == "sqlite" else int)
 
     def minutes_since(self, first: int) -> list[tuple[str, int, Minute]]:
         """(market, number, its matches), oldest first, from minute `first` on; and of each market that was quiet since
@@ -179,31 +181,19 @@ def _store_minutes(connection: Connection, minutes: dict[tuple[str, int], Minute
             connection.execute(update(MINUTES).where(place).values(**asdict(whole)))
 
 
-def _store_rows(connection: Connection, changes: RowChanges) -> None:
-    if changes.orders:
-        connection.execute(insert(ORDERS), list(changes.orders.values()))
-    if changes.changes:
-        connection.execute(
-            _CHANGE_ORDER,
-            [
-                {
-                    "which": digest,
-                    "more_filled": change.filled,
-                    "more_before": change.filled_before,
-                    "more_version": change.version,
-                    "now_remaining": change.remaining,
-                    "now_status": change.status,
-                    "now_first": change.proof and change.proof[0],
-                    "now_second": change.proof and change.proof[1],
-                    "now_reason": change.reason,
-                    "now_replaced_by": change.replaced_by,
-                    "now_ms": change.updated_ms,
-                }
-                for digest, change in changes.changes.items()
-            ],
-        )
+def _many(connection: Connection, statement: str, rows: list[tuple[Any, ...]]) -> None:
+    """Runs a statement, with `?` for each value, for every row."""
+    if rows:
+        mark = "?" if connection.dialect.name == "sqlite" else "%s"
+        connection.exec_driver_sql(statement.replace("?", mark), rows)
+
+
+def _store_rows(connection: Connection, orders: list[tuple[Any, ...]], changes: RowChanges) -> None:
+    _many(connection, _NEW_ORDER, orders)
+    changed = [change.values(digest) for digest, change in changes.changes.items()]
+    _many(connection, _CHANGE_ORDER, changed)
     if changes.trades:
-        connection.execute(insert(TRADES), list(changes.trades.values()))
+        _many(connection, _NEW_TRADE, list(changes.trades.values()))
         _store_minutes(connection, changes.minutes)
     if changes.voided:
         rows = [{"which": match_id, "now_voided": voided} for match_id, voided in changes.voided.items()]

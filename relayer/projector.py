@@ -21,7 +21,6 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from relayer.engine.events import AnyEvent
 from relayer.order_table import OrderTables
-from relayer.projection import RowChanges
 
 log = logging.getLogger("relayer.projector")
 
@@ -37,7 +36,7 @@ Sequenced = tuple[int, Sequence[AnyEvent]]
 
 def project(tables: OrderTables, commands: Iterable[Sequenced]) -> None:
     """Stores these in one transaction, skipping what the tables already have."""
-    changes, last = RowChanges(), tables.cursor
+    changes, last = tables.no_changes(), tables.cursor
     for sequence, events in commands:
         if sequence > tables.cursor:
             changes.add(events)

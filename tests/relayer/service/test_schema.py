@@ -17,7 +17,8 @@ from cxdex.order import Side
 from cxdex.problem import Problem
 from cxdex.storage import open_database
 from relayer import schema
-from relayer.order_table import OrderTables
+from relayer.order_table import ORDERS, TRADES, OrderTables
+from relayer.projection import NEW_ORDER, NEW_TRADE
 from relayer.settler.store import Store
 from tests.relayer.service.running_engine import account, signed
 
@@ -109,3 +110,8 @@ def test_engine_and_settler_may_come_together(database: Engine) -> None:
     for thread in threads:
         thread.join()
     assert problems == []
+
+
+def test_a_new_row_says_every_column() -> None:
+    assert set(NEW_ORDER) == set(ORDERS.columns.keys())
+    assert set(NEW_TRADE) == set(TRADES.columns.keys())
