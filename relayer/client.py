@@ -23,13 +23,14 @@ import msgspec
 from cxdex.order import Side
 from cxdex.problem import Problem
 from relayer import wire
-from relayer.framing import FrameReader, encode_frame, problem_from_wire
+from relayer.framing import FrameReader, encode_frame, problem_from_wire, wire_problem
 
 log = logging.getLogger("relayer.client")
 
 TIMEOUT_SECONDS = 5.0
 FIRST_PAUSE_SECONDS = 0.05
 LONGEST_PAUSE_SECONDS = 1.0
+ORDERS_TOGETHER = 500  # of callers who ask at the same time, in one message
 
 R = TypeVar("R", bound=wire.Reply)
 OnFeed = Callable[[wire.Feed], None]
@@ -51,6 +52,7 @@ class EngineClient:
         self._connection: _Connection | None = None
         self._connected = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
+        self._group: _Group | None = None
 
     async def __aenter__(self) -> EngineClient:
         self.start()
@@ -78,9 +80,16 @@ class EngineClient:
         return self._connected.is_set()
 
     async def place(self, orders: Sequence[wire.WireOrder]) -> list[wire.PlaceResult]:
-        """One result an order, in order. A known order is answered with its state, so a retry is safe."""
-        reply = await self._request(lambda number: wire.PlaceOrders(number, list(orders)), wire.PlaceReply)
-        return reply.results
+        """One result an order, in order. A known order is answered with its state, so a retry is safe.
+
+        Whatever is placed within one turn of the loop travels in one message, ahead of every later request.
+        """
+        group = self._group
+        if group is None or not group.has_room(orders):
+            self._send_group()
+            group = self._group = _Group()
+            asyncio.get_running_loop().call_soon(self._send_group, group)
+        return await group.add(orders)
 
     async def take(self, steps: Sequence[wire.AnyStep]) -> list[wire.StepResult]:
         """One result a step, in order; they run together. A retry is safe: what is done already says so."""
@@ -168,6 +177,18 @@ class EngineClient:
         return epoch
 
     async def _request(self, make: Callable[[int], wire.Request], kind: type[R]) -> R:
+        self._send_group()  # what was asked before goes before
+        number, answer = self._send(make)
+        try:
+            async with asyncio.timeout(self._timeout):
+                reply = await answer
+        except TimeoutError:
+            raise self._no_answer() from None
+        finally:
+            del self._waiting[number]
+        return _expect(reply, kind)
+
+    def _send(self, make: Callable[[int], wire.Request]) -> tuple[int, asyncio.Future[wire.AnyReply]]:
         number = self._next_id
         self._next_id += 1
         frame = encode_frame(make(number))
@@ -175,19 +196,39 @@ class EngineClient:
         self._waiting[number] = (frame, answer)
         if self._connection is not None:
             self._connection.send(frame)
+        return number, answer
+
+    def _send_group(self, only: _Group | None = None) -> None:
+        """The orders that wait for the end of this turn. `only`: unless they are others than these by now."""
+        group = self._group
+        if group is None or (only is not None and group is not only):
+            return
+        self._group = None
         try:
-            async with asyncio.timeout(self._timeout):
-                reply = await answer
-        except TimeoutError:
-            state = "gave no answer" if self.is_connected else "cannot be reached"
-            raise Problem("ENGINE_UNAVAILABLE", f"the matching engine {state} within {self._timeout:g} s") from None
-        finally:
+            number, answer = self._send(lambda number: wire.PlaceOrders(number, group.orders))
+        except Problem as problem:
+            group.fail(problem)
+            return
+
+        def give_up() -> None:
+            if not answer.done():
+                answer.set_exception(self._no_answer())
+
+        timer = asyncio.get_running_loop().call_later(self._timeout, give_up)
+
+        def answered(_: object) -> None:
+            timer.cancel()
             del self._waiting[number]
-        if isinstance(reply, wire.ErrorReply):
-            raise problem_from_wire(reply.problem)
-        if not isinstance(reply, kind):
-            raise Problem("INTERNAL", f"the engine answered with {type(reply).__name__}")
-        return reply
+            try:
+                group.finish(_expect(answer.result(), wire.PlaceReply).results)
+            except Problem as problem:
+                group.fail(problem)
+
+        answer.add_done_callback(answered)
+
+    def _no_answer(self) -> Problem:
+        state = "gave no answer" if self.is_connected else "cannot be reached"
+        return Problem("ENGINE_UNAVAILABLE", f"the matching engine {state} within {self._timeout:g} s")
 
     async def _keep_connected(self) -> None:
         loop = asyncio.get_running_loop()
@@ -234,6 +275,41 @@ class EngineClient:
             found[1].set_result(reply)
 
 
+class _Group:
+    """Orders of several callers on their way in one message. A digest is in it once: its answer must be one's own."""
+
+    def __init__(self) -> None:
+        self.orders: list[wire.WireOrder] = []
+        self._digests: set[bytes] = set()
+        self._callers: list[tuple[asyncio.Future[list[wire.PlaceResult]], int]] = []  # with how many orders
+
+    def has_room(self, orders: Sequence[wire.WireOrder]) -> bool:
+        return len(self.orders) + len(orders) <= ORDERS_TOGETHER and self._digests.isdisjoint(
+            order.digest for order in orders
+        )
+
+    def add(self, orders: Sequence[wire.WireOrder]) -> asyncio.Future[list[wire.PlaceResult]]:
+        """Done with the results of these. A caller who goes away does not take the others' orders along."""
+        answer: asyncio.Future[list[wire.PlaceResult]] = asyncio.get_running_loop().create_future()
+        self.orders += orders
+        self._digests.update(order.digest for order in orders)
+        self._callers.append((answer, len(orders)))
+        return answer
+
+    def finish(self, results: list[wire.PlaceResult]) -> None:
+        start = 0
+        for answer, count in self._callers:
+            if not answer.done():
+                answer.set_result(results[start : start + count])
+            start += count
+
+    def fail(self, problem: Problem) -> None:
+        """Each caller gets an exception of its own: what is raised is marked with where."""
+        for answer, _ in self._callers:
+            if not answer.done():
+                answer.set_exception(problem_from_wire(wire_problem(problem)))
+
+
 class _Connection(asyncio.Protocol):
     def __init__(self, receive: Callable[[bytes], None]) -> None:
         self.lost = asyncio.Event()
@@ -271,3 +347,11 @@ class _Connection(asyncio.Protocol):
         self._outgoing.clear()
         if self._transport is not None and not self._transport.is_closing():
             self._transport.write(data)
+
+
+def _expect(reply: wire.AnyReply, kind: type[R]) -> R:
+    if isinstance(reply, wire.ErrorReply):
+        raise problem_from_wire(reply.problem)
+    if not isinstance(reply, kind):
+        raise Problem("INTERNAL", f"the engine answered with {type(reply).__name__}")
+    return reply

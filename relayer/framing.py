@@ -34,28 +34,34 @@ class FrameReader:
     """Collects bytes as they come and hands out whole frames."""
 
     def __init__(self) -> None:
-        self._buffer = bytearray()
+        self._rest = bytearray()  # of a frame that has not come whole
+        self._wanted = 0  # bytes until it may be
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """The bodies that are complete now. Raises BODY_TOO_LARGE; the connection is useless after that."""
-        buffer = self._buffer
-        buffer += data
-        start = 0
-        try:
-            while len(buffer) - start >= LENGTH_BYTES:
-                length = int.from_bytes(buffer[start : start + LENGTH_BYTES], "big")
-                if length > MAX_FRAME_BYTES:
-                    raise Problem(
-                        "BODY_TOO_LARGE", "the frame is too long", given=str(length), allowed=str(MAX_FRAME_BYTES)
-                    )
-                end = start + LENGTH_BYTES + length
-                if end > len(buffer):
-                    return
-                body = bytes(buffer[start + LENGTH_BYTES : end])
-                start = end
-                yield body
-        finally:
-            del buffer[:start]
+        if self._rest:
+            self._rest += data
+            if len(self._rest) < self._wanted:
+                return
+            data = bytes(self._rest)
+            self._rest.clear()
+        start, size = 0, len(data)
+        while True:
+            body = start + LENGTH_BYTES
+            if body > size:
+                self._wanted = LENGTH_BYTES
+                break
+            length = int.from_bytes(data[start:body], "big")
+            if length > MAX_FRAME_BYTES:
+                raise Problem(
+                    "BODY_TOO_LARGE", "the frame is too long", given=str(length), allowed=str(MAX_FRAME_BYTES)
+                )
+            if body + length > size:
+                self._wanted = LENGTH_BYTES + length
+                break
+            start = body + length
+            yield data[body:start]
+        self._rest += data[start:]
 
 
 def wire_problem(problem: Problem) -> WireProblem:

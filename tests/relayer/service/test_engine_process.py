@@ -75,6 +75,26 @@ async def test_the_same_order_twice_is_the_same_order(client: EngineClient, engi
     assert (await client.status()).journal_sequence == status.journal_sequence, "a known order is not journaled again"
 
 
+async def test_callers_who_ask_at_once_get_their_own_answers(client: EngineClient) -> None:
+    """Their orders travel in one message, ahead of what is asked behind them."""
+    sells = [signed(ALICE, lane, Side.SELL, 1000 + lane, 1) for lane in range(5)]
+    poor = signed(account(9), 0, Side.BUY, 1000, 1)
+    leaver = asyncio.create_task(client.place([sells[4]]))
+    asking = asyncio.gather(
+        client.place(sells[:2]), client.place([poor]), client.place([sells[2], sells[0]]), client.place([sells[3]])
+    )
+    cancelling = asyncio.create_task(client.cancel_all(ALICE))
+    await asyncio.sleep(0)
+    leaver.cancel()
+    first, second, third, fourth = await asyncio.wait_for(asking, 10.0)
+    asked = [sells[0], sells[1], poor, sells[2], sells[0], sells[3]]
+    assert [result.digest for result in (*first, *second, *third, *fourth)] == [order.digest for order in asked]
+    assert second[0].problem is not None
+    assert second[0].problem.code == "BALANCE_INSUFFICIENT"
+    cancelled = {result.digest for result in await cancelling}
+    assert cancelled == {order.digest for order in sells}, "also the one whose caller went away, and none came later"
+
+
 async def test_an_order_the_engine_has_forgotten_is_answered_from_the_table(client: EngineClient) -> None:
     first = signed(ALICE, 0, Side.SELL, 1000, 1)
     (placed,) = await client.place([first])
@@ -281,3 +301,7 @@ async def test_no_engine_is_a_clear_problem(engine: RunningEngine) -> None:
     async with engine.client(timeout=0.2) as client:
         with pytest.raises(Problem, match="ENGINE_UNAVAILABLE"):
             await client.status()
+        orders = [signed(ALICE, lane, Side.SELL, 1000, 1) for lane in range(2)]
+        answers = await asyncio.gather(*(client.place([order]) for order in orders), return_exceptions=True)
+        assert [answer.code for answer in answers if isinstance(answer, Problem)] == ["ENGINE_UNAVAILABLE"] * 2
+        assert answers[0] is not answers[1], "each caller raises an exception of its own"
