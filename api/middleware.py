@@ -61,7 +61,7 @@ class BodyLimitMiddleware:
         if scope["type"] != "http" or scope["method"] in ("GET", "HEAD", "OPTIONS"):
             await self.app(scope, receive, send)
             return
-        body = await _read_limited(scope, receive)
+        body = await read_limited(scope, receive)
         if body is None:
             return
         handed_over = False
@@ -76,7 +76,7 @@ class BodyLimitMiddleware:
         await self.app(scope, replay, send)
 
 
-async def _read_limited(scope: Scope, receive: Receive) -> bytes | None:
+async def read_limited(scope: Scope, receive: Receive) -> bytes | None:
     """The whole body, or None when the client went away. Raises BODY_TOO_LARGE."""
     declared = next((value for name, value in scope["headers"] if name == b"content-length"), b"")
     if declared.isdigit() and (len(declared) > 12 or int(declared) > MAX_BODY_BYTES):

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 from starlette.websockets import WebSocket
 
-from api.app import create_app
+from api.app import make_context
 from api.context import Context, Settings
 from api.feed import FeedHub, Stream
 from api.streams import Connection
@@ -165,9 +165,7 @@ def test_a_market_listed_later_has_an_empty_book_at_once() -> None:
 @pytest.fixture
 def context(tmp_path: Path) -> Context:
     deployment = Deployment(1, 1, {name: bytes([index + 1]) * 20 for index, name in enumerate(CONTRACTS)})
-    app = create_app(Settings(tmp_path, f"sqlite:///{tmp_path / 'x.db'}", "http://127.0.0.1:1", deployment))
-    made: Context = app.state.context
-    return made
+    return make_context(Settings(tmp_path, f"sqlite:///{tmp_path / 'x.db'}", "http://127.0.0.1:1", deployment))
 
 
 async def test_a_client_that_does_not_read_is_closed_by_name(context: Context) -> None:
