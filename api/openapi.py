@@ -74,7 +74,8 @@ A mistake is answered by `{"op":"error","code":...}`; the connection stays.
 
 Every message is `{"ch","key","epoch","seq","prev","ts","type","data","crc"?}`. A subscription starts with a `snapshot`;
 then each message has `prev` equal to the `seq` before it. In a book a quantity of `"0"` removes the level; `crc` is the
-CRC32 of `price:quantity|...` over the ten best bids and asks. After a lost connection subscribe with
+CRC32 of `price:quantity|...` over the ten best bids and asks. What the exchange took at once shares one message of a
+book, and one of each balance; each match and each state of an order has its own. After a lost connection subscribe with
 `"resume":{"epoch":...,"seq":...}`: what was missed is sent again, or a `reset` and a snapshot. The REST book carries
 the same `epoch` and `seq`. A heartbeat every 5 seconds lists the last `seq` of each subscription. A client that does
 not read is closed with code 4008, naming the last message that it was sent.

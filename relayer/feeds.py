@@ -1,9 +1,10 @@
 """From what the engine did to what subscribers read: sequenced feed messages, and books with checksums.
 
 Owns:     the order book as subscribers see it, and the sequence number of every (channel, key).
-Promises: a pure function of what was applied: the same commands after the same start give the same messages,
-          except for `epoch`, the random name of this run. Within an epoch `seq` of a (channel, key) rises by
-          one a message and `prev` is the one before; another epoch means: start from a snapshot.
+Promises: a pure function of what was applied: the same commands, in the same groups, after the same start give the
+          same messages, except for `epoch`, the random name of this run. Within an epoch `seq` of a (channel, key)
+          rises by one a message and `prev` is the one before; another epoch means: start from a snapshot.
+          Every match and every state of an order is told; of a level and of a balance what it is after the group.
 Never:    does I/O or reads a clock.
 
 Channels (`data` is JSON with decimal strings):
@@ -32,7 +33,8 @@ Checksum of a book (on every snapshot, and on every delta whose seq is a multipl
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 from zlib import crc32
 
@@ -58,6 +60,20 @@ IndexOf = Callable[[str], Index | None]
 """Of a market, by symbol."""
 
 _encode = msgspec.json.Encoder().encode
+
+
+Commanded = tuple[int, Sequence[AnyEvent], Sequence[OrderState]]
+"""Of one command: its time, its events, and the state after it of every order that it touched."""
+
+
+@dataclass(slots=True)
+class _Newest:
+    """Of commands that were applied together: (bids, asks) that changed and the best before them, by market; balances
+    by account and asset."""
+
+    levels: dict[str, tuple[dict[int, int], dict[int, int]]] = field(default_factory=dict)
+    best: dict[str, Best] = field(default_factory=dict)
+    balances: dict[tuple[bytes, int], BalanceChanged] = field(default_factory=dict)
 
 
 class FeedBook:
@@ -155,25 +171,40 @@ class Feeds:
         for symbol in self._books:
             yield from self._send_ticker(symbol, time_ms)
 
-    def messages(self, time_ms: int, events: Iterable[AnyEvent], states: Iterable[OrderState]) -> Iterator[Feed]:
-        """The messages of one command: its events, and the state after it of every order it touched.
+    def messages(self, commands: Iterable[Commanded]) -> Iterator[Feed]:
+        """The messages of commands that were applied together, without those of books and balances that the next of
+        them replaces.
 
-        The book of a market that the events mention must be open.
+        The books of the markets that the events mention must be open.
         """
-        changed: dict[str, tuple[dict[int, int], dict[int, int]]] = {}
-        best: dict[str, Best] = {}
+        told = _Newest()
+        time_ms = 0
+        for time_ms, events, states in commands:
+            yield from self._happened(time_ms, events, told)
+            for state in states:
+                data = _raw(order_state_json(state, self._books[state.order.market].terms))
+                yield self._message("orders", "0x" + state.order.account.hex(), time_ms, "event", data)
+        for balance in told.balances.values():
+            yield self._message("balances", "0x" + balance.account.hex(), time_ms, "event", _balance(balance))
+        for symbol, (bids, asks) in told.levels.items():
+            yield self._delta(symbol, time_ms, bids, asks)
+            if self._books[symbol].best() != told.best[symbol]:
+                yield self._message("bbo", symbol, time_ms, "event", _bbo(self._books[symbol]))
+
+    def _happened(self, time_ms: int, events: Iterable[AnyEvent], told: _Newest) -> Iterator[Feed]:
+        """What is told of each event, and in `told` what will be told once for all."""
         for event in events:
             if isinstance(event, LevelChanged):
-                if event.market not in changed:
-                    best[event.market] = self._books[event.market].best()
-                bids, asks = changed.setdefault(event.market, ({}, {}))
-                (bids if event.is_bid else asks)[event.price] = event.quantity
-                self._books[event.market].set_level(event.is_bid, event.price, event.quantity)
+                book = self._books[event.market]
+                if event.market not in told.levels:
+                    told.levels[event.market], told.best[event.market] = ({}, {}), book.best()
+                told.levels[event.market][0 if event.is_bid else 1][event.price] = event.quantity
+                book.set_level(event.is_bid, event.price, event.quantity)
+            elif isinstance(event, BalanceChanged):
+                told.balances[event.account, event.asset] = event
             elif isinstance(event, Traded):
                 self._tape(event.market).match(event.price, event.quantity, event.time_ms)
                 yield self._message("trades", event.market, time_ms, "event", self._trade(event))
-            elif isinstance(event, BalanceChanged):
-                yield self._message("balances", "0x" + event.account.hex(), time_ms, "event", _balance(event))
             elif isinstance(event, GuardChanged):
                 yield self._message("protection", "0x" + event.account.hex(), time_ms, "event", self._guard(event))
             elif isinstance(event, MarketChanged):
@@ -181,14 +212,6 @@ class Feeds:
                 yield self._message("markets", event.market, time_ms, "event", _raw(data))
                 if event.market not in self._tickers:  # listed now: who subscribes has something to start from
                     yield from self._send_ticker(event.market, time_ms)
-        for state in states:
-            terms = self._books[state.order.market].terms
-            key = "0x" + state.order.account.hex()
-            yield self._message("orders", key, time_ms, "event", _raw(order_state_json(state, terms)))
-        for symbol, (bids, asks) in changed.items():
-            yield self._delta(symbol, time_ms, bids, asks)
-            if self._books[symbol].best() != best[symbol]:
-                yield self._message("bbo", symbol, time_ms, "event", _bbo(self._books[symbol]))
 
     def _delta(self, symbol: str, time_ms: int, bids: dict[int, int], asks: dict[int, int]) -> Feed:
         book = self._books[symbol]

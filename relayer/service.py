@@ -172,13 +172,11 @@ class Service:
 
     def _publish(self, batch: list[Applied]) -> None:
         """Everything in here is on disk: it may leave the process."""
-        messages: list[Feed] = []
         for applied in batch:
             if any(isinstance(event, MarketChanged) for event in applied.events):
                 self._open_books()
             self.projector.enqueue(applied.sequence, applied.events)
-            messages += self.feeds.messages(applied.command.time_ms, applied.events, applied.states)
-        self.gateways.broadcast(messages)
+        self.gateways.broadcast(self.feeds.messages((one.command.time_ms, one.events, one.states) for one in batch))
         if self._measures is not None:
             self._measures.count(batch, self.sequencer.now_ms())
         if self._order_log is not None:

@@ -27,7 +27,7 @@ def feeds() -> Feeds:
 
 
 def sent(streams: Feeds, *events: AnyEvent, states: tuple[OrderState, ...] = ()) -> list[Feed]:
-    return list(streams.messages(77, events, states))
+    return list(streams.messages([(77, events, states)]))
 
 
 def data(message: Feed) -> dict[str, Any]:
@@ -56,6 +56,30 @@ def test_one_delta_a_command_and_market_with_zero_for_what_is_gone() -> None:
     assert data(delta) == {"bids": [["995", "0.0003"], ["990", "0"]], "asks": []}
     snapshot, *_ = streams.snapshots(6)
     assert (snapshot.seq, data(snapshot)["bids"]) == (1, [["995", "0.0003"]])
+
+
+def test_commands_of_a_group_share_a_delta_and_the_newest_of_a_balance_is_told() -> None:
+    streams, alice = feeds(), account(1)
+    group: list[tuple[int, list[AnyEvent], list[OrderState]]] = [
+        (77, [LevelChanged(77, MARKET, True, 995, 3), BalanceChanged(77, alice, 0, 9_000_000, 1_000_000)], []),
+        (78, [Traded(78, 4, MARKET, 2, MAKER, TAKER, alice, account(2), True, 1010, 3, 1, 1, 4, 0)], []),
+        (79, [LevelChanged(79, MARKET, True, 995, 0), BalanceChanged(79, alice, 0, 8_000_000, 0)], []),
+        (79, [LevelChanged(79, MARKET, False, 1010, 4), BalanceChanged(79, alice, 2, 5, 0)], []),
+    ]
+    trade, usdc, asset, delta, bbo = streams.messages(group)
+    assert (trade.channel, trade.ts) == ("trades", 78)
+    assert [(one.channel, one.key, one.seq, data(one)["asset"]) for one in (usdc, asset)] == [
+        ("balances", "0x" + alice.hex(), 1, 0),
+        ("balances", "0x" + alice.hex(), 2, 2),
+    ]
+    assert data(usdc) == {"asset": 0, "total": "8", "reserved": "0", "available": "8"}
+    assert (delta.seq, delta.ts, data(delta)) == (1, 79, {"bids": [["995", "0"]], "asks": [["1010", "0.0004"]]})
+    assert data(bbo) == {"bid": ["990", "0.0005"], "ask": ["1010", "0.0004"]}
+    nothing_new = [
+        (80, [LevelChanged(80, MARKET, True, 990, 9)], []),
+        (80, [LevelChanged(80, MARKET, True, 990, 5)], []),
+    ]
+    assert [message.channel for message in streams.messages(nothing_new)] == ["book"]
 
 
 def test_the_best_of_a_side_is_told_when_it_changes_and_only_then() -> None:
@@ -142,7 +166,7 @@ def test_a_trade_names_both_orders_and_an_id_anyone_can_compute() -> None:
 def test_private_messages_are_keyed_by_account() -> None:
     order = signed(account(1), 3, Side.BUY, 1000, 25)
     state = OrderState(order.order, order.digest, "mine", "OPEN", None, 5, 20, 2, 10, 11)
-    balance, message = sent(feeds(), BalanceChanged(1, account(1), 0, 2_500_000, 500_000), states=(state,))
+    message, balance = sent(feeds(), BalanceChanged(1, account(1), 0, 2_500_000, 500_000), states=(state,))
     key = "0x" + account(1).hex()
     assert (balance.channel, balance.key) == ("balances", key)
     assert data(balance) == {"asset": 0, "total": "2.5", "reserved": "0.5", "available": "2"}
@@ -162,7 +186,9 @@ def test_a_market_tells_its_status() -> None:
 def test_sequences_count_each_channel_and_key_apart() -> None:
     streams = feeds()
     first, second = account(1), account(2)
-    messages = sent(streams, *(BalanceChanged(1, owner, 0, 1, 0) for owner in (first, second, first)))
+    messages = [
+        message for owner in (first, second, first) for message in sent(streams, BalanceChanged(1, owner, 0, 1, 0))
+    ]
     assert [(message.seq, message.prev) for message in messages] == [(1, 0), (1, 0), (2, 1)]
 
 
