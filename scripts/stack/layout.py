@@ -7,7 +7,9 @@ public: never send them anything of value.
 from __future__ import annotations
 
 import os
+import secrets
 import socket
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,6 +23,7 @@ ROLES = (
 PEOPLE = ("alice", "bob", "carol")
 CHAIN_ID = 31337
 USUAL_NODE_PORT = 8545
+FIRST_FREE_PORT, LAST_FREE_PORT = 15_000, 32_000
 HOST = "127.0.0.1"
 
 
@@ -98,11 +101,16 @@ def demo_address(key: str) -> str:
 
 
 def free_port() -> int:
-    """A port that nothing listens on right now."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port that nothing listens on, for a process that binds it a moment later.
+
+    It lies below the ports that the kernel gives to outgoing connections, any of which could take it meanwhile, and
+    is drawn afresh each time: whoever else looks for one at this moment draws another.
+    """
+    while True:
+        port = FIRST_FREE_PORT + secrets.randbelow(LAST_FREE_PORT - FIRST_FREE_PORT)
+        with suppress(StackError):
+            require_free_port(port, "")
+            return port
 
 
 def usual_or_free_port(usual: int) -> int:

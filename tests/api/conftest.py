@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -30,12 +29,15 @@ from cxdex.order import Order, OrderType, SelfTrade, Side, TimeInForce
 from cxdex.signature import address_of, sign_digest
 from cxdex.storage import open_database
 from cxdex.units import parse_price, parse_quantity
+from scripts.stack.layout import free_port
 
 REPOSITORY = Path(__file__).parents[2]
 CHAIN_ID = 31337
 SYMBOL = "sBTC-USDC"
 TERMS = MarketTerms(SYMBOL, 1, MarketKind.SPOT, 2, "sBTC", 14, 10, 10, 25, 25)
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 60.0
+CASH, COINS = 100_000_000_000, 10**19
+PEOPLE_AT_ONCE = 16
 
 
 @dataclass
@@ -139,10 +141,12 @@ class Exchange:
         self.chain = Chain(self.database)
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self.http = httpx.Client(base_url=self.url)  # one connection for many requests
+        self.http = httpx.Client(base_url=self.url, timeout=PATIENCE_SECONDS)  # a client of its own costs 20 ms
         self.engine: subprocess.Popen[str] | None = None
         self.api: subprocess.Popen[str] | None = None
         self._keys = itertools.count(1)
+        self._strangers: list[Person] = []  # they have money, and nobody has met them
+        self._met: list[Person] = []
 
     def start_engine(self, *options: str) -> None:
         place = ("--state", str(self.state), "--database", self.database_url)
@@ -155,32 +159,59 @@ class Exchange:
         for process in (self.api, self.engine):
             if process is not None:
                 process.terminate()
-                process.wait(10)
+                process.wait(PATIENCE_SECONDS)
         self.http.close()
         self.database.dispose()
 
-    def person(self, cash: int = 100_000_000_000, coins: int = 10**19) -> Person:
+    def person(self, cash: int = CASH, coins: int = COINS) -> Person:
         """A new account with `cash` 1e-6 USDC and `coins` 1e-18 sBTC in the ledger, known to the engine."""
-        person = Person(keccak(f"person {next(self._keys)} {self.state}".encode()), self.deployment)
-        self.chain.say(facts.Credited(person.account, 0, cash), facts.Credited(person.account, 2, coins))
-        token = self.login(person)
-        path = f"/v1/accounts/{person.address}/balances"
-        wait_for("the deposit", lambda: self.get(path, token).json()["data"][0]["total"] != "0")
+        if (cash, coins) != (CASH, COINS):
+            (person,) = self._deposit(1, cash, coins)
+        else:  # the engine looks for deposits five times a second: many at once wait for it once
+            self._strangers = self._strangers or self._deposit(PEOPLE_AT_ONCE, cash, coins)
+            person = self._strangers.pop()
+        self._met.append(person)
         return person
+
+    def _deposit(self, people: int, cash: int, coins: int) -> list[Person]:
+        new = [
+            Person(keccak(f"person {next(self._keys)} {self.state}".encode()), self.deployment) for _ in range(people)
+        ]
+        self.chain.say(
+            *(
+                fact
+                for one in new
+                for fact in (facts.Credited(one.account, 0, cash), facts.Credited(one.account, 2, coins))
+            )
+        )
+        token, path = self.login(new[-1]), f"/v1/accounts/{new[-1].address}/balances"
+
+        def has_come() -> bool:
+            return [one["total"] for one in self.get(path, token).json()["data"]].count("0") == 0
+
+        wait_for("the deposit", has_come)
+        return new
+
+    def cancel_everything(self) -> None:
+        """Of those whom a test has met, so that the next one finds empty books."""
+        book = self.get(f"/v1/book/{SYMBOL}").json()
+        for person in self._met if book.get("bids") or book.get("asks") else ():
+            self.delete("/v1/orders", self.login(person)).raise_for_status()
+        self._met.clear()
 
     def login(self, person: Person) -> str:
         body = person.login_body(int(time.time()) + 3600)
-        token: str = httpx.post(self.url + "/v1/auth/login", json=body).json()["token"]
+        token: str = self.post("/v1/auth/login", body).json()["token"]
         return token
 
     def get(self, path: str, token: str | None = None) -> httpx.Response:
-        return httpx.get(self.url + path, headers=bearer(token))
+        return self.http.get(path, headers=bearer(token))
 
     def post(self, path: str, body: Any) -> httpx.Response:
-        return httpx.post(self.url + path, json=body, timeout=PATIENCE_SECONDS)
+        return self.http.post(path, json=body)
 
     def delete(self, path: str, token: str | None = None) -> httpx.Response:
-        return httpx.delete(self.url + path, headers=bearer(token))
+        return self.http.delete(path, headers=bearer(token))
 
     def nonce(self, person: Person) -> int:
         return int(self.get(f"/v1/accounts/{person.address}/nonce").json()["nonces"][0])
@@ -215,13 +246,6 @@ def spawn(*command: str) -> subprocess.Popen[str]:
     line = process.stdout.readline()
     assert line.strip() == "ready", f"{command} said {line!r}"
     return process
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def wait_for(what: str, condition: Any) -> Any:
@@ -270,7 +294,7 @@ def node_url() -> Iterator[str]:
     wait_for("the node", answers)
     yield url
     node.terminate()
-    node.wait(10)
+    node.wait(PATIENCE_SECONDS)
 
 
 @pytest.fixture(scope="session")
@@ -283,6 +307,13 @@ def exchange(tmp_path_factory: pytest.TempPathFactory, node_url: str) -> Iterato
     wait_for("the market", lambda: market_status(running) == "ACTIVE")
     yield running
     running.stop()
+
+
+@pytest.fixture(autouse=True)
+def _tests_find_empty_books(request: pytest.FixtureRequest) -> Iterator[None]:
+    yield
+    if "exchange" in request.fixturenames:
+        request.getfixturevalue("exchange").cancel_everything()
 
 
 def market_status(exchange: Exchange) -> str | None:

@@ -72,7 +72,7 @@ def test_the_command_line_amends_and_replaces(exchange: Any) -> None:
             text=True,
             env=os.environ | {"CXDEX_API": exchange.url, "CXDEX_PRIVATE_KEY": alice.key.hex()},
             check=False,
-            timeout=30,
+            timeout=120,
         )
         assert done.returncode == 0, done.stdout + done.stderr
         said: dict[str, Any] = json.loads(done.stdout)

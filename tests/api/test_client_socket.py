@@ -15,6 +15,7 @@ from cxdex.client.replies import Order
 from cxdex.wallet import SessionWallet
 from tests.api.conftest import SYMBOL, TERMS, Exchange, list_market, market_status, wait_for
 from tests.api.test_signers import with_session
+from tests.relayer.service.running_engine import until
 
 
 class NoOrdersHere(httpx.AsyncHTTPTransport):
@@ -74,11 +75,14 @@ async def test_the_orders_go_with_the_connection(exchange: Any) -> None:
         async with AsyncExchange(exchange.url, wallet, order_socket=True, cancel_on_disconnect=True) as client:
             order = await client.buy(SYMBOL, "0.01", "1000")
             assert (await watching.order(order.id)).status == "OPEN"
-        for _ in range(100):
-            if (await watching.order(order.id)).status == "CANCELLED":
-                break
-            await asyncio.sleep(0.05)
-        assert (await watching.order(order.id)).reason == "DISCONNECTED"
+
+        async def is_gone() -> Order | None:
+            now = await watching.order(order.id)
+            return now if now.status != "OPEN" else None
+
+        left = await until("the cancel", is_gone)
+        assert left is not None
+        assert (left.status, left.reason) == ("CANCELLED", "DISCONNECTED")
 
 
 def test_a_guard_needs_a_connection() -> None:

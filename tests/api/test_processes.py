@@ -28,7 +28,7 @@ def own(tmp_path: Path) -> Iterator[Exchange]:
 def kill_engine(exchange: Exchange) -> None:
     assert exchange.engine is not None
     exchange.engine.kill()
-    exchange.engine.wait(10)
+    exchange.engine.wait(60)
 
 
 def test_the_api_may_start_first(own: Exchange) -> None:
@@ -61,11 +61,13 @@ def test_an_engine_that_comes_back_is_joined_and_subscribers_start_afresh(own: E
         client.subscribe(channel, key)
         before = client.next(ch=channel, type="snapshot")
 
+    # What the engine has not stored yet, nobody can read until it is back.
+    wait_for("the tables", lambda: [row.status for row in own.rows("order")] == ["OPEN"])
     kill_engine(own)
     wait_for("the loss to be noticed", lambda: not own.get("/v1/status").json()["engine"]["up"])
     book = own.get(f"/v1/book/{SYMBOL}")
     assert (book.status_code, book.json()["code"]) == (503, "ENGINE_UNAVAILABLE")
-    wait_for("the tables", lambda: own.get(f"/v1/orders/{resting['id']}").json().get("status") == "OPEN")
+    assert own.get(f"/v1/orders/{resting['id']}").json()["status"] == "OPEN"
     assert [market["symbol"] for market in own.get("/v1/markets").json()["data"]] == [SYMBOL]
 
     own.start_engine()
@@ -103,7 +105,7 @@ def test_a_token_outlives_a_restart_of_the_api(own: Exchange) -> None:
     token = own.login(alice)
     assert own.api is not None
     own.api.terminate()
-    assert own.api.wait(10) == 0
+    assert own.api.wait(60) == 0
     own.start_api()
     assert own.get("/v1/orders", token).status_code == 200
 
@@ -116,7 +118,7 @@ def run_api(*options: str, **environment: str) -> subprocess.CompletedProcess[st
         capture_output=True,
         text=True,
         check=False,
-        timeout=30,
+        timeout=120,
     )
 
 
@@ -176,5 +178,5 @@ def test_it_stops_cleanly_with_clients_connected(own: Exchange) -> None:
     client = Client(own)
     assert own.api is not None
     own.api.send_signal(signal.SIGINT)
-    assert own.api.wait(10) == 0
+    assert own.api.wait(60) == 0
     client.socket.close()

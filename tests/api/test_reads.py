@@ -238,6 +238,7 @@ def test_fills_page_without_repeating(exchange: Any) -> None:
     first = exchange.get(path).json()
     exchange.place(maker, limitPrice="64000")
     exchange.place(taker, side="SELL", limitPrice="64000", timeInForce="IOC")
+    wait_for("the sixth", lambda: len(exchange.get(path.replace("=2", "=9")).json()["data"]) == 6)
     second = exchange.get(f"{path}&cursor={first['next']}").json()
     third = exchange.get(f"{path}&cursor={second['next']}").json()
     numbers = [int(row["matchId"]) for page in (first, second, third) for row in page["data"]]

@@ -194,7 +194,7 @@ async def test_the_client_and_the_command_line_do_all_of_it(exchange: Any) -> No
         last = await client.buy(SYMBOL, "0.01", "1000")
         feed = Feed(client, cancel_on_disconnect=True)
         reading = asyncio.create_task(anext(aiter(feed)))
-        await asyncio.wait_for(feed.guarded.wait(), 10)
+        await asyncio.wait_for(feed.guarded.wait(), 60)
         reading.cancel()
         await asyncio.gather(reading, return_exceptions=True)
         assert not feed.guarded.is_set()
@@ -204,7 +204,7 @@ async def test_the_client_and_the_command_line_do_all_of_it(exchange: Any) -> No
 def cxdex_command(exchange: Any, person: Any, *arguments: str) -> Any:
     environment = {**os.environ, "CXDEX_API": exchange.url, "CXDEX_PRIVATE_KEY": "0x" + person.key.hex()}
     command = [sys.executable, "-m", "cxdex", "--json", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=30)
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, timeout=120)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 

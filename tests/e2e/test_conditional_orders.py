@@ -47,7 +47,7 @@ def test_a_pair_of_legs_one_set_off_by_the_index(stack: Stack, layout: Layout) -
     sold = wait_for("the stop", lambda: filled(layout, leg))
     assert sold.filled == LOTS
     assert state_of(layout, profit).status == "CANCELLED"
-    first, second = proof_of(layout, leg)
+    first, second = wait_for("the tables", lambda: proof_of(layout, leg))
     assert (first >= now, second) == (True, 0)
     fills = bob.wait_until_settled(bob.order("0x" + leg.digest.hex()), within=PATIENCE_SECONDS)
     assert sum(Decimal(fill.quantity) for fill in fills) == Decimal("0.01")
@@ -92,9 +92,9 @@ def filled(layout: Layout, signed: SignedOrder) -> OrderState | None:
     return found if found.status == "FILLED" else None
 
 
-def proof_of(layout: Layout, signed: SignedOrder) -> tuple[int, int]:
-    """As the projector wrote it for the settler."""
-    query = 'SELECT proof_first, proof_second FROM "order" WHERE digest = ?'
+def proof_of(layout: Layout, signed: SignedOrder) -> tuple[int, int] | None:
+    """As the projector wrote it for the settler, once it has."""
+    query = 'SELECT proof_first, proof_second FROM "order" WHERE digest = ? AND proof_first > 0'
     with closing(sqlite3.connect(layout.state / "exchange.db")) as database:
-        first, second = database.execute(query, (signed.digest,)).fetchone()
-    return first, second
+        found: tuple[int, int] | None = database.execute(query, (signed.digest,)).fetchone()
+    return found

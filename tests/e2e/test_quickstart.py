@@ -16,6 +16,8 @@ from cxdex import AsyncExchange, Exchange, LocalWallet
 from cxdex.client.replies import Order
 from scripts.stack.layout import Layout
 from scripts.stack.run import Stack
+from tests.e2e.test_spine import wait_for
+from tests.relayer.service.running_engine import until
 
 pytestmark = pytest.mark.e2e
 
@@ -65,8 +67,13 @@ def test_an_order_is_lowered_and_replaced(stack: Stack, layout: Layout) -> None:
     assert said.count("OPEN") == 2
     assert "at 57001" in said
     with Exchange(layout.api_url, LocalWallet(layout.keys["alice"])) as exchange:
-        (left,) = exchange.orders(MARKET)
-        assert (left.limit_price, left.quantity, left.remaining) == ("57001", "0.02", "0.02")
+
+        def replacement() -> Order | None:
+            return next((order for order in exchange.orders(MARKET) if order.limit_price == "57001"), None)
+
+        left = wait_for("the tables", replacement)
+        assert [order.id for order in exchange.orders(MARKET)] == [left.id]
+        assert (left.quantity, left.remaining) == ("0.02", "0.02")
         exchange.cancel(left)
 
 
@@ -100,11 +107,12 @@ def test_orders_over_one_socket_go_with_it(stack: Stack, layout: Layout) -> None
     async def run() -> list[Order]:
         placed: list[Order] = await names["trade"](layout.api_url, wallet)  # type: ignore[operator]
         async with AsyncExchange(layout.api_url, wallet) as exchange:
-            for _ in range(100):
-                if not await exchange.orders(MARKET):
-                    break
-                await asyncio.sleep(0.1)
-            return [await exchange.order(order.id) for order in placed]
+
+            async def are_closed() -> list[Order] | None:
+                now = [await exchange.order(order.id) for order in placed]
+                return None if "OPEN" in {order.status for order in now} else now
+
+            return await until("the cancels", are_closed) or []
 
     orders = asyncio.run(run())
     assert len({order.id for order in orders}) == 20

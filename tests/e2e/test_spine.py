@@ -28,7 +28,7 @@ pytestmark = pytest.mark.e2e
 
 MARKET = "sBTC-USDC"
 ALICE = bytes.fromhex("976EA74026E726554dB657fA54763abd0C3a0aa9")
-PATIENCE_SECONDS = 60.0
+PATIENCE_SECONDS = 120.0
 
 
 def test_an_order_becomes_a_settled_fill(stack: Stack, layout: Layout) -> None:

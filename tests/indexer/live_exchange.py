@@ -5,7 +5,6 @@ Every order is signed, every fill goes through settleBatch. Nothing here knows t
 
 from __future__ import annotations
 
-import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +18,7 @@ from cxdex.order import Order, OrderType, Side, SignedOrder, TimeInForce
 from cxdex.signature import address_of, sign_digest
 from scripts.chain import Chain
 from scripts.deploy import Options, deploy
-from scripts.stack.layout import HOST, MNEMONIC, demo_keys
+from scripts.stack.layout import HOST, MNEMONIC, demo_keys, free_port
 from scripts.stack.node import anvil_binary, responds
 from scripts.wiring import open_contracts
 
@@ -28,13 +27,6 @@ BTC = "sBTC-USDC"
 USDC = 10**6
 PRICE = 600_000  # ticks of 0.1 USDC
 FAR_FUTURE = 2**39
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class LocalNode:

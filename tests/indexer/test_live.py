@@ -16,8 +16,9 @@ from indexer.event_list import EVENTS
 from indexer.events import Log
 from indexer.halt import Halt
 from indexer.node import Header, NodeRefused
+from scripts.stack.layout import free_port
 from tests.indexer.indexing import Indexing
-from tests.indexer.live_exchange import FAR_FUTURE, LiveExchange, LocalNode, free_port
+from tests.indexer.live_exchange import FAR_FUTURE, LiveExchange, LocalNode
 from tests.indexer.test_store import standing
 from tests.indexer.whole_life import address, live_through_everything, take_fees
 

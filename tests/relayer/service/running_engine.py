@@ -9,11 +9,12 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import closing
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from cxdex.eip712 import Domain, order_digest
 from cxdex.facts import AnyFact, Credited, MarketListed, MarketStatusChanged, encode_fact
@@ -42,7 +43,10 @@ DOMAIN = Domain(31337, b"\x5e" * 20)
 MARKET = "sBTC-USDC"
 BASE = 2
 LISTED = MarketListed(MARKET, 1, 0, BASE, "sBTC", 14, 100, 1, 25, 25)
-READY_SECONDS = 30.0
+READY_SECONDS = 60.0
+PATIENCE_SECONDS = 60.0
+
+T = TypeVar("T")
 
 
 def account(number: int) -> bytes:
@@ -87,7 +91,7 @@ class RunningEngine:
         if self.process is not None and self.process.poll() is None:
             self.kill()
 
-    def client(self, timeout: float = 10.0) -> EngineClient:
+    def client(self, timeout: float = PATIENCE_SECONDS) -> EngineClient:
         return EngineClient(self.state / SOCKET_NAME, timeout)
 
     def _reap(self) -> int:
@@ -182,14 +186,24 @@ def as_sent(order: Order, name: str | None = None) -> WireOrder:
     return WireOrder(order, digest + digest + b"\x1b", digest, name)
 
 
+async def until(what: str, holds: Callable[[], Awaitable[T]]) -> T:
+    """What it answers as soon as it is true: for what the engine does a moment later."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        if answer := await holds():
+            return answer
+        assert time.monotonic() < deadline, f"{what} did not come"
+        await asyncio.sleep(0.02)
+
+
 async def wait_for_market(client: EngineClient, accounts: Sequence[bytes]) -> None:
     """Until the engine has read the facts (it polls the outbox)."""
-    for _ in range(200):
+
+    async def are_read() -> bool:
         replies = [await client.account(owner) for owner in accounts]
-        if all(len(reply.balances) == 2 for reply in replies):
-            return
-        await asyncio.sleep(0.05)
-    raise AssertionError("the engine has not read the outbox")
+        return all(len(reply.balances) == 2 for reply in replies)
+
+    await until("the facts", are_read)
 
 
 class Audit:

@@ -14,8 +14,9 @@ from cxdex.facts import NonceRaised
 from cxdex.order import Side, TimeInForce
 from relayer.engine.orders import SETTLEMENT_SECONDS
 from relayer.wire import GuardState
+from scripts.stack.layout import free_port
 from tests.relayer.service.running_engine import MARKET, ChainFacts, RunningEngine, account, signed, wait_for_market
-from tests.scraping import Scrape, free_port, scrape, scrape_until
+from tests.scraping import Scrape, scrape, scrape_until
 
 ALICE, BOB, CAROL = account(1), account(2), account(3)
 
@@ -72,7 +73,7 @@ async def test_cancels_are_counted_by_what_caused_them(measured: RunningEngine, 
     measured.start()
     async with measured.client() as client:
         await wait_for_market(client, [ALICE, BOB, CAROL])
-        expires = signed(ALICE, 0, Side.SELL, 1002, 5, expiry=int(time.time()) + SETTLEMENT_SECONDS + 2)
+        expires = signed(ALICE, 0, Side.SELL, 1002, 5, expiry=int(time.time()) + SETTLEMENT_SECONDS + 4)
         by_user, by_chain = signed(ALICE, 1, Side.SELL, 1001, 5), signed(ALICE, 2, Side.SELL, 1000, 5)
         await client.place([expires, by_user, by_chain, signed(BOB, 0, Side.BUY, 10, 1, TimeInForce.IOC)])
         await client.cancel(ALICE, [by_user.digest])

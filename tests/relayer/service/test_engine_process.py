@@ -18,17 +18,20 @@ import pytest
 from cxdex.order import Side, TimeInForce
 from cxdex.problem import Problem
 from relayer.client import EngineClient
+from relayer.engine.orders import SETTLEMENT_SECONDS
 from relayer.framing import FrameReader
 from relayer.journal.segment import segment_name
 from relayer.wire import SOCKET_NAME, Feed
 from tests.relayer.service.running_engine import (
     MARKET,
+    PATIENCE_SECONDS,
     ROOT,
     Audit,
     ChainFacts,
     RunningEngine,
     account,
     signed,
+    until,
     wait_for_market,
 )
 
@@ -103,7 +106,8 @@ async def test_an_order_the_engine_has_forgotten_is_answered_from_the_table(clie
     for start in range(1, 4_200, 700):  # the engine remembers 4,096 closed orders
         orders = [signed(ALICE, lane, Side.SELL, 1000, 1, TimeInForce.IOC) for lane in range(start, start + 700)]
         await client.place(orders)
-    assert await client.order(first.digest) == cancelled.state
+    stored = await until("the tables", lambda: client.order(first.digest))
+    assert stored == cancelled.state
     (again,) = await client.place([first])
     assert again.problem is None
     assert again.state == cancelled.state
@@ -133,11 +137,11 @@ async def test_nonces_are_leased_to_one_device_at_a_time(client: EngineClient) -
 
 
 async def test_orders_expire_on_time(client: EngineClient) -> None:
-    order = signed(ALICE, 0, Side.SELL, 1000, 1, expiry=int(time.time()) + 62)
+    order = signed(ALICE, 0, Side.SELL, 1000, 1, expiry=int(time.time()) + SETTLEMENT_SECONDS + 3)
     closed = asyncio.Event()
     await client.subscribe(lambda feed: closed.set() if b'"EXPIRED"' in bytes(feed.data) else None)
     await client.place([order])
-    async with asyncio.timeout(6):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await closed.wait()
     found = await client.order(order.digest)
     assert found is not None

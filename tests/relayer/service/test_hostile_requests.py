@@ -21,6 +21,7 @@ from relayer.client import EngineClient
 from relayer.engine.commands import Expire
 from relayer.journal.journal import Journal
 from relayer.journal.record import decode_command, encode_command
+from relayer.journal.segment import segment_name
 from relayer.order_table import OrderTables
 from relayer.projector import project
 from relayer.request_handler import RequestHandler
@@ -32,6 +33,7 @@ from tests.relayer.service.running_engine import (
     RunningEngine,
     account,
     signed,
+    until,
     wait_for_market,
 )
 from tests.relayer.service.test_parts import Parts
@@ -44,7 +46,7 @@ SOCKET = b"c" * 16
 async def client(engine: RunningEngine, facts: ChainFacts) -> AsyncIterator[EngineClient]:
     facts.open_market([ALICE, BOB])
     engine.start()
-    async with engine.client(timeout=20) as connected:
+    async with engine.client() as connected:
         await wait_for_market(connected, [ALICE, BOB])
         yield connected
 
@@ -52,10 +54,13 @@ async def client(engine: RunningEngine, facts: ChainFacts) -> AsyncIterator[Engi
 async def test_whoever_asks_for_anothers_nonces_pushes_it_up_a_bounded_way(client: EngineClient) -> None:
     for _ in range(100):
         await client.next_nonces(ALICE, 50)
-    started = time.perf_counter()
-    (nonce,) = await client.next_nonces(ALICE)
-    assert unpack_nonce(nonce).lane < 400
-    assert time.perf_counter() - started < 0.05
+    seconds = []
+    for _ in range(20):
+        started = time.perf_counter()
+        (nonce,) = await client.next_nonces(ALICE)
+        seconds.append(time.perf_counter() - started)
+        assert unpack_nonce(nonce).lane < 400
+    assert min(seconds) < 0.05, "whatever else the machine does"
     devices = [*await client.next_nonces(ALICE, 20), *await client.next_nonces(ALICE, 20)]
     assert len(set(devices)) == 40, "two devices still get different ones"
 
@@ -74,12 +79,18 @@ async def test_a_connection_that_is_lost_while_the_disk_is_full_still_cancels(
     client: EngineClient, engine: RunningEngine
 ) -> None:
     await client.watch(ALICE, SOCKET)
-    order = signed(ALICE, 0, Side.SELL, 1_000, 1)
-    await client.place([order])
+    order, *others = [signed(ALICE, lane, Side.SELL, 1_000, 1) for lane in range(100)]
+    await client.place([order, *others])
+    journal = (engine.state / "journal" / segment_name(1)).stat().st_size
+    assert journal > 2 * engine.log.stat().st_size, "no room for the journal leaves room for the log"
     assert engine.process is not None
-    old = resource.prlimit(engine.process.pid, resource.RLIMIT_FSIZE, (64, resource.RLIM_INFINITY))
+    old = resource.prlimit(engine.process.pid, resource.RLIMIT_FSIZE, (journal, resource.RLIM_INFINITY))
     losing = asyncio.create_task(client.end_watch(ALICE, SOCKET, lost=True))
-    await asyncio.sleep(1.5)
+
+    async def has_failed() -> bool:
+        return "orders of 1 lost connections are cancelled later" in engine.log.read_text()
+
+    await until("a write that fails", has_failed)
     resource.prlimit(engine.process.pid, resource.RLIMIT_FSIZE, old)
     await losing
     state = await client.order(order.digest)
@@ -104,7 +115,7 @@ async def test_cancels_go_on_while_the_database_is_locked_and_old_orders_come_ag
         answers = await asyncio.gather(*flood)
         lock.execute("ROLLBACK")
     assert result.problem is None
-    assert waited < 8
+    assert waited < 15, "it did not stand behind those that wait for the database"
     assert {a.problem.code for (a,) in answers if a.problem} <= {"ORDER_EXPIRED", "ENGINE_UNAVAILABLE"}
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,7 +19,7 @@ from relayer.client import EngineClient
 from relayer.engine.withdrawals import REORG_SECONDS
 from relayer.wire import WithdrawalReply
 from relayer.withdrawal_desk import LIFETIME_SECONDS
-from tests.relayer.service.running_engine import ChainFacts, RunningEngine, account, signed, wait_for_market
+from tests.relayer.service.running_engine import ChainFacts, RunningEngine, account, signed, until, wait_for_market
 
 ALICE, BOB = account(1), account(2)
 KEY = b"\x0c" * 32
@@ -56,14 +55,6 @@ async def withdraw(client: EngineClient, amount: int, nonce: int = 7) -> Withdra
 
 async def cash(client: EngineClient) -> int:
     return (await client.account(ALICE)).balances[0].total
-
-
-async def until(what: str, holds: Callable[[], object]) -> None:
-    for _ in range(200):
-        if await holds():  # type: ignore[misc]
-            return
-        await asyncio.sleep(0.05)
-    raise AssertionError(what)
 
 
 def signer_of(reply: WithdrawalReply, amount: int, nonce: int = 7) -> bytes:

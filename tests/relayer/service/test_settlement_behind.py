@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-
-import pytest
+from itertools import count
 
 from cxdex.order import Side
 from cxdex.problem import Problem
 from cxdex.storage import open_database
 from relayer.settler.state import SettlerState
 from relayer.settler.store import Store
-from tests.relayer.service.running_engine import ChainFacts, RunningEngine, account, signed, wait_for_market
+from tests.relayer.service.running_engine import ChainFacts, RunningEngine, account, signed, until, wait_for_market
 
 ALICE = account(1)
 PROMISE_MS = 120_000
@@ -39,27 +37,35 @@ async def test_late_settlement_stops_new_orders_and_nothing_else(engine: Running
         (first,) = await client.place([signed(ALICE, 1, Side.SELL, 1000, 1)])
         assert first.state is not None, "without a settler nothing is refused"
 
-        word = SettlersWord(engine)
-        word.say(now_ms() - PROMISE_MS + 60_000)
-        await asyncio.sleep(1.3)
-        assert (await client.place([signed(ALICE, 2, Side.SELL, 1000, 1)]))[0].state is not None, (
-            "late, but not too late"
-        )
+        lanes = count(2)
 
+        async def refusal() -> Problem | None:
+            try:
+                await client.place([signed(ALICE, next(lanes), Side.SELL, 1000, 1)])
+            except Problem as refused:
+                return refused
+            return None
+
+        async def is_accepted() -> bool:
+            return await refusal() is None
+
+        word = SettlersWord(engine)
         word.say(now_ms() - PROMISE_MS - 1_000)
-        await asyncio.sleep(1.3)
-        with pytest.raises(Problem) as refused:
-            await client.place([signed(ALICE, 3, Side.SELL, 1000, 1)])
-        assert refused.value.code == "SETTLEMENT_BEHIND"
-        assert "the oldest of 3 fills" in refused.value.detail
+        refused = await until("the refusal", refusal)
+        assert refused is not None
+        assert refused.code == "SETTLEMENT_BEHIND"
+        assert "the oldest of 3 fills" in refused.detail
         (cancelled,) = await client.cancel(ALICE, [first.digest])
         assert cancelled.problem is None
+        word.say(now_ms() - PROMISE_MS + 60_000)
+        await until("orders while it is late, but not too late", is_accepted)
 
+        word.say(now_ms() - PROMISE_MS - 1_000)
+        await until("the second refusal", refusal)
         word.say(None, waiting=0)
-        await asyncio.sleep(1.3)
-        assert (await client.place([signed(ALICE, 4, Side.SELL, 1000, 1)]))[0].state is not None
+        await until("orders when nothing waits", is_accepted)
     assert engine.stop() == 0
-    assert engine.log.read_text().count("ALERT: new orders wait") == 1
+    assert engine.log.read_text().count("ALERT: new orders wait") == 2
 
 
 async def test_what_a_settler_said_before_the_start_is_not_held_against_the_traders(

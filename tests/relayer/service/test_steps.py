@@ -207,7 +207,7 @@ async def test_many_that_have_to_be_looked_up_wait_for_the_tables_together(
     began = asyncio.get_running_loop().time()
     steps = await take(parts, *(PlaceStep(order) for order in late))
     placed = await parts.handler.answer(PlaceOrders(2, late))
-    assert asyncio.get_running_loop().time() - began < 3.0
+    assert asyncio.get_running_loop().time() - began < 6.0, "one after the other they would need 12 s"
     assert {code(result) for result in steps} == {"ENGINE_UNAVAILABLE"}
     assert {result.problem.code for result in placed.results} == {"ENGINE_UNAVAILABLE"}
     running.cancel()

@@ -32,7 +32,7 @@ class Gate:
                     if gate._forward:
                         _forward(node_url, body)
                     gate.reached.set()
-                    gate._open.wait(30)
+                    gate._open.wait(120)
                     self.close_connection = True
                     return
                 answer = _forward(node_url, body)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -38,6 +37,7 @@ from relayer.settler.store import Store
 from relayer.settler.wallet import GWEI, TransactionSigner
 from relayer.tables import OrderRow, TradeRow
 from scripts.artifacts import ROOT, load_artifacts
+from scripts.stack.layout import free_port
 from scripts.stack.node import anvil_binary
 from tests.contracts.index_prices import IndexPrices
 
@@ -55,13 +55,7 @@ SKIPPED = "0x" + keccak(b"FillSkipped(bytes32,bytes32,address,address,uint256,ui
 VOIDED = "0x" + keccak(b"SequenceVoided(bytes32,uint256,uint256)").hex()
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def eventually(condition: Callable[[], object], seconds: float = 20.0) -> None:
+def eventually(condition: Callable[[], object], seconds: float = 60.0) -> None:
     """For what another process does, and says only in the database."""
     deadline = time.monotonic() + seconds
     while not condition():
@@ -449,4 +443,4 @@ class SettlerProcess:
 
     def stop(self) -> int:
         self.process.terminate()
-        return self.process.wait(10)
+        return self.process.wait(60)

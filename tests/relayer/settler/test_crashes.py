@@ -47,7 +47,7 @@ def test_killed_between_the_commit_and_the_answer_to_sending(
     trade(desk, 3)
     gate.shut("eth_sendRawTransaction", forward=forward)
     victim = SettlerProcess(desk, tmp_path, url=gate.url)
-    assert gate.reached.wait(20)
+    assert gate.reached.wait(60)
     assert desk.statuses() == ["PREPARED"]
     victim.kill()
     finish(desk, exchange, tmp_path, 3)
@@ -80,7 +80,7 @@ def test_killed_before_it_learns_that_a_batch_is_mined(
     trade(desk, 3)
     gate.shut("eth_getTransactionReceipt", forward=True)
     victim = SettlerProcess(desk, tmp_path, url=gate.url)
-    assert gate.reached.wait(20)
+    assert gate.reached.wait(60)
     assert desk.statuses() == ["SENT"]
     victim.kill()
     finish(desk, exchange, tmp_path, 3)

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from settler_stand import Desk, Exchange, SettlerProcess
 
-from tests.scraping import free_port, scrape, scrape_until
+from scripts.stack.layout import free_port
+from tests.scraping import scrape, scrape_until
 
 
 def test_batches_fills_gas_fees_and_lag_are_counted(desk: Desk, exchange: Exchange, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from settler_stand import (
     Clock,
     Desk,
     Exchange,
+    eventually,
     settle,
     settler_for,
 )
@@ -182,9 +183,15 @@ def test_two_settlers_on_one_database_settle_everything_once(desk: Desk, exchang
     first, second = settler_for(desk, clock, max_fills=2), settler_for(desk, clock, max_fills=2)
     for _ in range(6):
         desk.trade(alice, bob)
-    for _ in range(20):
+
+    def all_are_settled() -> bool:
         first.step()
         second.step()
+        return sum(len(numbers) for numbers in exchange.filled_sequences().values()) >= 6
+
+    eventually(all_are_settled)
+    for _ in range(4):
+        all_are_settled()
     assert exchange.filled_sequences() == {1: list(range(6))}
 
 
