@@ -40,6 +40,7 @@ class Layout:
     node_port: int
     settle_seconds: float = 2.0
     withdrawal_delay: int = 30
+    price_seconds: float = 20.0  # between the reporters' prices
     bots: bool = True
     prices: Path | None = None
     engine_options: tuple[str, ...] = ()

@@ -141,7 +141,7 @@ def bot_processes(layout: Layout) -> Iterator[tuple[str, Child]]:
     yield (
         "price reporter",
         _service(
-            layout, "price reporter", "scripts.price_reporter", *chain,
+            layout, "price reporter", "scripts.price_reporter", *chain, "--interval", str(layout.price_seconds),
             *(part for name in REPORTERS for part in ("--key-file", str(layout.key_file(name)))), *prices,
         ),
     )  # fmt: skip

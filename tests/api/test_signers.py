@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
 import pytest
 
+from api import signers
+from api.node import Node
 from cxdex import facts
 from cxdex.eip712 import cancel_orders_digest, login_digest, to_checksum
 from cxdex.keccak import keccak
 from cxdex.order import SignatureKind
+from cxdex.problem import Problem
 from cxdex.signature import address_of, sign_digest
+from relayer.client import EngineClient
+from relayer.wire import SOCKET_NAME
 from tests.api.conftest import SYMBOL, Person, wait_for
 
 LONG = int(time.time()) + 10**6
@@ -160,6 +166,26 @@ def test_a_contract_wallet_signs_with_what_its_code_takes(exchange: Any, put_cod
     wait_for("the row", lambda: any(row.digest == digest for row in exchange.rows("order")))
     (row,) = [row for row in exchange.rows("order") if row.digest == digest]
     assert (row.signature_kind, row.signature) == (SignatureKind.CONTRACT, signature)
+
+
+async def test_an_account_without_code_is_looked_at_again_after_a_while(
+    exchange: Any, node_url: str, put_code: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judges = signers.Signers(exchange.deployment.domain, EngineClient(exchange.state / SOCKET_NAME), Node(node_url))
+    account, digest, raw = b"\x77" * 20, b"\x12" * 32, b"two owners"
+
+    async def kind() -> SignatureKind:
+        found = signers.recover_key(digest, raw)
+        return (await judges.judge(account, digest, raw, found, dict, sessions=False)).kind
+
+    with pytest.raises(Problem, match="SIGNATURE_MALFORMED"):
+        await kind()
+    put_code(account, accepts(digest))
+    with pytest.raises(Problem, match="SIGNATURE_MALFORMED"):
+        await kind()  # strangers must not make it ask the node each time
+    later = time.monotonic() + signers.NO_CODE_SECONDS + 1
+    monkeypatch.setattr(signers, "time", SimpleNamespace(monotonic=lambda: later))
+    assert await kind() is SignatureKind.CONTRACT
 
 
 def test_a_contract_wallet_signs_in(exchange: Any, put_code: Any) -> None:

@@ -14,7 +14,10 @@ from scripts.stack.run import Stack
 @pytest.fixture(scope="session")
 def layout(tmp_path_factory: pytest.TempPathFactory) -> Layout:
     state: Path = tmp_path_factory.mktemp("exchange")
-    return Layout(state=state, api_port=free_port(), node_port=free_port(), settle_seconds=1.0, withdrawal_delay=2)
+    return Layout(
+        state=state, api_port=free_port(), node_port=free_port(), settle_seconds=1.0, withdrawal_delay=2,
+        price_seconds=2.0,
+    )  # fmt: skip
 
 
 @pytest.fixture(scope="session")
