@@ -156,6 +156,10 @@ class Follower:
 
     def _settle_receipt(self, batch: Batch, head: Head, receipt: Receipt) -> None:
         if not receipt.succeeded:
+            log.error(
+                "ALERT: batch %d simulated well and reverted on chain, which cost %d gas; half of it is tried next",
+                batch.id, receipt.gas_used,
+            )  # fmt: skip
             self._fail(batch, f"reverted on chain in block {receipt.block}, tx 0x{receipt.tx_hash.hex()}", receipt)
             return
         if batch.status != MINED or batch.block != receipt.block or batch.tx_hash != receipt.tx_hash:

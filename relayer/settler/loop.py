@@ -26,7 +26,7 @@ from relayer.settler.chain import MarketState, SettlementChain
 from relayer.settler.follow import Follower, FollowOptions
 from relayer.settler.heartbeat import Heartbeat
 from relayer.settler.metrics import SettlerMetrics
-from relayer.settler.plan import Limits, Load, Trade, is_due, longest_passing, settleable
+from relayer.settler.plan import Limits, Load, Trade, is_due, longest_passing, settleable, within_suspicion
 from relayer.settler.quarantine import HOLD_SECONDS, Quarantine, orders_of
 from relayer.settler.report import PROMISE_SECONDS, Report
 from relayer.settler.sender import Sender
@@ -200,6 +200,11 @@ class Settler:
         ]
 
     def _settle(self, chosen: Sequence[Trade], fills: Sequence[MatchedFill]) -> bool:
+        reverted = self._store.reverted(chosen[0].match_id)
+        fills = fills[: within_suspicion(chosen, reverted)]
+        alone = sum(first == last for first, last in reverted)
+        if alone and not self._quarantine.may_try_again(chosen[0], fills[0], alone):
+            return self._sent(True)
         sized = self._sizer.largest(fills)
         if isinstance(sized, Unfit):
             refusal = sized.refusal

@@ -156,6 +156,19 @@ def longest_passing(count: int, passes: Callable[[int], bool]) -> int:
     return good
 
 
+def within_suspicion(chosen: Sequence[Trade], reverted: Iterable[tuple[int, int]]) -> int:
+    """How many of the trades may come next when batches with the first one reverted on chain, for a reason that no
+    simulation shows: half of those that are suspected, so that what is good settles and what is not is found.
+
+    reverted: (first, last match) of those batches, all of which have the first trade.
+    """
+    last = min((last for _, last in reverted), default=None)
+    if last is None:
+        return len(chosen)
+    suspected = sum(trade.match_id <= last for trade in chosen)
+    return max(1, suspected // 2)
+
+
 @dataclass(slots=True)
 class Load:
     """Size and estimated gas of a batch, kept as fills are added. Follows `cxdex.batch.encode_settle_batch`.

@@ -3,7 +3,8 @@
 Owns:     the judgement: given up at once, held for a while, or not the fill's fault.
 Promises: a fill whose own bytes are wrong is given up at once, so that its market goes on. One that is refused for
           a reason that may pass, or that nobody knows, holds only its own market, until it passes, an operator
-          decides, or the time is over. A fill is given up by using up its number, never silently.
+          decides, or the time is over. A fill that reverts on chain although it simulates is tried MOST_REVERTS times
+          alone. A fill is given up by using up its number, never silently.
 Never:    chooses what settles.
 """
 
@@ -17,7 +18,7 @@ from cxdex.contract_errors import explain
 from cxdex.logs import about
 from cxdex.problem import Problem
 from relayer.settler.chain import OUT_OF_GAS, MarketState, SettlementChain
-from relayer.settler.dead_letters import DROP, RETRY, DeadLetter
+from relayer.settler.dead_letters import DROP, RELEASED, RETRY, DeadLetter
 from relayer.settler.metrics import SettlerMetrics
 from relayer.settler.plan import Trade
 from relayer.settler.sender import Sender
@@ -27,6 +28,7 @@ log = logging.getLogger("relayer.settler")
 
 HOLD_SECONDS = 600
 REVIEW_EVERY_MS = 15_000
+MOST_REVERTS = 3  # each costs the gas of a transaction
 
 # Words for what is wrong with the orders or the fill themselves: no waiting makes it right.
 _THE_FILL = frozenset(
@@ -59,6 +61,22 @@ class Quarantine:
         self._measures = measures
         self._hold_ms = hold_ms
         self._reviewed_ms: dict[int, int] = {}
+        self._voided_ms: dict[int, int] = {}
+
+    def may_try_again(self, trade: Trade, fill: MatchedFill, reverts: int) -> bool:
+        """Whether the first fill of a plan, which reverted on chain as often as this when it was alone, is to be sent.
+
+        Its market pauses before each further attempt; after the last one the fill is given up.
+        """
+        reason = f"its transaction reverted on chain {reverts} times, although the contract takes it when it is asked"
+        if reverts >= MOST_REVERTS:
+            self._give_up(trade.match_id, trade.market, trade.sequence, reason, fill)
+            return False
+        letter = self._letters.find(trade.match_id)
+        if letter is not None and (letter.status, letter.reason) == (RELEASED, reason):
+            return True  # this pause is over
+        self._hold(trade, fill, reason)
+        return False
 
     def judge(self, trade: Trade, fill: MatchedFill) -> bool:
         """The first fill of a plan, which fails alone. True when a look at the chain is worth it at once."""
@@ -69,16 +87,7 @@ class Quarantine:
             raise Problem("SIMULATION_FAILED", f"the chain is not where the plan began ({refusal})")
         if refusal.code in _THE_FILL:
             return self._give_up(trade.match_id, trade.market, trade.sequence, str(refusal), fill)
-        now_ms = self._now_ms()
-        self._letters.hold(trade.match_id, trade.market, trade.sequence, str(refusal), now_ms, now_ms + self._hold_ms)
-        self._reviewed_ms[trade.match_id] = now_ms
-        self._count()
-        log.error(
-            "ALERT: match %d (%s, sequence %d) is refused: %s; its market waits up to %d s, "
-            "see `python -m relayer deadletter show %d`",
-            trade.match_id, trade.market, trade.sequence, explain(str(refusal)), self._hold_ms // 1000, trade.match_id,
-            extra=about(match=trade.match_id, orders=orders_of(fill)),
-        )  # fmt: skip
+        self._hold(trade, fill, str(refusal))
         return True
 
     def held(self, states: Mapping[str, MarketState], matched: Callable[[str, int], MatchedFill | None]) -> set[str]:
@@ -108,6 +117,18 @@ class Quarantine:
     def give_up(self, letter: DeadLetter, fill: MatchedFill | None) -> bool:
         return self._give_up(letter.match_id, letter.market, letter.sequence, letter.reason, fill)
 
+    def _hold(self, trade: Trade, fill: MatchedFill, reason: str) -> None:
+        now_ms = self._now_ms()
+        self._letters.hold(trade.match_id, trade.market, trade.sequence, reason, now_ms, now_ms + self._hold_ms)
+        self._reviewed_ms[trade.match_id] = now_ms
+        self._count()
+        log.error(
+            "ALERT: match %d (%s, sequence %d) is refused: %s; its market waits up to %d s, "
+            "see `python -m relayer deadletter show %d`",
+            trade.match_id, trade.market, trade.sequence, explain(reason), self._hold_ms // 1000, trade.match_id,
+            extra=about(match=trade.match_id, orders=orders_of(fill)),
+        )  # fmt: skip
+
     def _is_released(self, letter: DeadLetter, matched: Callable[[str, int], MatchedFill | None]) -> bool:
         now_ms = self._now_ms()
         due = now_ms - self._reviewed_ms.get(letter.match_id, 0) >= REVIEW_EVERY_MS
@@ -130,6 +151,10 @@ class Quarantine:
         return True
 
     def _give_up(self, match_id: int, market: str, sequence: int, reason: str, fill: MatchedFill | None) -> bool:
+        now_ms = self._now_ms()
+        if now_ms - self._voided_ms.get(match_id, now_ms - REVIEW_EVERY_MS) < REVIEW_EVERY_MS:
+            return False  # the transaction of the last attempt reverted too: gas is not burnt in a hurry
+        self._voided_ms[match_id] = now_ms
         log.error(
             "match %d (%s, sequence %d) can never settle: %s; it is quarantined and its number used up",
             match_id, market, sequence, reason,

@@ -160,6 +160,18 @@ class Store:
             rows = connection.execute(query).all()
             return [_batch(row, _attempts(connection, row.id)) for row in rows]
 
+    def reverted(self, match_id: int) -> list[tuple[int, int]]:
+        """(first, last match) of the batches that carried this fill, or might have, and reverted on chain."""
+        query = select(BATCHES.c.first_match_id, BATCHES.c.last_match_id).where(
+            BATCHES.c.status == FAILED,
+            BATCHES.c.block.is_not(None),
+            BATCHES.c.fills > 0,
+            BATCHES.c.first_match_id <= match_id,
+            BATCHES.c.last_match_id >= match_id,
+        )
+        with self._reading() as connection:
+            return [(row.first_match_id, row.last_match_id) for row in connection.execute(query)]
+
     def others_with_nonce(self, batch: Batch) -> dict[bytes, int]:
         """Transactions of other batches that compete for this batch's nonce, with their batch's number."""
         query = select(ATTEMPTS).where(ATTEMPTS.c.nonce == batch.nonce, ATTEMPTS.c.batch_id != batch.id)
