@@ -4,7 +4,8 @@ Owns:     each node's health, and the choice.
 Promises: between two calls of `choose` every answer comes from one node, so that a plan never mixes two views of
           the chain. A node that does not answer, is behind, or has another history is left; the one in use stays
           in use otherwise. If those that answer are behind what was seen before, or contradict each other without
-          a majority, nothing is chosen, and so nothing is signed.
+          a majority, nothing is chosen, and so nothing is signed. Most of them can be stuck: where their newest block
+          is old and a few have one of just now, far above it on the same history, those few are believed.
 Never:    sends anything by itself, or shows more of a node's URL than its host.
 
 With one node there is no choice: it is believed, and its errors are the caller's to see.
@@ -27,14 +28,16 @@ CHECK_EVERY_MS = 5_000
 FIRST_REST_MS = 2_000
 LONGEST_REST_MS = 60_000
 MOST_LAG_BLOCKS = 3
+FRESH_SECONDS = 90  # a newest block that is no further from now than this
 
 
 @dataclass(slots=True)
 class _Node:
-    """head: its newest block, None while it does not answer."""
+    """head: its newest block, None while it does not answer. time: that block's, unix seconds."""
 
     rpc: JsonRpc
     head: int | None = None
+    time: int = 0
     rest_ms: int = FIRST_REST_MS
     asleep_until_ms: int = 0
 
@@ -50,6 +53,7 @@ class Endpoints:
         self._check_at_ms = 0
         self._highest = 0
         self._agreed: tuple[int, str] | None = None
+        self._stuck: list[str] = []
         self.switches = 0
 
     @property
@@ -89,11 +93,15 @@ class Endpoints:
         """Those that answer and are not behind."""
         for node in self._nodes:
             if now_ms >= node.asleep_until_ms:
-                node.head = self._try(node, lambda rpc: int(rpc.call("eth_blockNumber"), 16))
+                block = self._try(node, lambda rpc: rpc.call("eth_getBlockByNumber", ["latest", False]))
+                node.head, node.time = (int(block["number"], 16), int(block["timestamp"], 16)) if block else (None, 0)
         awake = [node for node in self._nodes if node.head is not None]
         if not awake:
             names = ", ".join(node.rpc.name for node in self._nodes)
             raise Problem("NODE_UNAVAILABLE", f"none of the nodes answers: {names}", allowed="start one of them")
+        going_on = self._ahead_of_stuck(awake, now_ms // 1000)
+        if going_on:
+            return going_on
         best = max(self._highest, _credible([node.head or 0 for node in awake]))
         near = [node for node in awake if (node.head or 0) >= best - MOST_LAG_BLOCKS]
         if not near:
@@ -104,6 +112,26 @@ class Endpoints:
                 allowed="wait for one to catch up; restart the settler if the chain was set back on purpose",
             )
         return near
+
+    def _ahead_of_stuck(self, awake: Sequence[_Node], now: int) -> list[_Node]:
+        """Those with a block of just now, when most have stood still below it; none when most go on.
+
+        They must have the block that the others stood on, `depth` below: who brings another history is outvoted.
+        """
+        fresh = [node for node in awake if abs(now - node.time) <= FRESH_SECONDS]
+        stuck = [node for node in awake if node not in fresh]
+        top = max((node.head or 0 for node in stuck), default=0)
+        higher = [node for node in fresh if (node.head or 0) > top + MOST_LAG_BLOCKS]
+        found: list[_Node] = []
+        if higher and len(fresh) <= len(stuck):
+            number = max(0, top - self._depth)
+            known = {self._hash_at(node, number) for node in stuck} - {None}
+            found = [node for node in higher if self._hash_at(node, number) in known]
+        names = [node.rpc.name for node in stuck] if found else []
+        if names and names != self._stuck:
+            log.error("ALERT: most nodes stand still at block %d or below: %s", top, ", ".join(names))
+        self._stuck = names
+        return found
 
     def _agreeing(self, near: Sequence[_Node]) -> list[_Node]:
         """Those that have the same history."""

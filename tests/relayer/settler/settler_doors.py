@@ -64,8 +64,11 @@ class Door:
         self.sent += [call["params"][0] for call in calls if call["method"] == "eth_sendRawTransaction"]
         if self.flatters and not isinstance(parsed, list) and _is_rehearsal(parsed):
             return json.dumps({"jsonrpc": "2.0", "id": parsed["id"], "result": hex(3_000_000)}).encode()
-        if self.claims is not None and not isinstance(parsed, list) and parsed["method"] == "eth_blockNumber":
-            return json.dumps({"jsonrpc": "2.0", "id": parsed["id"], "result": hex(self.claims)}).encode()
+        if self.claims is not None and not isinstance(parsed, list) and parsed["params"][:1] == ["latest"]:
+            answer: dict[str, Any] = json.loads(self._forward(body))
+            if parsed["method"] == "eth_getBlockByNumber":
+                answer["result"]["number"] = hex(self.claims)
+            return json.dumps(answer).encode()
         if self.frozen_at is None:
             return self._forward(body)
         answers = [self._as_it_was(call) for call in calls]

@@ -153,6 +153,52 @@ def test_one_of_three_that_claims_a_block_that_is_not_there_makes_nobody_else_la
     settler.step()
 
 
+def now_of(node: Node) -> int:
+    return int(node.rpc.call("eth_getBlockByNumber", ["latest", False])["timestamp"], 16)
+
+
+def test_two_stuck_nodes_do_not_outvote_the_one_that_goes_on(
+    desk: Desk, exchange: Exchange, node: Node, clock: Clock, doors: tuple[Door, Door],
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    desk.trade(desk.trader(1), desk.trader(2))
+    for door in doors:
+        door.freeze()
+    node.wait(200)
+    node.mine(5)
+    clock.ms = now_of(node) * 1_000
+    settler = settler_for(desk, clock, url=f"{both(doors)},{node.url}")
+    settle(settler, desk)
+    assert [door.sent for door in doors] == [[], []]
+    assert exchange.filled_sequences() == {1: [0]}
+    assert caplog.text.count("ALERT: most nodes stand still") == 1
+    for door in doors:
+        door.frozen_at = None
+    clock.advance(6)
+    settle(settler, desk)
+    state = read_state(desk.database)
+    assert state is not None
+    assert state.node == node.url, "what is in use stays in use"
+
+
+def test_a_node_ahead_of_stuck_ones_with_another_history_is_not_believed(
+    desk: Desk, exchange: Exchange, stranger: Exchange, node: Node, clock: Clock, doors: tuple[Door, Door]
+) -> None:
+    desk.trade(desk.trader(1), desk.trader(2))
+    node.mine(20)
+    for door in doors:
+        door.freeze()
+    stranger.node.mine(int(node.rpc.call("eth_blockNumber"), 16))
+    stranger.node.wait(200)
+    clock.ms = now_of(stranger.node) * 1_000
+    settler = settler_for(desk, clock, url=f"{both(doors)},{stranger.node.url}")
+    for _ in range(3):
+        settler.step()
+        clock.advance(6)
+    assert stranger.filled_sequences() == {}
+    assert [len(door.sent) > 0 for door in doors] == [True, False]
+
+
 @pytest.fixture
 def stranger(tmp_path: Path) -> Iterator[Exchange]:
     """The same contracts at the same addresses on a chain of its own."""
