@@ -57,6 +57,15 @@ def counter_by(name: str, text: str, label: str, values: Sequence[tuple[str, flo
     return family
 
 
+def counter_by_two(
+    name: str, text: str, labels: tuple[str, str], values: Sequence[tuple[tuple[str, str], float]]
+) -> Metric:
+    family = CounterMetricFamily(name, text, labels=labels)
+    for keys, value in values:
+        family.add_metric(keys, value)
+    return family
+
+
 def gauge(name: str, text: str, value: float) -> Metric:
     return GaugeMetricFamily(name, text, value)
 

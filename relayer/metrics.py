@@ -14,8 +14,17 @@ from prometheus_client import CollectorRegistry, Histogram
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from cxdex.metrics import counter, counter_by, gauge, histogram
-from relayer.engine.events import OrderAccepted, OrderClosed, OrderRejected, Traded
+from cxdex.metrics import counter, counter_by, counter_by_two, gauge, histogram
+from relayer.engine.events import (
+    OrderAccepted,
+    OrderClosed,
+    OrderProven,
+    OrderRearmed,
+    OrderRejected,
+    OrderTriggered,
+    ReduceRefused,
+    Traded,
+)
 from relayer.engine.orders import FILLED
 from relayer.gateway_server import GatewayServer
 from relayer.projector import Projector
@@ -23,6 +32,7 @@ from relayer.sequencer import Applied, Sequencer
 
 _SYNC_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0)
 _BATCH_BUCKETS = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1_000)
+_ENDED_IN_THE_BOOK = ("IOC", "MARKET", "SELF_TRADE")  # reasons of orders that entered, and met nothing
 _FILL_BUCKETS_MS = (1, 2, 3, 5, 7, 10, 20, 50, 100, 250, 1_000, 5_000)
 
 
@@ -37,6 +47,7 @@ class EngineMetrics(Collector):
         self._fills_sum_ms = 0
         self._rejected: Counter[str] = Counter()
         self._cancelled: Counter[str] = Counter()
+        self._triggers: Counter[tuple[str, str]] = Counter()
         self._sync = Histogram(
             "cxdex_journal_sync_seconds",
             "Time to write and fsync one group of commands",
@@ -65,8 +76,10 @@ class EngineMetrics(Collector):
                 elif isinstance(event, OrderClosed):
                     if event.status != FILLED:
                         self._cancelled[event.reason] += 1
-                elif isinstance(event, OrderRejected):
+                elif isinstance(event, OrderRejected | ReduceRefused):
                     self._rejected[event.code] += 1
+                elif isinstance(event, OrderTriggered | OrderRearmed | OrderProven):
+                    self._triggers[_trigger(applied, event.digest), _outcome(applied, event)] += 1
             fills = self._matches - matches
             if fills:  # all of them as old as the order, or the price, that caused them
                 age_ms = now_ms - applied.command.time_ms
@@ -83,6 +96,8 @@ class EngineMetrics(Collector):
         # Copies in one step: the event loop goes on counting.
         codes, reasons = list(dict(self._rejected).items()), list(dict(self._cancelled).items())
         yield counter_by("cxdex_orders_rejected", "Orders that the engine refused, by code", "code", codes)
+        text, found = "What prices did to orders that wait for one", list(dict(self._triggers).items())
+        yield counter_by_two("cxdex_order_triggers", text, ("trigger", "outcome"), found)
         text = "Orders that ended before they were filled, by reason"
         yield counter_by("cxdex_orders_cancelled", text, "reason", reasons)
         yield counter("cxdex_matches", "Fills that the engine made", self._matches)
@@ -101,3 +116,21 @@ class EngineMetrics(Collector):
         yield gauge("cxdex_feed_subscribers", "Gateways that follow the feeds", len(gateways.subscribers))
         text = "Gateways disconnected because they did not read"
         yield counter("cxdex_feed_subscribers_dropped", text, gateways.dropped)
+
+
+def _trigger(applied: Applied, digest: bytes) -> str:
+    conditions = (state.order.condition for state in applied.states if state.digest == digest)
+    return next((condition.trigger.name for condition in conditions if condition is not None), "UNKNOWN")
+
+
+def _outcome(applied: Applied, event: OrderTriggered | OrderRearmed | OrderProven) -> str:
+    """ENTERED, or the code that refused the order when its price came; TAKEN_BACK or PROVEN after a reorg."""
+    if not isinstance(event, OrderTriggered):
+        return "TAKEN_BACK" if isinstance(event, OrderRearmed) else "PROVEN"
+    began = next(place for place, other in enumerate(applied.events) if other is event)
+    for later in applied.events[began + 1 :]:
+        if isinstance(later, Traded) and event.digest in (later.taker_digest, later.maker_digest):
+            return "ENTERED"
+        if isinstance(later, OrderClosed) and later.digest == event.digest:
+            return "ENTERED" if later.reason in _ENDED_IN_THE_BOOK else later.reason
+    return "ENTERED"

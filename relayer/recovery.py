@@ -20,6 +20,7 @@ import msgspec
 from cxdex.problem import Problem
 from relayer.engine.commands import AnyCommand
 from relayer.engine.core import Engine
+from relayer.journal.format_check import foreign_format, require_format
 from relayer.journal.journal import Journal
 from relayer.journal.record import decode_command
 from relayer.journal.snapshot import Snapshot, snapshots
@@ -44,6 +45,7 @@ class Recovered:
 
 def recover(directory: Path, tables: OrderTables) -> Recovered:
     """Blocks until the engine and the tables are up to date. Raises Problem, OSError or SQLAlchemy's errors."""
+    require_format(directory)  # before the tables are migrated: then the version that wrote the journal can go on
     cursor = tables.open()
     journal = Journal(directory)
     engine, start = _newest_usable(directory, cursor)
@@ -113,8 +115,4 @@ def _decode(journal: Journal, sequence: int, payload: bytes) -> AnyCommand:
     try:
         return decode_command(payload)
     except (msgspec.MsgspecError, Problem) as error:
-        raise Problem(
-            "JOURNAL_FORMAT",
-            f"record {sequence} of the journal that ends in {journal.path} is no command of this version ({error}); "
-            "the journal of an earlier version is not read: start with an empty state folder (`make reset`)",
-        ) from None
+        raise foreign_format(sequence, journal.path.parent, error) from None

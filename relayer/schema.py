@@ -3,7 +3,8 @@
 Owns:     the table `relayer_schema`, one row: the revision that the tables have.
 Promises: an empty database gets today's tables at once; an older one gets them by its migrations, in one transaction. A
           test holds that both are the same. It does not matter which of the relayer's processes comes first, or whether
-          two come together. Tables of the indexer are not touched.
+          two come together; older tables are left alone until the engine comes, which has looked at its journal.
+          Tables of the indexer are not touched.
 Never:    changes what a row means: the journal says what happened, and has a format of its own.
 """
 
@@ -44,12 +45,22 @@ MODELS: tuple[type[SQLModel], ...] = (
 _LOCK_KEY = 0x637864_657872  # PostgreSQL's advisory locks are numbers; SQLite's transaction is a lock already
 
 
-def prepare(engine: Engine) -> None:
-    """Raises Problem DATABASE_FORMAT when this program cannot use the tables."""
+def prepare(engine: Engine, *, migrates: bool = True) -> None:
+    """Raises Problem DATABASE_FORMAT when this program cannot use the tables.
+
+    migrates: only the engine does, which knows that its journal can be read; the others wait until it has.
+    """
     with engine.begin() as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK_KEY})
         revision = _revision(connection)
+        if revision != REVISION and not migrates:
+            raise Problem(
+                "DATABASE_FORMAT",
+                f"the relayer's tables are of revision {revision}, this version uses {REVISION}",
+                allowed="start the engine of this version, which brings older ones up to date; for newer ones run the "
+                "version that made them",
+            )
         if revision != REVISION:
             _migrate(connection, revision)
         _require_columns(connection)

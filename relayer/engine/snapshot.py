@@ -142,6 +142,11 @@ def dump(state: State) -> bytes:
     )
 
 
+def is_of_this_version(data: bytes) -> bool:
+    """By how it begins; `load` says whether it is whole."""
+    return data.startswith(b'{"version":%d,' % SNAPSHOT_VERSION)
+
+
 def load(data: bytes) -> State:
     """Raises ValueError when the bytes are not an image of this version."""
     try:

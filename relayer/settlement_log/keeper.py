@@ -236,7 +236,7 @@ class Keeper:
 
     def _load(self) -> Place:
         """From the tables. Makes a log that begins with the fills that are open now when there is none."""
-        prepare(self._database)
+        prepare(self._database, migrates=False)
         self._open, self._first_open, self._seen, self._judged = {}, {}, None, None
         self._has_chain = has_chain_tables(self._database)
         with self._reading() as sources:

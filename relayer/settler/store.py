@@ -91,8 +91,8 @@ class Store:
         self.letters = DeadLetters(database)
 
     def open(self) -> None:
-        """Makes or migrates the relayer's tables: it does not matter which process starts first."""
-        prepare(self._database)
+        """Makes the relayer's tables where there are none. Raises DATABASE_FORMAT until they are of this version."""
+        prepare(self._database, migrates=False)
 
     # ------------------------------------------------------------------ orders and trades
 

@@ -17,7 +17,7 @@ ENDINGS = {"_total": "counter", "_bucket": "histogram"}
 
 def kinds(source: Path) -> list[tuple[str, str]]:
     """Each measure that a source names, with its kind: `Gauge("cxdex_…`, `counter_by("cxdex_…`."""
-    found = re.findall(r'\b([A-Za-z]+?)(?:_by)?\(\s*"(cxdex_[a-z_]+)"', source.read_text())
+    found = re.findall(r'\b([A-Za-z]+?)(?:_by(?:_two)?)?\(\s*"(cxdex_[a-z_]+)"', source.read_text())
     return [(name, kind.lower()) for kind, name in found]
 
 

@@ -6,16 +6,26 @@ import asyncio
 import socket
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from cxdex.facts import NonceRaised
+from cxdex.condition import Condition, Trigger
+from cxdex.facts import Credited, NonceRaised, PriceUpdated
 from cxdex.order import Side, TimeInForce
 from relayer.engine.orders import SETTLEMENT_SECONDS
-from relayer.wire import GuardState
+from relayer.wire import GuardState, ReduceStep
 from scripts.stack.layout import free_port
-from tests.relayer.service.running_engine import MARKET, ChainFacts, RunningEngine, account, signed, wait_for_market
+from tests.relayer.service.running_engine import (
+    MARKET,
+    ChainFacts,
+    RunningEngine,
+    account,
+    as_sent,
+    signed,
+    wait_for_market,
+)
 from tests.scraping import Scrape, scrape, scrape_until
 
 ALICE, BOB, CAROL = account(1), account(2), account(3)
@@ -89,6 +99,31 @@ async def test_cancels_are_counted_by_what_caused_them(measured: RunningEngine, 
             "USER": 1, "IOC": 1, "CHAIN_CANCEL": 1, "PROTECTION": 2, "DISCONNECTED": 1, "DEADMAN": 1, "EXPIRED": 1,
         }  # fmt: skip
         await asyncio.to_thread(scrape_until, port, lambda seen: cancelled(seen) == expected)
+
+
+async def test_triggers_are_counted_by_what_came_of_them(measured: RunningEngine, facts: ChainFacts, port: int) -> None:
+    facts.open_market([ALICE, BOB])
+    facts.append(Credited(CAROL, 0, 1))
+    measured.start()
+    async with measured.client() as client:
+        await wait_for_market(client, [ALICE, BOB])
+        stop = Condition(Trigger.INDEX_AT_OR_BELOW, 900, int(time.time()) - 60)
+        plain = [signed(CAROL, 0, Side.SELL, 800, 5), signed(ALICE, 0, Side.SELL, 800, 5)]
+        plain.append(signed(ALICE, 1, Side.SELL, 800, 5, TimeInForce.IOC))
+        sent = [as_sent(replace(one.order, condition=stop)) for one in plain]
+        assert [result.problem for result in await client.place(sent)] == [None] * 3
+        facts.append(PriceUpdated(2, 1, int(time.time())))
+        name = "cxdex_order_triggers_total"
+        where = {"trigger": "INDEX_AT_OR_BELOW"}
+        seen = await asyncio.to_thread(scrape_until, port, lambda seen: seen.labels(name, "outcome"))
+        assert seen.of(name, outcome="ENTERED", **where) == 2
+        assert seen.of(name, outcome="BALANCE_INSUFFICIENT", **where) == 1
+        await client.take([ReduceStep(ALICE, sent[1].digest, 9)])
+        await asyncio.to_thread(scrape_until, port, lambda seen: refused(seen, "ORDER_AMEND_RAISES") == 1)
+
+
+def refused(seen: Scrape, code: str) -> float:
+    return seen.of("cxdex_orders_rejected_total", code=code)
 
 
 def cancelled(seen: Scrape) -> dict[str, float]:

@@ -17,8 +17,11 @@ from cxdex.order import Side
 from cxdex.problem import Problem
 from cxdex.storage import open_database
 from relayer import schema
+from relayer.journal.journal import Journal
+from relayer.journal.segment import segment_name
 from relayer.order_table import ORDERS, TRADES, OrderTables
 from relayer.projection import NEW_ORDER, NEW_TRADE
+from relayer.recovery import recover
 from relayer.settler.store import Store
 from tests.relayer.service.running_engine import account, signed
 
@@ -94,8 +97,43 @@ def test_tables_of_a_newer_version_are_refused_by_both_who_use_them(database: En
             opening()
 
 
-def test_engine_and_settler_may_come_together(database: Engine) -> None:
+def test_a_journal_that_cannot_be_read_leaves_older_tables_to_the_version_that_wrote_both(
+    database: Engine, tmp_path: Path
+) -> None:
     first_tables(database)
+    before = {name: [column["name"] for column in inspect(database).get_columns(name)] for name in ("order", "trade")}
+    for opening in (Store(database).open, lambda: recover(old_journal(tmp_path), OrderTables(database))):
+        with pytest.raises(Problem) as refused:
+            opening()
+        seen = inspect(database)
+        assert {name: [column["name"] for column in seen.get_columns(name)] for name in before} == before
+        assert schema.VERSION_TABLE not in seen.get_table_names()
+    assert refused.value.code == "JOURNAL_FORMAT"
+    assert "To go back" in refused.value.detail
+    assert "To go on" in refused.value.detail
+    assert [path.name for path in (tmp_path / "journal").iterdir()] == [segment_name(1)]
+
+
+def old_journal(folder: Path) -> Path:
+    directory = folder / "journal"
+    if not directory.exists():
+        directory.mkdir()
+        journal = Journal(directory)
+        list(journal.recover())
+        journal.append([b'["CancelAll",1,"oaGhoaGhoaGhoaGhoaGhoaGhoaE=",null]'])  # as format 1 wrote it
+        journal.close()
+    return directory
+
+
+def test_the_settler_waits_until_the_engine_has_brought_the_tables_up_to_date(database: Engine) -> None:
+    first_tables(database)
+    with pytest.raises(Problem, match="DATABASE_FORMAT"):
+        Store(database).open()
+    OrderTables(database).open()
+    Store(database).open()
+
+
+def test_engine_and_settler_may_come_together(database: Engine) -> None:
     problems: list[Exception] = []
 
     def open_it(opening: Any) -> None:

@@ -10,6 +10,7 @@ from sqlmodel import SQLModel
 
 import indexer.tables  # noqa: F401 - registers its tables
 from cxdex.storage import open_database
+from relayer import schema
 from relayer.settler.chain import Receipt
 from relayer.settler.plan import Span
 from relayer.settler.store import Batch, Draft, Store
@@ -28,6 +29,7 @@ class Tables:
 
     def __init__(self, folder: Path, finality: int = 3) -> None:
         self.database: Engine = open_database(f"sqlite:///{folder / 'exchange.db'}")
+        schema.prepare(self.database)
         SQLModel.metadata.create_all(self.database)
         self.store = Store(self.database)
         self.store.open()
