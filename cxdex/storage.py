@@ -16,6 +16,9 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 
 UINT_BYTES = 32
 SQLITE_BUSY_SECONDS = 15
+# Of a process that writes thousands of rows a second: 32 MB of pages in memory, and a write-ahead log of as much, so
+# that a page that changes again and again is put into its place seldom.
+SQLITE_OF_A_BUSY_WRITER = ("cache_size=-32768", "wal_autocheckpoint=8000")
 
 # 63-bit integers that are safe on both databases: block numbers, milliseconds, lots, sequences.
 Big = BigInteger
@@ -48,7 +51,7 @@ def encode_uint(value: int) -> bytes:
     return value.to_bytes(UINT_BYTES, "big")
 
 
-def open_database(url: str) -> Engine:
+def open_database(url: str, *, is_busy_writer: bool = False) -> Engine:
     """An engine for ``sqlite:///path`` or ``postgresql+psycopg://...``.
 
     SQLite runs in WAL mode with a long busy timeout, so that several processes, each the one writer of its
@@ -68,6 +71,8 @@ def open_database(url: str) -> Engine:
         cursor.execute("PRAGMA journal_mode=WAL")
         cursor.execute("PRAGMA synchronous=FULL")
         cursor.execute("PRAGMA foreign_keys=ON")
+        for setting in SQLITE_OF_A_BUSY_WRITER if is_busy_writer else ():
+            cursor.execute(f"PRAGMA {setting}")
         cursor.close()
 
     @event.listens_for(engine, "begin")

@@ -238,7 +238,7 @@ def _serve(state: Path, options: argparse.Namespace) -> None:
     directory = state / "journal"
     directory.mkdir(parents=True, exist_ok=True)
     lock = JournalLock(directory)
-    database = open_database(options.database)
+    database = open_database(options.database, is_busy_writer=True)
     try:
         cosigner = _load_cosigner(state, options)
         limits = load_limits(options.limits)
