@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 from relayer.engine.core import Engine, MarketView
 from relayer.engine.events import (
@@ -27,26 +28,11 @@ from relayer.wire import (
     SetAsideState,
 )
 
+_ABOUT_AN_ORDER: Final = (OrderAccepted, OrderClosed, OrderReduced, OrderTriggered, OrderRearmed, OrderProven)
+
 
 def order_state(view: OrderView) -> OrderState:
-    return OrderState(
-        view.order,
-        view.digest,
-        view.client_order_id,
-        view.status,
-        view.reason,
-        view.filled,
-        view.remaining,
-        view.version,
-        view.created_ms,
-        view.updated_ms,
-        view.signer,
-        view.replaces,
-        view.replaced_by,
-        view.filled_before,
-        view.display_quantity,
-        view.proof,
-    )
+    return OrderState(*view)  # the same fields in the same order
 
 
 def market_state(view: MarketView) -> MarketState:
@@ -98,9 +84,13 @@ def states_after(engine: Engine, events: Iterable[AnyEvent]) -> list[OrderState]
     """The orders that the last command's events name, as they are after it, in the order of first mention."""
     digests: dict[bytes, None] = {}
     for event in events:
-        if isinstance(event, OrderAccepted | OrderClosed | OrderReduced | OrderTriggered | OrderRearmed | OrderProven):
-            digests[event.digest] = None
-        elif isinstance(event, Traded):
+        if isinstance(event, Traded):
             digests[event.maker_digest] = digests[event.taker_digest] = None
-    views = (engine.order_state(digest) for digest in digests)
-    return [order_state(view) for view in views if view is not None]
+        elif isinstance(event, _ABOUT_AN_ORDER):
+            digests[event.digest] = None
+    states = []
+    for digest in digests:
+        view = engine.order_state(digest)
+        if view is not None:
+            states.append(OrderState(*view))
+    return states

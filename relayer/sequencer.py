@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from cxdex.problem import Problem
 from relayer.engine.commands import AnyCommand
@@ -32,8 +33,7 @@ log = logging.getLogger("relayer.sequencer")
 MAX_COMMANDS_A_SYNC = 1_000
 
 
-@dataclass(frozen=True, slots=True)
-class Applied:
+class Applied(NamedTuple):
     """One command, what it caused, and the state after it of every order it touched."""
 
     sequence: int

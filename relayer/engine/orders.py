@@ -7,7 +7,7 @@ Never:    changes balances or books; `turn` does.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from cxdex.fees import fee_cap
 from cxdex.market import USDC_ASSET, MarketTerms
@@ -26,8 +26,7 @@ LIVE = (OPEN, PENDING)
 NO_PROOF = (0, 0)
 
 
-@dataclass(frozen=True, slots=True)
-class OrderView:
+class OrderView(NamedTuple):
     """An order at one moment. Quantities in lots, times in unix milliseconds.
 
     status  PENDING, OPEN, FILLED, CANCELLED or EXPIRED; reason is None while PENDING or OPEN
@@ -158,22 +157,22 @@ class OrderRecord:
 
     def view(self) -> OrderView:
         return OrderView(
-            order=self.order,
-            digest=self.digest,
-            client_order_id=self.client_order_id,
-            status=self.status,
-            reason=self.reason,
-            filled=self.filled,
-            remaining=self.entry.total,
-            version=self.version,
-            created_ms=self.created_ms,
-            updated_ms=self.updated_ms,
-            signer=self.signer,
-            replaces=self.replaces,
-            replaced_by=self.replaced_by,
-            filled_before=self.filled_before,
-            display_quantity=self.display,
-            proof=self.proof,
+            self.order,
+            self.digest,
+            self.client_order_id,
+            self.status,
+            self.reason,
+            self.filled,
+            self.entry.total,
+            self.version,
+            self.created_ms,
+            self.updated_ms,
+            self.signer,
+            self.replaces,
+            self.replaced_by,
+            self.filled_before,
+            self.display,
+            self.proof,
         )
 
 

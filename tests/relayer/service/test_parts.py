@@ -211,7 +211,7 @@ def test_a_skipped_fill_is_voided_in_the_table_and_the_order_stays_as_the_engine
             row, view = tables.find(sent.digest), engine.order_state(sent.digest)
             assert row is not None
             assert view is not None
-            assert [getattr(row, name) for name in view.__slots__] == [getattr(view, name) for name in view.__slots__]
+            assert [getattr(row, name) for name in view._fields] == [getattr(view, name) for name in view._fields]
 
 
 def test_the_row_of_a_conditional_order_follows_it_through_its_trigger_and_a_reorg(tmp_path: Path) -> None:
@@ -234,7 +234,7 @@ def test_the_row_of_a_conditional_order_follows_it_through_its_trigger_and_a_reo
             row, view = tables.find(placed.digest), engine.order_state(placed.digest)
             assert row is not None
             assert view is not None
-            assert [getattr(row, name) for name in view.__slots__] == [getattr(view, name) for name in view.__slots__]
+            assert [getattr(row, name) for name in view._fields] == [getattr(view, name) for name in view._fields]
             assert view.status == ["PENDING", "OPEN", "PENDING"][stored - 5]
             if stored < len(commands):
                 sent = Store(database).signed_orders([placed.digest])[placed.digest]
@@ -262,7 +262,7 @@ def test_the_row_of_a_filled_order_gets_the_new_proof_and_nothing_else(tmp_path:
     row, view = tables.find(stop.digest), engine.order_state(stop.digest)
     assert row is not None
     assert view is not None
-    assert [getattr(row, name) for name in view.__slots__] == [getattr(view, name) for name in view.__slots__]
+    assert [getattr(row, name) for name in view._fields] == [getattr(view, name) for name in view._fields]
     assert (row.status, row.reason, row.updated_ms, row.proof) == ("FILLED", "FILLED", 4, (8, 0))
     assert Store(database).signed_orders([stop.digest])[stop.digest].proof == (8, 0)
 
@@ -285,7 +285,7 @@ def test_the_rows_of_a_pair_follow_the_fills_of_either_leg(tmp_path: Path) -> No
             row, view = tables.find(digest), engine.order_state(digest)
             assert row is not None
             assert view is not None
-            assert [getattr(row, name) for name in view.__slots__] == [getattr(view, name) for name in view.__slots__]
+            assert [getattr(row, name) for name in view._fields] == [getattr(view, name) for name in view._fields]
         assert view.status == "FILLED"
         second = engine.order_state(digests[1])
         assert second is not None
