@@ -80,7 +80,7 @@ exports: ledger.__interface__
 
 struct Cursor:
     account: uint256  # the address as a number; zero: the cursor is empty
-    digest: bytes32  # the order's id
+    name: uint256  # what events call the order
     terms: uint256  # as in the entry
     stop: uint256  # zero, or why the order cannot trade, as if it were the maker's
     left: uint256  # lots that the order may still fill
@@ -144,13 +144,14 @@ SIDE_BIT: constant(uint256) = order_hash.IS_BUY << order_hash.FLAGS_SHIFT
 REDUCE_ONLY_BIT: constant(uint256) = order_hash.REDUCE_ONLY << order_hash.FLAGS_SHIFT
 
 # Words of the Fill and FillSkipped events.
-FILL_PRICE_SHIFT: constant(uint256) = 40
-FILL_SEQUENCE_SHIFT: constant(uint256) = 104
-FILL_MARKET_SHIFT: constant(uint256) = 144
-TAKER_IS_BUYER: constant(uint256) = 1 << 160
-MAKER_NONCE_SHIFT: constant(uint256) = 64
-TAKER_FEE_SHIFT: constant(uint256) = 128
-MAKER_FEE_SHIFT: constant(uint256) = 192
+NAME_NONCE_SHIFT: constant(uint256) = 32
+NAME_ACCOUNT_SHIFT: constant(uint256) = 96
+FILL_PRICE_SHIFT: constant(uint256) = 39
+FILL_SEQUENCE_SHIFT: constant(uint256) = 103
+FILL_MARKET_SHIFT: constant(uint256) = 143
+TAKER_IS_BUYER: constant(uint256) = 1 << 159
+FILL_TAKER_FEE_SHIFT: constant(uint256) = 160
+FILL_MAKER_FEE_SHIFT: constant(uint256) = 208
 
 # Why a fill was skipped. A maker's reason is odd, the taker's is the next number; 7 to 10 are in `sessions`.
 MAKER_CANCELLED: constant(uint256) = 1
@@ -180,6 +181,7 @@ MASK_24: constant(uint256) = 2**24 - 1
 MASK_32: constant(uint256) = 2**32 - 1
 MASK_39: constant(uint256) = 2**39 - 1
 MASK_40: constant(uint256) = 2**40 - 1
+MASK_48: constant(uint256) = 2**48 - 1
 MASK_64: constant(uint256) = 2**64 - 1
 MASK_160: constant(uint256) = 2**160 - 1
 
@@ -199,24 +201,19 @@ lastBeat: public(uint256)  # unix time at which CORE last said that it is there;
 
 # ------------------------------------------------------------------ events
 
-# Words as in cxdex/batch.py:
-#   terms   = quantity 40 | price 64 | sequence 40 | marketIndex 16 | takerIsBuyer 8
-#   charges = takerNonce 64 | makerNonce 64 | takerFee 64 | makerFee 64
+# Words as in cxdex/batch.py, lowest bits first:
+#   maker, taker = last bits of the order's digest 32 | nonce 64 | account 160
+#   terms        = quantity 39 | price 64 | sequence 40 | marketIndex 16 | takerIsBuyer 1 | takerFee 48 | makerFee 48
 event Fill:
-    makerOrder: bytes32
-    takerOrder: bytes32
-    maker: address
-    taker: address
+    maker: uint256
+    taker: uint256
     terms: uint256
-    charges: uint256
 
 
 event FillSkipped:
-    makerOrder: bytes32
-    takerOrder: bytes32
-    maker: address
-    taker: address
-    terms: uint256
+    maker: uint256
+    taker: uint256
+    terms: uint256  # without fees
     reason: uint256
 
 
@@ -330,6 +327,12 @@ def settleBatch(entryCount: uint256):
                     session = REFUSED
                 position += (entry.r + ENTRY_BYTES - 1) // ENTRY_BYTES * ENTRY_BYTES
 
+        name: uint256 = (
+            convert(digest, uint256) & MASK_32
+            | (entry.terms >> NONCE_SHIFT & MASK_64) << NAME_NONCE_SHIFT
+            | account << NAME_ACCOUNT_SHIFT
+        )
+
         # Storage is level with the old cursor, and with the other one if it is of this account, before the order is
         # loaded.
         if role == MAKER:
@@ -340,7 +343,7 @@ def settleBatch(entryCount: uint256):
                     self._flush(taker, market.base_key)
                 taker = empty(Cursor)
             maker = self._load_order(entry.who, entry.terms, market.base_key, market.maker_bps)
-            maker.digest = digest
+            maker.name = name
             maker.session = session
         else:
             if taker.moved:
@@ -350,7 +353,7 @@ def settleBatch(entryCount: uint256):
                     self._flush(maker, market.base_key)
                 maker = empty(Cursor)
             taker = self._load_order(entry.who, entry.terms, market.base_key, market.taker_bps)
-            taker.digest = digest
+            taker.name = name
             taker.session = session
 
         quantity: uint256 = entry.who >> FILL_SHIFT & MASK_40
@@ -378,6 +381,7 @@ def settleBatch(entryCount: uint256):
         notional: uint256 = unsafe_mul(unsafe_mul(quantity, price), market.quote)
         reason: uint256 = 0
         if maker.stop | taker.stop | maker.session | taker.session != 0:
+            assert quantity <= MASK_39, "S:OVERFILL"  # so that it fits the event: what is left is not asked for here
             reason = self._refusal(maker, taker, market.event_bits >> FILL_MARKET_SHIFT, notional)
         if reason == 0:
             assert quantity <= maker.left and quantity <= taker.left, "S:OVERFILL"
@@ -424,39 +428,24 @@ def settleBatch(entryCount: uint256):
                     maker, taker, market, taker_buys, quantity, amount, notional, maker_fee, taker_fee
                 )
             if reason == 0:
-                assert maker_fee | taker_fee <= MASK_64, "S:PACK"
+                assert maker_fee | taker_fee <= MASK_48, "S:PACK"
                 maker.left = unsafe_sub(maker.left, quantity)  # checked above
                 taker.left = unsafe_sub(taker.left, quantity)
                 if maker.session | taker.session != 0:
                     self._use_sessions(maker, taker, notional)
                 maker.moved = True
                 taker.moved = True
-                market.fees = unsafe_add(market.fees, unsafe_add(maker_fee, taker_fee))  # 64 bits each
+                market.fees = unsafe_add(market.fees, unsafe_add(maker_fee, taker_fee))  # 48 bits each
                 log Fill(
-                    makerOrder=maker.digest,
-                    takerOrder=taker.digest,
-                    maker=convert(maker.account, address),
-                    taker=convert(taker.account, address),
-                    terms=fill_terms,
-                    charges=(
-                        taker.terms >> NONCE_SHIFT & MASK_64
-                        | (maker.terms >> NONCE_SHIFT & MASK_64) << MAKER_NONCE_SHIFT
-                        | taker_fee << TAKER_FEE_SHIFT
-                        | maker_fee << MAKER_FEE_SHIFT
-                    ),
+                    maker=maker.name,
+                    taker=taker.name,
+                    terms=fill_terms | taker_fee << FILL_TAKER_FEE_SHIFT | maker_fee << FILL_MAKER_FEE_SHIFT,
                 )
                 if locked != 0:
                     maker.cash, taker.cash = self._lock_proceeds(maker, taker, taker_buys, locked)
                 continue
 
-        log FillSkipped(
-            makerOrder=maker.digest,
-            takerOrder=taker.digest,
-            maker=convert(maker.account, address),
-            taker=convert(taker.account, address),
-            terms=fill_terms,
-            reason=reason,
-        )
+        log FillSkipped(maker=maker.name, taker=taker.name, terms=fill_terms, reason=reason)
 
     assert position == len(msg.data), "S:LENGTH"
     self._flush_all(maker, taker, market)
