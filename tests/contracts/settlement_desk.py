@@ -16,7 +16,7 @@ from typing import Any
 from eth_abi import decode, encode
 from pyrevm import EVM, BlockEnv, CfgEnv, Env
 
-from cxdex.batch import SETTLE_BATCH_SELECTOR, MatchedFill, encode_settle_batch, unpack_fill
+from cxdex.batch import SETTLE_BATCH_SELECTOR, FillTerms, MatchedFill, encode_settle_batch, unpack_fill
 from cxdex.condition import Condition
 from cxdex.eip712 import Domain, market_hash, order_digest
 from cxdex.keccak import keccak
@@ -400,9 +400,15 @@ def batch(*entries: bytes) -> bytes:
     return SETTLE_BATCH_SELECTOR + len(entries).to_bytes(32, "big") + b"".join(entries)
 
 
-def fill_numbers(event: Event) -> Any:
-    """The unpacked words of a Fill or FillSkipped event."""
-    return unpack_fill(event.fields["terms"], event.fields.get("charges", 0))
+def fill_numbers(event: Event) -> FillTerms:
+    """The unpacked terms of a Fill or FillSkipped event."""
+    return unpack_fill(event.fields["terms"])
+
+
+def order_word(signed: SignedOrder) -> int:
+    """What an event calls the order; written here a second time."""
+    order = signed.order
+    return int.from_bytes(order.account, "big") << 96 | order.nonce << 32 | int.from_bytes(signed.digest, "big") % 2**32
 
 
 def _revert_code(message: str) -> str:

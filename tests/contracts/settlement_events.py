@@ -28,8 +28,8 @@ def _event(signature: str, names: str) -> None:
     EVENT_TYPES[keccak(plain.encode())] = (name, fields)
 
 
-_event("Fill(bytes32,bytes32,address,address,uint256,uint256)", "makerOrder takerOrder maker taker terms charges")
-_event("FillSkipped(bytes32,bytes32,address,address,uint256,uint256)", "makerOrder takerOrder maker taker terms reason")
+_event("Fill(uint256,uint256,uint256)", "maker taker terms")
+_event("FillSkipped(uint256,uint256,uint256,uint256)", "maker taker terms reason")
 _event("SequenceVoided(bytes32 indexed,uint256,uint256)", "market firstSequence count")
 _event("NonceRaised(address indexed,uint256,uint256,uint256)", "account lane seq effectiveAt")
 _event("EpochRaised(address indexed,uint256,uint256)", "account epoch effectiveAt")

@@ -32,6 +32,7 @@ from tests.contracts.settlement_desk import (
     RevertedError,
     Trader,
     batch,
+    order_word,
 )
 
 RICH = 1_000_000 * USDC
@@ -62,7 +63,7 @@ def test_a_proven_stop_trades(priced: Desk, alice: Trader, bob: Trader) -> None:
     bid = priced.buy(bob, 10, 485)
     event = priced.fill(bid, stop(priced, alice), 10)
     waiting = stop(priced, alice)
-    assert (event.name, event.fields["takerOrder"]) == ("Fill", waiting.digest)
+    assert (event.name, event.fields["taker"]) == ("Fill", order_word(waiting))
     assert waiting.digest == order_digest(priced.domain, waiting.order)
     assert priced.balance(alice, CASH) == RICH + 4_850 - 13
     assert priced.balance(bob, SBTC) == 100 * 10**18 + 10**15
@@ -184,7 +185,7 @@ def test_a_contract_wallet_signs_conditional_orders(
     priced.fund(address, SBTC, 10**18)
     waiting = stop(priced, alice, wallet=bytes.fromhex(address[2:]), padding=b"\7" * extra)
     event = priced.fill(priced.buy(bob, 20, 485), waiting, 10)
-    assert (event.name, event.fields["taker"]) == ("Fill", address)
+    assert (event.name, event.fields["taker"]) == ("Fill", order_word(waiting))
     refused = replace(waiting, signature=waiting.signature[:64] + bytes((waiting.signature[64] ^ 7,)) + b"\7" * extra)
     skipped = priced.fill(priced.buy(bob, 20, 485), refused, 10)
     assert skipped.fields["reason"] == SkipReason.TAKER_SIGNATURE

@@ -21,6 +21,7 @@ from tests.contracts.settlement_desk import (
     Trader,
     batch,
     fill_numbers,
+    order_word,
 )
 
 RICH = 1_000_000 * USDC
@@ -42,15 +43,12 @@ def test_a_taker_buys_at_the_makers_price(desk: Desk, alice: Trader, bob: Trader
     assert desk.lane(bob, 0) == (3, 4)
 
     assert event.name == "Fill"
-    assert event.fields["makerOrder"] == ask.digest
-    assert event.fields["takerOrder"] == bid.digest
-    assert event.fields["maker"] == alice.address
-    assert event.fields["taker"] == bob.address
+    assert event.fields["maker"] == order_word(ask)
+    assert event.fields["taker"] == order_word(bid)
     numbers = fill_numbers(event)
     assert (numbers.market_index, numbers.sequence, numbers.taker_is_buyer) == (1, 0, True)
     assert (numbers.price, numbers.quantity) == (600_000, 4)
     assert (numbers.maker_fee, numbers.taker_fee) == (fee, fee)
-    assert (numbers.maker_nonce, numbers.taker_nonce) == (ask.order.nonce, bid.order.nonce)
 
 
 def test_a_taker_sells_at_the_makers_price(desk: Desk, alice: Trader, bob: Trader) -> None:
@@ -159,12 +157,33 @@ def test_the_largest_order_that_signs_settles_exactly(desk: Desk, alice: Trader,
     assert desk.lane(alice, 0) == (1, lots)
 
 
-def test_a_fee_that_the_event_cannot_hold_reverts(desk: Desk, alice: Trader, bob: Trader) -> None:
-    lots, price = 2**39 - 1, 2**64 - 1
-    desk.fund(alice, SBTC, lots * LISTINGS[BTC].lot)
+def test_the_event_holds_fees_of_48_bits(desk: Desk, alice: Trader, bob: Trader) -> None:
+    """25 bps of 400 times the price is the price."""
+    lots, most = 400, 2**48 - 1
     desk.fund(bob, CASH, 2**104 - 1 - RICH)
+    numbers = fill_numbers(desk.fill(desk.sell(alice, lots, most), desk.buy(bob, lots, most), lots))
+    assert (numbers.maker_fee, numbers.taker_fee) == (most, most)
+    assert (numbers.price, numbers.quantity, numbers.sequence, numbers.market_index) == (most, lots, 0, 1)
+
+
+@pytest.mark.parametrize("free", ["maker", "taker"])
+def test_a_fee_that_the_event_cannot_hold_reverts(desk: Desk, alice: Trader, bob: Trader, free: str) -> None:
+    lots, price = 400, 2**48
+    desk.fund(bob, CASH, 2**104 - 1 - RICH)
+    ask = desk.sell(alice, lots, price, max_fee_bps=0 if free == "maker" else 50)
+    bid = desk.buy(bob, lots, price, max_fee_bps=0 if free == "taker" else 50)
     with pytest.raises(RevertedError, match="S:PACK"):
-        desk.fill(desk.sell(alice, lots, price), desk.buy(bob, lots, price), lots)
+        desk.fill(ask, bid, lots)
+
+
+def test_an_order_word_tells_orders_of_one_nonce_apart(desk: Desk, alice: Trader, bob: Trader) -> None:
+    """Two legs of a pair share account and nonce, and with them the fill count; their digests end differently."""
+    first, second, bid = desk.sell(alice, 10, 500), desk.sell(alice, 10, 501), desk.buy(bob, 10, 501)
+    events = desk.fills((first, bid, 4), (second, bid, 6))
+    words = [event.fields["maker"] for event in events]
+    assert words == [order_word(first), order_word(second)]
+    assert words[0] >> 32 == words[1] >> 32 == int.from_bytes(alice.account, "big") << 64 | first.order.nonce
+    assert words[0] != words[1]
 
 
 def test_cash_that_the_account_word_cannot_hold_reverts(desk: Desk, alice: Trader, bob: Trader) -> None:

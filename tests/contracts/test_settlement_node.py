@@ -12,7 +12,7 @@ from cxdex.eip712 import Domain, market_hash
 from cxdex.market import MarketStatus
 from cxdex.nonce import CANCEL_DELAY_SECONDS
 from cxdex.order import Side
-from tests.contracts.settlement_desk import BTC, CASH, LISTINGS, SBTC, USDC, Signer, Trader
+from tests.contracts.settlement_desk import BTC, CASH, LISTINGS, SBTC, USDC, Signer, Trader, order_word
 
 EXPIRY = 2**40 - 1
 
@@ -61,8 +61,8 @@ def test_a_batch_settles_once(
     receipt = send_batch(settlement, roles["core"], fills)
 
     (event,) = receipt.decode_logs(settlement.Fill)
-    assert bytes(event.makerOrder) == ask.digest
-    assert unpack_fill(event.terms, event.charges).taker_fee == 25_000
+    assert (event.maker, event.taker) == (order_word(ask), order_word(bid))
+    assert unpack_fill(event.terms).taker_fee == 25_000
     assert settlement.balanceOf(alice.address, CASH) == 10_000_000 - 25_000
     assert settlement.balanceOf(bob.address, SBTC) == 10**15
     assert settlement.accruedFees(market_hash(BTC)) == 50_000

@@ -27,6 +27,7 @@ from tests.contracts.settlement_desk import (
     RevertedError,
     Trader,
     batch,
+    fill_numbers,
 )
 
 MAX_ENTRIES = 4096
@@ -293,6 +294,16 @@ def test_no_order_fills_beyond_its_quantity(desk: Desk, reverts: Reverts, alice:
     reverts("S:OVERFILL", desk.fill, desk.sell(alice, 99, 500), desk.buy(bob, 10, 500), 11)
     desk.fill(desk.sell(alice, 10, 500), desk.buy(bob, 10, 500), 8)
     reverts("S:OVERFILL", desk.fill, desk.sell(alice, 10, 500), desk.buy(bob, 99, 500, lane=1), 3)
+
+
+def test_a_fill_that_is_skipped_fits_the_event_too(
+    desk: Desk, reverts: Reverts, ask: SignedOrder, bid: SignedOrder
+) -> None:
+    """An entry has 40 bits for the quantity, the event 39: a larger one would read as another price."""
+    desk.set_time(bid.order.expiry)
+    assert fill_numbers(desk.fill(ask, bid, 2**39 - 1)).quantity == 2**39 - 1
+    reverts("S:OVERFILL", desk.fill, ask, bid, 2**39)
+    reverts("S:OVERFILL", desk.fill, ask, bid, 2**40 - 1)
 
 
 def test_one_bad_fill_undoes_the_good_ones_before_it(

@@ -25,6 +25,7 @@ from tests.contracts.settlement_desk import (
     RevertedError,
     Trader,
     batch,
+    order_word,
 )
 from tests.contracts.settlement_events import Event
 
@@ -110,8 +111,9 @@ def test_a_session_belongs_to_its_maker(desk: Desk, alice: Trader, bob: Trader, 
 @pytest.mark.parametrize("market", ["", BTC])
 def test_a_session_key_trades_for_its_account(desk: Desk, alice: Trader, bob: Trader, key: Trader, market: str) -> None:
     desk.set_session(alice, key, 10_000, market)
-    event = desk.fill(desk.sell(alice, 10, 500, session=key), desk.buy(bob, 10, 500), 10)
-    assert (event.name, event.fields["maker"]) == ("Fill", alice.address)
+    ask = desk.sell(alice, 10, 500, session=key)
+    event = desk.fill(ask, desk.buy(bob, 10, 500), 10)
+    assert (event.name, event.fields["maker"]) == ("Fill", order_word(ask))
     (mark,) = [event for event in desk.events() if event.name == "SessionUsed"]
     assert mark.fields == {"account": alice.address, "key": key.address, "notionalLeft": 5_000}
     event = desk.fill(desk.sell(bob, 10, 500, seq=2), desk.buy(alice, 10, 500, seq=2, session=key), 4)

@@ -22,6 +22,7 @@ from tests.contracts.settlement_desk import (
     Desk,
     Trader,
     fill_numbers,
+    order_word,
 )
 from tests.contracts.settlement_events import Event
 
@@ -39,9 +40,7 @@ def assert_skips(desk: Desk, maker: SignedOrder, taker: SignedOrder, reason: Ski
     event = desk.fill(maker, taker, lots)
     assert event.name == "FillSkipped"
     assert SkipReason(event.fields["reason"]) is reason
-    assert (event.fields["makerOrder"], event.fields["takerOrder"]) == (maker.digest, taker.digest)
-    assert event.fields["maker"] == "0x" + maker.order.account.hex()
-    assert event.fields["taker"] == "0x" + taker.order.account.hex()
+    assert (event.fields["maker"], event.fields["taker"]) == (order_word(maker), order_word(taker))
     numbers = fill_numbers(event)
     assert (numbers.sequence, numbers.quantity, numbers.price) == (sequence, lots, maker.order.limit_price)
     assert desk.sequence(BTC) == sequence + 1

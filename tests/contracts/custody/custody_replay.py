@@ -84,17 +84,18 @@ class Replay:
         self.asset_of[fields["market"]] = asset
 
     def _on_Fill(self, fields: Fields) -> None:
-        """terms = quantity 40, price 64, sequence 40, market 16, takerIsBuyer 8; charges = ..., takerFee, makerFee."""
-        terms, charges = fields["terms"], fields["charges"]
-        quantity, price, market = terms & (2**40 - 1), terms >> 40 & (2**64 - 1), terms >> 144 & (2**16 - 1)
+        """terms = quantity 39, price 64, sequence 40, market 16, takerIsBuyer 1, takerFee 48, makerFee 48."""
+        terms = fields["terms"]
+        quantity, price, market = terms & (2**39 - 1), terms >> 39 & (2**64 - 1), terms >> 143 & (2**16 - 1)
         asset, exponent, quote = self.terms[market]
-        fees = {"maker": charges >> 192, "taker": charges >> 128 & (2**64 - 1)}
-        buyer, seller = ("taker", "maker") if terms >> 160 & 1 else ("maker", "taker")
+        fees = {"maker": terms >> 208, "taker": terms >> 160 & (2**48 - 1)}
+        owner = {role: f"0x{fields[role] >> 96:040x}" for role in fees}
+        buyer, seller = ("taker", "maker") if terms >> 159 & 1 else ("maker", "taker")
         notional, amount = quantity * price * quote, quantity * 10**exponent
-        self._move(fields[buyer], USDC, -notional - fees[buyer])
-        self._move(fields[seller], USDC, notional - fees[seller])
-        self._move(fields[buyer], asset, amount)
-        self._move(fields[seller], asset, -amount)
+        self._move(owner[buyer], USDC, -notional - fees[buyer])
+        self._move(owner[seller], USDC, notional - fees[seller])
+        self._move(owner[buyer], asset, amount)
+        self._move(owner[seller], asset, -amount)
         self.fees[asset] += sum(fees.values())
 
     def _on_FeesCollected(self, fields: Fields) -> None:
