@@ -94,6 +94,12 @@ CODES: Mapping[str, CodeEntry] = {
     "ORDER_NONCE_USED": _entry(
         409, "Nonce used", "Another order has used this nonce; `allowed` has the next free one."
     ),
+    "ORDER_NAME_TAKEN": _entry(
+        409,
+        "Name taken",
+        "The chain names an order by account, nonce and the last 32 bits of its id, and another order of this nonce "
+        "has the same; sign another expiry.",
+    ),
     "ORDER_NONCE_LANE_BUSY": _entry(
         409, "Nonce lane busy", "An order that is open or not yet settled holds this lane; `allowed` has a free nonce."
     ),

@@ -43,6 +43,7 @@ from cxdex.eip712 import order_digest, to_checksum  # noqa: E402
 from cxdex.keccak import keccak  # noqa: E402
 from cxdex.nonce import pack_nonce  # noqa: E402
 from cxdex.order import Order, OrderType, Side, SignedOrder, TimeInForce  # noqa: E402
+from cxdex.order_word import unpack_order_word  # noqa: E402
 from cxdex.signature import address_of, sign_digest  # noqa: E402
 from indexer import rebuild  # noqa: E402
 from indexer.run import relax_collector  # noqa: E402
@@ -161,19 +162,19 @@ def naive(exchange: LiveExchange, folder: Path, wanted: int) -> int:
     event = web3.eth.contract(address=address, abi=load_abi("Settlement")).events.Fill()
     engine = create_engine(f"sqlite:///{folder / 'naive.db'}")
     SQLModel.metadata.create_all(engine, tables=[NaiveFill.__table__])
-    topic = "0x" + keccak(b"Fill(bytes32,bytes32,address,address,uint256,uint256)").hex()
+    topic = "0x" + keccak(b"Fill(uint256,uint256,uint256)").hex()
     head, block, count = web3.eth.block_number, exchange.deployment.deployed_block, 0
     while count < wanted and block <= head:
         logs = web3.eth.get_logs({"address": address, "topics": [topic], "fromBlock": block, "toBlock": block + 9})
         with Session(engine) as session:
             for log in logs:
                 found = event.process_log(log)
-                terms = unpack_fill(found["args"]["terms"], found["args"]["charges"])
+                terms = unpack_fill(found["args"]["terms"])
                 session.add(
                     NaiveFill(
                         block=found["blockNumber"],
-                        maker=bytes.fromhex(found["args"]["maker"][2:]),
-                        taker=bytes.fromhex(found["args"]["taker"][2:]),
+                        maker=unpack_order_word(found["args"]["maker"].to_bytes(32, "big")).account,
+                        taker=unpack_order_word(found["args"]["taker"].to_bytes(32, "big")).account,
                         sequence=terms.sequence,
                         price=terms.price,
                         quantity=terms.quantity,

@@ -76,7 +76,7 @@ class MatchedFill:
 
 @dataclass(frozen=True, slots=True)
 class FillTerms:
-    """The two packed words of a Fill event."""
+    """The word `terms` of a Fill event. Fees are 1e-6 USDC; a skipped fill has none."""
 
     market_index: int
     sequence: int
@@ -85,8 +85,6 @@ class FillTerms:
     quantity: int
     maker_fee: int
     taker_fee: int
-    maker_nonce: int
-    taker_nonce: int
 
 
 def pack_terms(order: Order) -> int:
@@ -175,28 +173,24 @@ def encode_settle_batch(fills: Iterable[MatchedFill]) -> bytes:
     return SETTLE_BATCH_SELECTOR + len(entries).to_bytes(32, "big") + b"".join(entries)
 
 
-def unpack_fill(terms: int, charges: int) -> FillTerms:
-    """The words `terms` and `charges` of a Fill event.
+def unpack_fill(terms: int) -> FillTerms:
+    """The word `terms` of a Fill or FillSkipped event; the words `maker` and `taker` are those of `cxdex.order_word`.
 
-    terms   = quantity 40 | price 64 | sequence 40 | marketIndex 16 | takerIsBuyer 8    (lowest bits first)
-    charges = takerNonce 64 | makerNonce 64 | takerFee 64 | makerFee 64
+    quantity 39 | price 64 | sequence 40 | marketIndex 16 | takerIsBuyer 1 | takerFee 48 | makerFee 48   (lowest first)
     """
-    mask64 = 2**64 - 1
     return FillTerms(
-        market_index=terms >> 144 & 0xFFFF,
-        sequence=terms >> 104 & 2**40 - 1,
-        taker_is_buyer=bool(terms >> 160 & 0xFF),
-        price=terms >> 40 & mask64,
-        quantity=terms & 2**40 - 1,
-        maker_fee=charges >> 192 & mask64,
-        taker_fee=charges >> 128 & mask64,
-        maker_nonce=charges >> 64 & mask64,
-        taker_nonce=charges & mask64,
+        market_index=terms >> 143 & 2**16 - 1,
+        sequence=terms >> 103 & 2**40 - 1,
+        taker_is_buyer=bool(terms >> 159 & 1),
+        price=terms >> 39 & 2**64 - 1,
+        quantity=terms & 2**39 - 1,
+        maker_fee=terms >> 208,
+        taker_fee=terms >> 160 & 2**48 - 1,
     )
 
 
 def trade_id(symbol: str, buy_order: bytes, sell_order: bytes, sequence: int, price: int, quantity: int) -> bytes:
-    """The trade's id, computable by anyone from the Fill event."""
+    """The trade's id, computable by anyone from the Fill event alone: the orders are its order words."""
     return keccak(
         market_hash(symbol)
         + buy_order

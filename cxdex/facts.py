@@ -6,7 +6,7 @@ each into a journaled command. A reorg does not delete messages: it appends the 
 The outbox table and how a reader finds out what no longer holds: `cxdex.outbox`. Its payload is
 `encode_fact(fact)`: JSON, because amounts may exceed 64 bits (bytes are base64).
 
-Amounts are unsigned: 1e-6 USDC for asset 0 and 1 (CXPT), 1e-18 units for synths. Accounts and digests are bytes.
+Amounts are unsigned: 1e-6 USDC for asset 0 and 1 (CXPT), 1e-18 units for synths. Accounts and order words are bytes.
 """
 
 from __future__ import annotations
@@ -45,19 +45,18 @@ class WithdrawnInstantly(Fact, frozen=True):
 
 
 class SettledTerms(msgspec.Struct, frozen=True, array_like=True):
-    """What a fill moved, for a reader that does not know it. price in ticks, quantity in lots, fees in 1e-6 USDC."""
+    """What a fill moved, for a reader that does not know it. price in ticks, quantity in lots, fees in 1e-6 USDC.
+
+    The orders are named as the chain names them, by their order words (`cxdex.order_word`).
+    """
 
     maker_order: bytes
     taker_order: bytes
-    maker: bytes
-    taker: bytes
     taker_is_buyer: bool
     price: int
     quantity: int
     maker_fee: int
     taker_fee: int
-    maker_nonce: int
-    taker_nonce: int
 
 
 class FillSettled(Fact, frozen=True):
@@ -69,8 +68,8 @@ class FillSettled(Fact, frozen=True):
 
 
 class FillSkipped(Fact, frozen=True):
-    """`count` numbers from `sequence` on moved nothing. The orders are named unless the numbers were voided: whoever
-    settles may use a number up with orders of their own, and then the reason says nothing about ours.
+    """`count` numbers from `sequence` on moved nothing. The orders are named, by order word, unless the numbers were
+    voided: whoever settles may use a number up with orders of their own, and then the reason says nothing about ours.
     """
 
     market: str

@@ -37,5 +37,10 @@ def pack_nonce(epoch: int, lane: int, seq: int) -> int:
     return epoch << (LANE_BITS + SEQ_BITS) | lane << SEQ_BITS | seq
 
 
+def lane_of(nonce: int) -> int:
+    lane: int = nonce >> SEQ_BITS & MAX_LANE
+    return lane
+
+
 def unpack_nonce(nonce: int) -> Nonce:
     return Nonce(nonce >> (LANE_BITS + SEQ_BITS), (nonce >> SEQ_BITS) & MAX_LANE, nonce & MAX_SEQ)

@@ -128,13 +128,13 @@ def _compare_proxies(node: Node, snapshot: Snapshot, deployment: Deployment, rep
 
 def _compare_fill_totals(snapshot: Snapshot, report: Report) -> None:
     """Each order's total against its fills: both come from events, but by different ways."""
-    rows = {digest: row.filled for (digest,), row in snapshot.tables["order_fill"].items()}
-    for digest in rows.keys() | snapshot.filled.keys():
+    rows = {order: row.filled for (order,), row in snapshot.tables["order_fill"].items()}
+    for order in rows.keys() | snapshot.filled.keys():
         report.compared["order totals"] += 1
-        if rows.get(digest) != snapshot.filled.get(digest):
+        if rows.get(order) != snapshot.filled.get(order):
             report.differences.append(
-                f"order 0x{digest.hex()}: order_fill says {rows.get(digest)} lots, "
-                f"its fills add up to {snapshot.filled.get(digest)}"
+                f"order 0x{order.hex()}: order_fill says {rows.get(order)} lots, "
+                f"its fills add up to {snapshot.filled.get(order)}"
             )
 
 

@@ -5,10 +5,9 @@ Promises: `Decoder.decode` agrees with the ABIs in cxdex/abi (tests hold it to e
           with a wrong length, or of an event nobody has told us about, is a Halt and never a guess.
 Never:    does I/O or keeps state.
 
-Fields stand right-aligned in 32-byte words. The words `terms` and `charges` of a fill are packed as in cxdex.batch;
-read as bytes, highest first:
-  terms   = 11 unused | takerIsBuyer 1 | marketIndex 2 | sequence 5 | price 8 | quantity 5
-  charges = makerFee 8 | takerFee 8 | makerNonce 8 | takerNonce 8
+Fields stand right-aligned in 32-byte words. Those of a fill are packed: the words `maker` and `taker` are kept as they
+are (`cxdex.order_word`), `terms` is laid out as `cxdex.batch.unpack_fill` says. Its two fees are whole bytes and read
+as such; the rest, the lowest 20 bytes, is a number to shift.
 """
 
 from __future__ import annotations
@@ -24,6 +23,10 @@ from indexer.events import Event, Log
 from indexer.halt import Halt
 
 WORD = 32
+
+# Where a part of a fill's terms begins, in bits, and how wide it is.
+_PRICE, _SEQUENCE, _MARKET, _TAKER_BUYS = 39, 103, 143, 159
+_MASK_39, _MASK_40, _MASK_64 = 2**39 - 1, 2**40 - 1, 2**64 - 1
 
 Read = Callable[[bytes, bytes], Event]  # (topics, data) -> event
 
@@ -43,35 +46,31 @@ class _TooShort(Exception):
 
 
 def _fill(_topics: bytes, d: bytes) -> Event:
+    terms = _int(d[76:96], "big")
     return events.Fill(
         d[0:32],
         d[32:64],
-        d[76:96],
-        d[108:128],
-        _int(d[140:142], "big"),
-        _int(d[142:147], "big"),
-        d[139] != 0,
-        _int(d[147:155], "big"),
-        _int(d[155:160], "big"),
-        _int(d[160:168], "big"),
-        _int(d[168:176], "big"),
-        _int(d[176:184], "big"),
-        _int(d[184:192], "big"),
+        terms >> _MARKET & 0xFFFF,
+        terms >> _SEQUENCE & _MASK_40,
+        terms >> _TAKER_BUYS != 0,
+        terms >> _PRICE & _MASK_64,
+        terms & _MASK_39,
+        _int(d[64:70], "big"),
+        _int(d[70:76], "big"),
     )
 
 
 def _fill_skipped(_topics: bytes, d: bytes) -> Event:
+    terms = _int(d[76:96], "big")
     return events.FillSkipped(
         d[0:32],
         d[32:64],
-        d[76:96],
-        d[108:128],
-        _int(d[140:142], "big"),
-        _int(d[142:147], "big"),
-        d[139] != 0,
-        _int(d[147:155], "big"),
-        _int(d[155:160], "big"),
-        _int(d[160:192], "big"),
+        terms >> _MARKET & 0xFFFF,
+        terms >> _SEQUENCE & _MASK_40,
+        terms >> _TAKER_BUYS != 0,
+        terms >> _PRICE & _MASK_64,
+        terms & _MASK_39,
+        _int(d[96:128], "big"),
     )
 
 
@@ -194,6 +193,10 @@ class Decoder:
         self._readers = {
             deployment.contracts[contract] + keccak(text.encode()): reader for contract, text, reader in _READERS
         }
+
+    def knows(self, address: bytes, topic: bytes) -> bool:
+        """Whether the contract at the address has this event. `topic`: the first one, 32 bytes."""
+        return address + topic in self._readers
 
     def decode(self, log: Log) -> Event:
         """The event. Raises Halt EVENT_UNKNOWN or EVENT_MALFORMED."""

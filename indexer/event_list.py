@@ -10,11 +10,11 @@ from __future__ import annotations
 from indexer import events
 from indexer.events import Event
 
-_FILL = "makerOrder bytes32, takerOrder bytes32, maker address, taker address, terms uint256"
+_FILL = "maker uint256, taker uint256, terms uint256"
 _CHANGE = "account address*, asset uint256*, amount uint256, balance uint256"
 
 EVENTS: tuple[tuple[str, type[Event], str], ...] = (
-    ("Settlement", events.Fill, f"{_FILL}, charges uint256"),
+    ("Settlement", events.Fill, _FILL),
     ("Settlement", events.FillSkipped, f"{_FILL}, reason uint256"),
     ("Settlement", events.SequenceVoided, "market bytes32*, firstSequence uint256, count uint256"),
     ("Settlement", events.NonceRaised, "account address*, lane uint256, seq uint256, effectiveAt uint256"),

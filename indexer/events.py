@@ -40,12 +40,10 @@ class Event(msgspec.Struct, frozen=True, gc=False):
 
 
 class Match(Event, frozen=True, gc=False):
-    """What a fill and a skipped fill have in common."""
+    """What a fill and a skipped fill have in common. The orders are order words (`cxdex.order_word`)."""
 
     maker_order: bytes
     taker_order: bytes
-    maker: bytes
-    taker: bytes
     market_index: int
     sequence: int
     taker_is_buyer: bool
@@ -56,8 +54,6 @@ class Match(Event, frozen=True, gc=False):
 class Fill(Match, frozen=True, gc=False):
     maker_fee: int
     taker_fee: int
-    maker_nonce: int
-    taker_nonce: int
 
 
 class FillSkipped(Match, frozen=True, gc=False):

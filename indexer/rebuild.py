@@ -33,6 +33,7 @@ def from_chain(store: Store, runner: Runner) -> tuple[Digests, Digests] | None:
     old = store.checkpoint
     if old is None:
         return None
+    _require_readable(store)
     before = digests(store)
     store.wipe()
     runner.run_until(old.block)
@@ -51,11 +52,24 @@ def fold_stored_logs(store: Store, deployment: Deployment) -> None:
     old = store.checkpoint
     if old is None:
         raise Halt("NOT_STARTED", "the database holds no raw logs", allowed="run `python -m indexer rebuild`")
+    _require_readable(store)
     store.wipe(keep_raw=True)
     base = Header(deployment.deployed_block - 1, bytes(32), bytes(32), 0)
     store.begin(base, old.head, keep_raw=True)
     for chunk in _stored_chunks(store, old):
         store.append(chunk, old.head, store_raw=False)
+
+
+def _require_readable(store: Store) -> None:
+    """Raises Halt EVENT_UNKNOWN while everything is still there: what is wiped could not be derived again."""
+    unreadable = store.unreadable_logs()
+    if unreadable:
+        raise Halt(
+            "EVENT_UNKNOWN",
+            f"{unreadable} of the stored logs are events of contracts that this version does not read any more, so "
+            "nothing was changed",
+            allowed="keep this database with the version that made it; new contracts need an empty one",
+        )
 
 
 def differences(before: Digests, after: Digests) -> list[str]:

@@ -101,7 +101,6 @@ class MarketRow(NamedTuple):
 
 
 class OrderFillRow(NamedTuple):
-    account: bytes
     market: str
     filled: int
 

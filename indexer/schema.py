@@ -16,7 +16,7 @@ from sqlmodel import SQLModel
 from indexer import tables
 from indexer.halt import Halt
 
-REVISION = "0002"  # the newest file in migrations/versions
+REVISION = "0003"  # the newest file in migrations/versions
 FIRST_REVISION = "0001"
 VERSION_TABLE = "indexer_schema"
 MIGRATIONS = Path(__file__).parent / "migrations"

@@ -25,7 +25,7 @@ class Snapshot:
     hash: bytes
     timestamp: int
     tables: dict[str, dict[Key, Any]]
-    filled: dict[bytes, int]  # lots by order digest, added up from the fills themselves
+    filled: dict[bytes, int]  # lots by order word, added up from the fills themselves
 
 
 def read_snapshot(engine: Engine, block: int | None) -> Snapshot:
@@ -71,6 +71,6 @@ def _filled(sql: Sql, block: int) -> dict[bytes, int]:
         "SELECT maker_order, taker_order, quantity FROM settled_fill WHERE reason IS NULL AND block <= ?", block
     )
     for maker, taker, quantity in rows:
-        for digest in (bytes(maker), bytes(taker)):
-            filled[digest] = filled.get(digest, 0) + quantity
+        for order in (bytes(maker), bytes(taker)):
+            filled[order] = filled.get(order, 0) + quantity
     return filled

@@ -40,7 +40,7 @@ from indexer.sql import Sql
 from indexer.state import State
 from indexer.undo import decode_images, encode_images
 
-PROJECTION_VERSION = 2  # raise it when the same events shall give other rows
+PROJECTION_VERSION = 3  # raise it when the same events shall give other rows
 FINALITY_DEPTH = 256
 CACHED_ROWS = 200_000  # state rows kept in memory: about 100 MB
 PRELOADED_ROWS = 20_000  # a table up to this size is read at once, so that a missing row costs no question
@@ -231,6 +231,13 @@ class Store:
                 last,
             )
             return [Header(number, bytes(hashed), bytes(parent), time) for number, hashed, parent, time in rows]
+
+    def unreadable_logs(self) -> int:
+        """How many stored logs are of events that this version does not know."""
+        with self.engine.connect().execution_options(read_only=True) as connection:
+            kinds = Sql(connection).run("SELECT address, substr(topics, 1, 32), COUNT(*) FROM raw_log GROUP BY 1, 2")
+            knows = self._decoder.knows
+            return sum(count for address, topic, count in kinds if not knows(bytes(address), bytes(topic)))
 
     def announced_operations(self) -> list[tuple[bytes, int]]:
         """What the Timelock has announced and nobody has done or taken back: (id, executable from)."""

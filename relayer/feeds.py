@@ -248,7 +248,8 @@ class Feeds:
     def _trade(self, event: Traded) -> msgspec.Raw:
         terms = self._books[event.market].terms
         maker, taker = event.maker_digest, event.taker_digest
-        buy, sell = (taker, maker) if event.taker_is_buyer else (maker, taker)
+        orders = event.maker_order, event.taker_order
+        buy, sell = orders[::-1] if event.taker_is_buyer else orders
         return _raw(
             {
                 "matchId": str(event.match_id),

@@ -48,7 +48,7 @@ NEW_ORDER = (
 )  # fmt: skip
 NEW_TRADE = (
     "match_id", "market", "sequence", "maker_digest", "taker_digest", "maker", "taker", "taker_is_buyer", "price",
-    "quantity", "maker_fee", "taker_fee", "time_ms", "voided",
+    "quantity", "maker_fee", "taker_fee", "time_ms", "voided", "maker_order", "taker_order",
 )  # fmt: skip
 
 
@@ -240,4 +240,6 @@ def _trade_row(event: Traded, as_stored: AsStored) -> tuple[Any, ...]:
         as_stored(event.taker_fee),
         event.time_ms,
         False,
+        event.maker_order,
+        event.taker_order,
     )

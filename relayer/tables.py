@@ -28,6 +28,7 @@ class OrderRow(SQLModel, table=True):
         Index("ix_order_account", "account", "accepted"),
         Index("ix_order_client", "account", "client_order_id"),
         Index("ix_order_status", "account", "status", "accepted"),
+        Index("ix_order_nonce", "account", "nonce"),
     )
 
     digest: bytes = Field(sa_column=Column(LargeBinary(32), primary_key=True))
@@ -69,7 +70,8 @@ class OrderRow(SQLModel, table=True):
 class TradeRow(SQLModel, table=True):
     """One row per match. Writer: the projector. Whether it has settled is the chain's to say (indexer.tables).
 
-    Fees are the engine's forecast, and what the chain charged once it has said so.
+    Fees are the engine's forecast, and what the chain charged once it has said so. maker_order, taker_order: the orders
+    as the chain names them (`cxdex.order_word`).
     """
 
     __tablename__ = "trade"
@@ -92,6 +94,8 @@ class TradeRow(SQLModel, table=True):
     maker_fee: int = Field(sa_column=Column(Uint, nullable=False))
     taker_fee: int = Field(sa_column=Column(Uint, nullable=False))
     time_ms: int = Field(sa_column=Column(Big, nullable=False))
+    maker_order: bytes = Field(sa_column=Column(LargeBinary(32), nullable=False))
+    taker_order: bytes = Field(sa_column=Column(LargeBinary(32), nullable=False))
     voided: bool = False  # the chain passed over it; balances were put right
 
 

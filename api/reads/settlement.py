@@ -21,6 +21,10 @@ from relayer.tables import BatchRow, BatchSpan
 _fill = table(SettledFill)
 _batch = table(BatchRow)
 _span = table(BatchSpan)
+_FILL_COLUMNS = [
+    _fill.c[name]
+    for name in ("market", "sequence", "block", "tx_hash", "reason", "maker_order", "taker_order", "price", "quantity")
+]
 _LONGEST_SPAN = 4096  # more fills than the gas of one transaction allows; bounds how far the index is read
 
 
@@ -44,7 +48,9 @@ def _settlement(trade: Row[Any], fill: Row[Any] | None, batch: Row[Any] | None, 
     if fill is not None:
         status = "final" if fill.block <= finalized else "mined"
         transaction, block = fill.tx_hash, fill.block
-        if fill.reason is not None:
+        if not _is_of(fill, trade):
+            status, reason = "skipped", SkipReason.VOIDED.name
+        elif fill.reason is not None:
             status, reason = "skipped", _reason_word(fill.reason)
     elif trade.voided:
         status = "skipped"
@@ -62,13 +68,20 @@ def _settlement(trade: Row[Any], fill: Row[Any] | None, batch: Row[Any] | None, 
     }
 
 
+def _is_of(fill: Row[Any], trade: Row[Any]) -> bool:
+    """Whether the chain used the number up for this match. Whoever settles may use it up with other orders."""
+    return fill.maker_order is None or (
+        (fill.maker_order, fill.taker_order) == (trade.maker_order, trade.taker_order)
+        and (fill.price, fill.quantity) == (trade.price, trade.quantity)
+    )
+
+
 def _fills_of(reader: Reader, trades: Sequence[Row[Any]]) -> dict[tuple[str, int], Row[Any]]:
     wanted = (
         and_(_fill.c.market == market, _fill.c.sequence.in_(numbers))
         for market, numbers in sorted(_sequences_of(trades).items())
     )
-    columns = (_fill.c.market, _fill.c.sequence, _fill.c.block, _fill.c.tx_hash, _fill.c.reason)
-    return {(row.market, row.sequence): row for row in reader.rows(select(*columns).where(or_(*wanted)))}
+    return {(row.market, row.sequence): row for row in reader.rows(select(*_FILL_COLUMNS).where(or_(*wanted)))}
 
 
 def _batches_of(reader: Reader, trades: Sequence[Row[Any]]) -> Sequence[Row[Any]]:

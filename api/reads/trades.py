@@ -93,7 +93,7 @@ def _match(row: Row[Any], terms_of: TermsLookup) -> dict[str, Any]:
 
 
 def _trade_id(row: Row[Any]) -> bytes:
-    buy, sell = (row.taker_digest, row.maker_digest) if row.taker_is_buyer else (row.maker_digest, row.taker_digest)
+    buy, sell = (row.taker_order, row.maker_order) if row.taker_is_buyer else (row.maker_order, row.taker_order)
     return trade_id(row.market, buy, sell, row.sequence, row.price, row.quantity)
 
 

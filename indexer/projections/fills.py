@@ -17,8 +17,9 @@ from indexer.rows import LaneRow, MarketRow, OrderFillRow
 VOIDED = SkipReason.VOIDED
 MAX_VOIDED = 100_000  # more in one event is not operation but sabotage; a person should look
 
-LANE_MASK = 2**24 - 1
-SEQ_MASK = 2**24 - 1
+# Where the parts of a nonce stand in an order word.
+ACCOUNT_BYTES = 20
+_LANE, _SEQ = slice(22, 25), slice(25, 28)
 _SEQUENCE = MarketRow._fields.index("next_sequence")
 
 
@@ -27,16 +28,17 @@ def settled(ledger: Ledger, event: Fill, at: Position) -> None:
     _take_sequence(ledger, symbol, market, event.sequence, 1, event.maker_fee + event.taker_fee, at)
     notional = event.quantity * event.price * market.quote_per_lot_tick
     base = event.quantity * 10**market.lot_exponent
+    maker, taker = event.maker_order[:ACCOUNT_BYTES], event.taker_order[:ACCOUNT_BYTES]
     if event.taker_is_buyer:
-        buyer, seller, buyer_fee, seller_fee = event.taker, event.maker, event.taker_fee, event.maker_fee
+        buyer, seller, buyer_fee, seller_fee = taker, maker, event.taker_fee, event.maker_fee
     else:
-        buyer, seller, buyer_fee, seller_fee = event.maker, event.taker, event.maker_fee, event.taker_fee
+        buyer, seller, buyer_fee, seller_fee = maker, taker, event.maker_fee, event.taker_fee
     ledger.debit(buyer, CASH, notional + buyer_fee, "FILL", at)
     ledger.credit(seller, CASH, notional - seller_fee, "FILL", at)
     ledger.debit(seller, market.base_asset, base, "FILL", at)
     ledger.credit(buyer, market.base_asset, base, "FILL", at)
-    _fill_order(ledger, symbol, event.maker_order, event.maker, event.maker_nonce, event.quantity)
-    _fill_order(ledger, symbol, event.taker_order, event.taker, event.taker_nonce, event.quantity)
+    _fill_order(ledger, symbol, event.maker_order, maker, event.quantity)
+    _fill_order(ledger, symbol, event.taker_order, taker, event.quantity)
     minute = at.timestamp - at.timestamp % 60
     candles, key = ledger.state.candles, (symbol, minute)
     candles.put(key, with_trade(candles.get(key), event.price, event.quantity, notional))
@@ -50,15 +52,13 @@ def settled(ledger: Ledger, event: Fill, at: Position) -> None:
             at.timestamp,
             event.maker_order,
             event.taker_order,
-            event.maker,
-            event.taker,
+            maker,
+            taker,
             event.price,
             event.quantity,
             event.taker_is_buyer,
             event.maker_fee,
             event.taker_fee,
-            event.maker_nonce,
-            event.taker_nonce,
             None,
         )
     )
@@ -69,15 +69,11 @@ def _terms(event: Fill) -> facts.SettledTerms:
     return facts.SettledTerms(
         event.maker_order,
         event.taker_order,
-        event.maker,
-        event.taker,
         event.taker_is_buyer,
         event.price,
         event.quantity,
         event.maker_fee,
         event.taker_fee,
-        event.maker_nonce,
-        event.taker_nonce,
     )
 
 
@@ -94,12 +90,12 @@ def skipped(ledger: Ledger, event: FillSkipped, at: Position) -> None:
             at.timestamp,
             event.maker_order,
             event.taker_order,
-            event.maker,
-            event.taker,
+            event.maker_order[:ACCOUNT_BYTES],
+            event.taker_order[:ACCOUNT_BYTES],
             event.price,
             event.quantity,
             event.taker_is_buyer,
-            *(None, None, None, None),
+            *(None, None),
             event.reason,
         )
     )
@@ -113,7 +109,7 @@ def voided(ledger: Ledger, event: SequenceVoided, at: Position) -> None:
     _take_sequence(ledger, symbol, market, event.first_sequence, event.count, 0, at)
     for place in range(event.count):
         sequence = event.first_sequence + place
-        ledger.fills.append((at.block, at.log_index, sequence, symbol, at.tx_hash, at.timestamp, *[None] * 11, VOIDED))
+        ledger.fills.append((at.block, at.log_index, sequence, symbol, at.tx_hash, at.timestamp, *[None] * 9, VOIDED))
     ledger.fact(at, facts.FillSkipped(symbol, event.first_sequence, VOIDED, event.count))
 
 
@@ -132,12 +128,12 @@ def _take_sequence(
     ledger.state.markets.put((symbol,), row)
 
 
-def _fill_order(ledger: Ledger, symbol: str, digest: bytes, account: bytes, nonce: int, quantity: int) -> None:
+def _fill_order(ledger: Ledger, symbol: str, order: bytes, account: bytes, quantity: int) -> None:
     """Adds to the order and to its lane: an order newer than the lane's takes it over and starts at zero."""
     orders = ledger.state.order_fills
-    row = orders.get((digest,))
-    orders.put((digest,), OrderFillRow(account, symbol, quantity if row is None else row.filled + quantity))
-    seq, key = nonce & SEQ_MASK, (account, nonce >> 24 & LANE_MASK)
+    row = orders.get((order,))
+    orders.put((order,), OrderFillRow(symbol, quantity if row is None else row.filled + quantity))
+    seq, key = int.from_bytes(order[_SEQ], "big"), (account, int.from_bytes(order[_LANE], "big"))
     lanes = ledger.state.lanes
     lane = lanes.get(key)
     before = lane.filled if lane is not None and lane.seq == seq else 0

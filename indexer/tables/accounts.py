@@ -75,13 +75,12 @@ class LaneCancel(SQLModel, table=True):
 
 
 class OrderFill(SQLModel, table=True):
-    """Lots of one order, by its digest, that have settled. No row means none."""
+    """Lots of one order that have settled, by its order word (`cxdex.order_word`). No row means none."""
 
     __tablename__ = "order_fill"
     __table_args__ = (CLUSTERED,)
 
-    digest: bytes = Field(sa_column=Column(LargeBinary(32), primary_key=True))
-    account: bytes = Field(sa_column=Column(LargeBinary(20), nullable=False))
+    order_word: bytes = Field(sa_column=Column(LargeBinary(32), primary_key=True))
     market: str
     filled: int = Field(sa_column=Column(Big, nullable=False))
 

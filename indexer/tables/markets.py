@@ -58,8 +58,11 @@ class SettledFill(SQLModel, table=True):
     """One number of a market's settlement sequence, used up on chain.
 
     `reason` is null when the fill settled, else why nothing moved: a `cxdex.batch.SkipReason`, VOIDED when
-    CORE voided the number (then the columns that describe the match are null). Fees are 1e-6 USDC; the nonces are
-    packed as in `cxdex.nonce`. Join with the relayer's trade on (market, sequence).
+    CORE voided the number (then the columns that describe the match are null). Fees are 1e-6 USDC.
+
+    `maker_order` and `taker_order` are order words (`cxdex.order_word`): account, nonce and the digest's last 4 bytes,
+    which is how the event names an order; `maker` and `taker` are their accounts. The digest itself only the relayer
+    knows. Join with its trade on (market, sequence), and compare the words: somebody else may have used the number.
     """
 
     __tablename__ = "settled_fill"
@@ -85,8 +88,6 @@ class SettledFill(SQLModel, table=True):
     taker_is_buyer: bool | None = None
     maker_fee: int | None = Field(default=None, sa_column=Column(Uint))
     taker_fee: int | None = Field(default=None, sa_column=Column(Uint))
-    maker_nonce: int | None = Field(default=None, sa_column=Column(Uint))
-    taker_nonce: int | None = Field(default=None, sa_column=Column(Uint))
     reason: int | None = None
 
 

@@ -15,7 +15,7 @@ from relayer.engine.events import OrderAccepted, OrderRejected
 from relayer.engine.limits import count_order
 from relayer.engine.matching import meet_book
 from relayer.engine.orders import OrderRecord
-from relayer.engine.pairing import find_twin, join
+from relayer.engine.pairing import find_twin, join, require_own_name
 from relayer.engine.placing import require_acceptable, require_display, require_may_trade
 from relayer.engine.state import Market
 from relayer.engine.turn import Turn
@@ -41,6 +41,8 @@ def admit(turn: Turn, command: SignedCommand, old: OrderRecord | None = None) ->
     twin = find_twin(state, order, command.digest) if old is None else old.twin
     elder = old or twin
     filled_before = 0 if elder is None else elder.nonce_filled
+    if elder is not None:
+        require_own_name(order, command.digest, elder)
     require_display(state, order, command.display_quantity)
     market = require_acceptable(state, order, turn.time_ms, filled_before, shares_nonce=elder is not None)
     record = OrderRecord(

@@ -2,7 +2,8 @@
 
 A command carries its own time and its own chain position, so replaying the journal needs nothing else.
 The tag carries the journal's format, so that a journal of another is refused, not misread: 1 was before session keys
-and fee tiers and had other reasons for skipped fills; who knew 2 would take a conditional order for a plain one.
+and fee tiers and had other reasons for skipped fills; who knew 2 would take a conditional order for a plain one; a
+settled fill of 3 named its orders by digest.
 Amounts are 1e-6 USDC (assets 0 and 1) or 1e-18 synth units; quantities are lots, prices are ticks.
 """
 
@@ -15,7 +16,7 @@ from cxdex.order import Order, Side, SignatureKind
 from relayer.engine.limit_terms import LimitTable
 from relayer.engine.quote_guard import GuardTerms
 
-JOURNAL_FORMAT = 3
+JOURNAL_FORMAT = 4
 
 
 def _tag(name: str) -> str:

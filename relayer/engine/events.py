@@ -8,6 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from cxdex.order import Order, SignatureKind
+from cxdex.order_word import order_word
 
 
 class Event(msgspec.Struct, frozen=True, tag=True, array_like=True):
@@ -65,6 +66,17 @@ class Traded(Event, frozen=True):
     taker_fee: int
     maker_remaining: int
     taker_remaining: int
+    maker_nonce: int
+    taker_nonce: int
+
+    @property
+    def maker_order(self) -> bytes:
+        """The maker's order as the chain names it."""
+        return order_word(self.maker, self.maker_nonce, self.maker_digest)
+
+    @property
+    def taker_order(self) -> bytes:
+        return order_word(self.taker, self.taker_nonce, self.taker_digest)
 
 
 class OrderReduced(Event, frozen=True):

@@ -11,6 +11,7 @@ import msgspec
 
 from cxdex.fees import BPS, MAX_TOTAL_FEE_BPS
 from cxdex.market import USDC_ASSET
+from cxdex.order_word import order_word
 
 
 class FillRecord(msgspec.Struct, array_like=True):
@@ -19,6 +20,7 @@ class FillRecord(msgspec.Struct, array_like=True):
     resolved_block  block whose batch settled or skipped it; None while it is on its way
     skip_reason     why the chain passed over it; None unless it is voided
     is_foreign      the engine learnt of it from the chain (a lost journal, or somebody else settled); match_id is 0
+                    then, and of the digests only the last 4 bytes are there
     *_signer        the session key that signed the order; empty when the account itself did
     charged         (maker, taker) fees that the chain took, when they are not those of the match
     time_ms         of the match; 0 when it is foreign
@@ -31,8 +33,8 @@ class FillRecord(msgspec.Struct, array_like=True):
     taker: bytes
     maker_digest: bytes
     taker_digest: bytes
-    maker_lane: int
-    taker_lane: int
+    maker_nonce: int
+    taker_nonce: int
     taker_is_buyer: bool
     base_asset: int
     base: int
@@ -46,6 +48,14 @@ class FillRecord(msgspec.Struct, array_like=True):
     taker_signer: bytes = b""
     charged: tuple[int, int] | None = None
     time_ms: int = 0
+
+    @property
+    def orders(self) -> tuple[bytes, bytes]:
+        """(maker, taker) as the chain names them."""
+        return (
+            order_word(self.maker, self.maker_nonce, self.maker_digest),
+            order_word(self.taker, self.taker_nonce, self.taker_digest),
+        )
 
     @property
     def fees(self) -> tuple[int, int]:

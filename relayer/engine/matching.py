@@ -83,8 +83,8 @@ def _trade(
         taker=taker_account,
         maker_digest=maker.digest,
         taker_digest=taker.digest,
-        maker_lane=maker.lane,
-        taker_lane=taker.lane,
+        maker_nonce=maker.order.nonce,
+        taker_nonce=taker.order.nonce,
         taker_is_buyer=taker.entry.is_buy,
         base_asset=terms.base_asset,
         base=quantity * terms.lot_size,
@@ -150,4 +150,6 @@ def _traded(time_ms: int, fill: FillRecord, price: int, quantity: int, maker_lef
         fill.taker_fee,
         maker_left,
         taker_left,
+        fill.maker_nonce,
+        fill.taker_nonce,
     )

@@ -7,6 +7,7 @@ Promises: the legs have the same account, market, side and nonce, and one of the
           A leg that is triggered cancels the other before it enters. A leg that is filled, or cancelled by its owner,
           takes the other along (reason OCO). A leg that ends in any other way (expired, refused when its price came,
           self-trade, money gone) leaves the other open, alone.
+          All orders that a nonce has had go by names of their own on chain.
 Never:    pairs more than two orders, or two plain ones: those are amendments (see `amending`).
 
 The first leg is sent like any order; the second is known by its nonce. Either may be the conditional one. The plain leg
@@ -18,6 +19,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cxdex.nonce import unpack_nonce
+from cxdex.order_word import TAIL_BYTES
 from cxdex.problem import OrderProblem
 from relayer.engine.orders import LIVE, OPEN
 
@@ -67,6 +69,25 @@ def require_pair(order: Order, twin: OrderRecord) -> None:
         raise _refusal(detail, "timeInForce", order.time_in_force.name, "GTC, GTD, POST_ONLY")
     if twin.status == OPEN:
         raise _refusal("the other leg is in the book already", "trigger", "none", "a trigger, or another nonce")
+
+
+def require_own_name(order: Order, digest: bytes, elder: OrderRecord) -> None:
+    """Raises OrderProblem when the chain would call the order, and another that this nonce has had, by one name.
+
+    The chain's events name an order by account, nonce and the last bits of its digest. An owner can try expiries until
+    two orders end alike; then nobody could tell from the chain which of them has filled.
+    """
+    family = (elder,) if elder.twin is None else (elder, elder.twin)
+    tail = digest[-TAIL_BYTES:]
+    if any(other[-TAIL_BYTES:] == tail for record in family for other in (record.digest, *record.ancestors)):
+        raise OrderProblem(
+            "ORDER_NAME_TAKEN",
+            "the id ends in the same 32 bits as that of another order of this nonce, and the chain's events could not "
+            "tell the two apart",
+            field="expiry",
+            given=str(order.expiry),
+            allowed="any other expiry",
+        )
 
 
 def _refusal(detail: str, field: str, given: str, allowed: str) -> OrderProblem:

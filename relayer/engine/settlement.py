@@ -11,6 +11,7 @@ from cxdex.facts import FillSettled, FillSkipped, SettledTerms
 from cxdex.market import USDC_ASSET
 from cxdex.nonce import unpack_nonce
 from cxdex.order import SignatureKind
+from cxdex.order_word import unpack_order_word
 from relayer.engine.events import FillRestored, FillVoided
 from relayer.engine.fills import FillRecord
 from relayer.engine.limits import correct_volume
@@ -44,7 +45,10 @@ _SIGNATURE_REFUSED = (SkipReason.MAKER_SIGNATURE, SkipReason.TAKER_SIGNATURE)
 
 
 def settle(turn: Turn, fact: FillSettled, block: int) -> None:
-    """A fill of ours is on chain, or one that this engine never made: then it moves now what it moved there."""
+    """A fill of ours is on chain, or one that this engine never made: then it moves now what it moved there.
+
+    Ours is known by market and sequence, and by being the same: the orders' accounts, nonces and tails, what moved.
+    """
     market, terms = turn.state.markets.get(fact.market), fact.terms
     if market is not None and terms is not None:
         ours = market.unsettled.get(fact.sequence)
@@ -59,24 +63,24 @@ def settle(turn: Turn, fact: FillSettled, block: int) -> None:
 
 def _is_same(market: Market, fill: FillRecord, terms: SettledTerms) -> bool:
     return (
-        (fill.maker_digest, fill.taker_digest) == (terms.maker_order, terms.taker_order)
+        fill.orders == (terms.maker_order, terms.taker_order)
         and fill.base == terms.quantity * market.terms.lot_size
         and fill.notional == market.terms.notional(terms.quantity, terms.price)
     )
 
 
 def _take_foreign(turn: Turn, market: Market, sequence: int, block: int, terms: SettledTerms) -> None:
-    maker_nonce, taker_nonce = unpack_nonce(terms.maker_nonce), unpack_nonce(terms.taker_nonce)
+    maker, taker = unpack_order_word(terms.maker_order), unpack_order_word(terms.taker_order)
     fill = FillRecord(
         match_id=0,
         market=market.terms.symbol,
         sequence=sequence,
-        maker=terms.maker,
-        taker=terms.taker,
-        maker_digest=terms.maker_order,
-        taker_digest=terms.taker_order,
-        maker_lane=maker_nonce.lane,
-        taker_lane=taker_nonce.lane,
+        maker=maker.account,
+        taker=taker.account,
+        maker_digest=maker.tail,
+        taker_digest=taker.tail,
+        maker_nonce=maker.nonce,
+        taker_nonce=taker.nonce,
         taker_is_buyer=terms.taker_is_buyer,
         base_asset=market.terms.base_asset,
         base=terms.quantity * market.terms.lot_size,
@@ -87,8 +91,9 @@ def _take_foreign(turn: Turn, market: Market, sequence: int, block: int, terms: 
         is_foreign=True,
     )
     turn.pay(fill, 1)
-    for address, nonce in ((terms.maker, maker_nonce), (terms.taker, taker_nonce)):
-        lane = turn.state.account(address).lane(nonce.lane)
+    for party in (maker, taker):
+        nonce = unpack_nonce(party.nonce)
+        lane = turn.state.account(party.account).lane(nonce.lane)
         lane.used = max(lane.used, nonce.seq)
     market.settled_sequence = max(market.settled_sequence, sequence + 1)
     market.next_sequence = max(market.next_sequence, sequence + 1)
@@ -102,8 +107,7 @@ def skip(turn: Turn, fact: FillSkipped, block: int) -> None:
     for sequence in range(fact.sequence, fact.sequence + fact.count):
         market = turn.state.markets.get(fact.market)
         ours = None if market is None else market.unsettled.get(sequence)
-        named = (fact.maker_order, fact.taker_order)
-        is_ours = ours is None or not fact.maker_order or named == (ours.maker_digest, ours.taker_digest)
+        is_ours = ours is None or not fact.maker_order or ours.orders == (fact.maker_order, fact.taker_order)
         resolve(turn, fact.market, sequence, block, fact.reason if is_ours else SkipReason.VOIDED)
 
 

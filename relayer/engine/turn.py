@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from cxdex.fees import fee_tier
 from cxdex.market import CXPT_ASSET, USDC_ASSET
+from cxdex.nonce import lane_of
 from relayer.engine.accounts import Account
 from relayer.engine.events import AnyEvent, BalanceChanged, FillCharged, LevelChanged, OrderClosed, OrderReduced
 from relayer.engine.fills import FillRecord, held_back
@@ -183,8 +184,8 @@ class Turn:
     def count_unsettled(self, fill: FillRecord, change: int) -> None:
         """Keeps the lanes, orders and sessions of a fill busy (1) or frees them (-1)."""
         for address, lane, digest, signer in (
-            (fill.maker, fill.maker_lane, fill.maker_digest, fill.maker_signer),
-            (fill.taker, fill.taker_lane, fill.taker_digest, fill.taker_signer),
+            (fill.maker, lane_of(fill.maker_nonce), fill.maker_digest, fill.maker_signer),
+            (fill.taker, lane_of(fill.taker_nonce), fill.taker_digest, fill.taker_signer),
         ):
             account = self.state.account(address)
             account.lane(lane).unsettled += change

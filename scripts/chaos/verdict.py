@@ -32,7 +32,7 @@ Question = tuple[str, list[str]]
 UNSETTLED = """SELECT t.match_id FROM trade t LEFT JOIN settled_fill s
                ON s.market = t.market AND s.sequence = t.sequence WHERE s.sequence IS NULL"""
 DIFFERENT = """SELECT t.match_id, 'other terms on chain' FROM trade t JOIN settled_fill s USING (market, sequence)
-               WHERE s.maker_order IS NOT NULL AND (s.maker_order != t.maker_digest OR s.taker_order != t.taker_digest
+               WHERE s.maker_order IS NOT NULL AND (s.maker_order != t.maker_order OR s.taker_order != t.taker_order
                OR s.quantity != t.quantity OR CAST(s.price AS TEXT) != CAST(t.price AS TEXT)
                OR t.voided != (s.reason IS NOT NULL))"""
 UNMATCHED = """SELECT s.market, s.sequence FROM settled_fill s LEFT JOIN trade t ON s.market = t.market

@@ -45,7 +45,7 @@ def trade_row(number: int) -> dict[str, Any]:
         "match_id": number + 1, "market": MARKET, "sequence": number,
         "maker_digest": bytes(32), "taker_digest": bytes([1] * 32), "maker": maker, "taker": taker,
         "taker_is_buyer": True, "price": 7, "quantity": 1, "maker_fee": 0, "taker_fee": 0, "time_ms": number,
-        "voided": False,
+        "maker_order": bytes(32), "taker_order": bytes([1] * 32), "voided": False,
     }  # fmt: skip
 
 

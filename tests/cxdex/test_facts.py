@@ -16,11 +16,10 @@ EXAMPLES: list[AnyFact] = [
     facts.FillSettled(
         "sBTC-USDC",
         0,
-        facts.SettledTerms(
-            b"m" * 32, b"t" * 32, b"a" * 20, b"b" * 20, True, 2**64 - 1, 2**40 - 1, 2**63, 0, 2**64 - 1, 0
-        ),
+        facts.SettledTerms(b"m" * 32, b"t" * 32, True, 2**64 - 1, 2**39 - 1, 2**48 - 1, 0),
     ),
     facts.FillSkipped("sBTC-USDC", 0, 5),
+    facts.FillSkipped("sBTC-USDC", 0, 5, 1, b"m" * 32, b"t" * 32),
     facts.FillSkipped("sBTC-USDC", 0, 7, 1000),
     facts.NonceRaised(ACCOUNT, 2**24 - 1, 3),
     facts.NonceRaised(ACCOUNT, 2**24 - 1, 3, 2**40),

@@ -58,23 +58,22 @@ def event_log(event: Event, block: int, log_index: int) -> Log:
 
 
 def abi_values(event: Event) -> list[Any]:
-    """The event's fields in ABI order; a fill's are packed into its two words."""
+    """The event's fields in ABI order; a fill's are packed into its words."""
     if isinstance(event, events.Notice):
         return [value for _, value in event.values]
     if not isinstance(event, events.Fill | events.FillSkipped):
         return [getattr(event, field) for field in event.__struct_fields__]
     terms = (
         event.quantity
-        | event.price << 40
-        | event.sequence << 104
-        | event.market_index << 144
-        | int(event.taker_is_buyer) << 160
+        | event.price << 39
+        | event.sequence << 103
+        | event.market_index << 143
+        | int(event.taker_is_buyer) << 159
     )
+    orders = [int.from_bytes(word, "big") for word in (event.maker_order, event.taker_order)]
     if isinstance(event, events.Fill):
-        last = event.taker_nonce | event.maker_nonce << 64 | event.taker_fee << 128 | event.maker_fee << 192
-    else:
-        last = event.reason
-    return [event.maker_order, event.taker_order, event.maker, event.taker, terms, last]
+        return [*orders, terms | event.taker_fee << 160 | event.maker_fee << 208]
+    return [*orders, terms, event.reason]
 
 
 def chain(blocks: Sequence[Sequence[Event]], after: Header = BASE, fork: bytes = b"") -> list[Block]:

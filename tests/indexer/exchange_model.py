@@ -138,16 +138,13 @@ class ExchangeModel(DebtModel):
         self.balances[seller, ASSET] -= quantity * LOT
         self.balances[buyer, ASSET] += quantity * LOT
         self.fees += maker_fee + taker_fee
-        maker_order, maker_nonce = self._order(maker, quantity)
-        taker_order, taker_nonce = self._order(taker, quantity)
+        maker_order, taker_order = self._order(maker, quantity), self._order(taker, quantity)
         self.trades.append((price, quantity))
         self.sequence += 1
         return [
             events.Fill(
                 maker_order,
                 taker_order,
-                maker,
-                taker,
                 1,
                 self.sequence - 1,
                 buys,
@@ -155,8 +152,6 @@ class ExchangeModel(DebtModel):
                 quantity,
                 maker_fee,
                 taker_fee,
-                maker_nonce,
-                taker_nonce,
             )
         ]
 
@@ -170,8 +165,8 @@ class ExchangeModel(DebtModel):
             return [*minted, *made]
         return [*minted, *made, self.lock_proceeds(seller, taken)]
 
-    def _order(self, account: bytes, quantity: int) -> tuple[bytes, int]:
-        """An order of a random lane, the lane's present one or the next one."""
+    def _order(self, account: bytes, quantity: int) -> bytes:
+        """The word of an order of a random lane, the lane's present one (or an amendment of it) or the next one."""
         lane = self.random.choice(LANES)
         seq, filled = self._alive(account, lane)
         if seq == 0 or self.random.random() < 0.5:
@@ -180,9 +175,11 @@ class ExchangeModel(DebtModel):
         cancel = self.cancels.get((account, lane))
         if cancel is not None and seq >= cancel[0]:
             del self.cancels[account, lane]  # nothing of it is left to die
-        digest = keccak(account + b"%d %d" % (lane, seq))
-        self.order_totals[digest] += quantity
-        return digest, pack_nonce(self.epochs[account], lane, seq)
+        digest = keccak(account + b"%d %d %d" % (lane, seq, self.random.randint(0, 1)))
+        nonce = pack_nonce(self.epochs[account], lane, seq)
+        word = account + (nonce << 32 | int.from_bytes(digest, "big") & 2**32 - 1).to_bytes(12, "big")
+        self.order_totals[word] += quantity
+        return word
 
     def _alive(self, account: bytes, lane: int) -> tuple[int, int]:
         cancel = self.cancels.get((account, lane))
@@ -194,8 +191,8 @@ class ExchangeModel(DebtModel):
         maker, taker = self.random.sample(ACCOUNTS, 2)
         self.sequence += 1
         reason = self.random.randint(1, 11)
-        orders = (keccak(maker), keccak(taker))
-        return [events.FillSkipped(*orders, maker, taker, 1, self.sequence - 1, True, 600_000, 3, reason)]
+        orders = (maker + bytes(12), taker + bytes(range(12)))
+        return [events.FillSkipped(*orders, 1, self.sequence - 1, True, 600_000, 3, reason)]
 
     def _void(self) -> list[Event]:
         count = self.random.randint(1, 3)

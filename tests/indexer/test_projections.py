@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from cxdex import facts
 from cxdex.batch import SkipReason
 from cxdex.eip712 import market_hash
+from cxdex.order_word import order_word
 from indexer import events
 from indexer.events import Event, Position
 from indexer.halt import Halt, MissingLogs
@@ -26,6 +27,7 @@ from tests.indexer.exchange_model import ACCOUNTS, ASSET, LOT, QUOTE, SYMBOL, Ex
 
 ENTRIES = HISTORY_SPECS.index(LEDGER_ENTRY)
 ALICE, BOB = ACCOUNTS[:2]
+ALICES, BOBS = order_word(ALICE, 1, b"tail"), order_word(BOB, 1, b"made")  # orders
 
 
 def fold_block(fold: Fold, number: int, content: Iterable[Event]) -> BlockRows:
@@ -129,10 +131,11 @@ def moves(fact: facts.AnyFact) -> Iterable[tuple[bytes, int, int]]:
         case facts.Debited(account, asset, amount) | facts.WithdrawnInstantly(account, asset, amount):
             yield account, asset, -amount
         case facts.FillSettled(_, _, terms) if terms is not None:
+            maker, taker = terms.maker_order[:20], terms.taker_order[:20]
             buyer, seller, buyer_fee, seller_fee = (
-                (terms.taker, terms.maker, terms.taker_fee, terms.maker_fee)
+                (taker, maker, terms.taker_fee, terms.maker_fee)
                 if terms.taker_is_buyer
-                else (terms.maker, terms.taker, terms.maker_fee, terms.taker_fee)
+                else (maker, taker, terms.maker_fee, terms.taker_fee)
             )
             notional = terms.quantity * terms.price * QUOTE
             yield buyer, 0, -notional - buyer_fee
@@ -202,7 +205,7 @@ def opened() -> Fold:
 
 def fill(sequence: int = 0, quantity: int = 5) -> events.Fill:
     """Alice buys from Bob's resting order: 5 lots at 60,000 ticks are 3 USDC."""
-    return events.Fill(b"m" * 32, b"t" * 32, BOB, ALICE, 1, sequence, True, 60_000, quantity, 7_500, 7_501, 1, 1)
+    return events.Fill(BOBS, ALICES, 1, sequence, True, 60_000, quantity, 7_500, 7_501)
 
 
 def test_a_fill_moves_notional_and_fees_as_the_contract_does() -> None:
@@ -215,18 +218,16 @@ def test_a_fill_moves_notional_and_fees_as_the_contract_does() -> None:
     assert balances.get((BOB, ASSET)).amount == 10**20 - 5 * 10**14
     assert fold.state.markets.get((SYMBOL,)).accrued_fees == 15_001
     assert tuple(fold.state.candles.get((SYMBOL, 1_800_000_000))) == (60_000, 60_000, 60_000, 60_000, 5, 3_000_000, 1)
-    terms = facts.SettledTerms(b"m" * 32, b"t" * 32, BOB, ALICE, True, 60_000, 5, 7_500, 7_501, 1, 1)
+    terms = facts.SettledTerms(BOBS, ALICES, True, 60_000, 5, 7_500, 7_501)
     assert rows.facts == [(1, 0, facts.FillSettled(SYMBOL, 0, terms))]
 
 
 def test_a_skip_uses_the_number_and_moves_nothing() -> None:
     fold = opened()
     before = dict(fold.state.balances.rows)
-    rows = fold_block(
-        fold, 1, [events.FillSkipped(b"m" * 32, b"t" * 32, BOB, ALICE, 1, 0, True, 60_000, 5, 3), fill(1)]
-    )
+    rows = fold_block(fold, 1, [events.FillSkipped(BOBS, ALICES, 1, 0, True, 60_000, 5, 3), fill(1)])
     assert fold.state.markets.get((SYMBOL,)).next_sequence == 2
-    assert rows.facts[0] == (1, 0, facts.FillSkipped(SYMBOL, 0, 3, 1, b"m" * 32, b"t" * 32))
+    assert rows.facts[0] == (1, 0, facts.FillSkipped(SYMBOL, 0, 3, 1, BOBS, ALICES))
     assert fold.state.balances.rows != before  # the second one moved
 
 
@@ -259,7 +260,7 @@ def test_a_balance_never_goes_below_zero() -> None:
 def test_a_newer_order_takes_its_lane_over_and_starts_at_zero() -> None:
     fold = opened()
     first, second = fill(0), fill(1)
-    newer = events.Fill(b"n" * 32, b"t" * 32, BOB, ALICE, 1, 2, True, 60_000, 4, 0, 0, 2, 1)
+    newer = events.Fill(order_word(BOB, 2, b"next"), ALICES, 1, 2, True, 60_000, 4, 0, 0)
     fold_block(fold, 1, [first, second, newer])
     assert tuple(fold.state.lanes.get((BOB, 0))) == (2, 4, False)
     assert tuple(fold.state.lanes.get((ALICE, 0))) == (1, 14, False)
@@ -274,7 +275,7 @@ def test_a_cancelled_lane_keeps_its_fills_until_the_cancel_counts() -> None:
     assert effective_lane(lane, cancel, 1_800_000_300) == (2, 0)
     fold_block(fold, 2, [fill(1)])  # matched before the cancel
     assert tuple(fold.state.lanes.get((ALICE, 0))) == (1, 10, True)
-    newer = events.Fill(b"m" * 32, b"n" * 32, BOB, ALICE, 1, 2, True, 60_000, 4, 0, 0, 1, 2)
+    newer = events.Fill(BOBS, order_word(ALICE, 2, b"next"), 1, 2, True, 60_000, 4, 0, 0)
     fold_block(fold, 3, [newer])  # the cancel does not mean it
     assert tuple(fold.state.lanes.get((ALICE, 0))) == (2, 4, False)
     assert effective_lane(fold.state.lanes.get((ALICE, 0)), cancel, 2**40) == (2, 4)

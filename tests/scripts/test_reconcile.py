@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 from sqlmodel import Session, SQLModel
 
 from cxdex.eip712 import market_hash
+from cxdex.order_word import order_word
 from cxdex.storage import open_database
 from indexer.tables import AccountBalance, AnnouncedBalance, MarketListing
 from relayer.tables import TradeRow
@@ -45,6 +46,7 @@ def trade(sequence: int, *, voided: bool) -> TradeRow:
     return TradeRow(
         match_id=sequence, market="sBTC-USDC", sequence=sequence, maker_digest=b"m" * 32, taker_digest=b"t" * 32,
         maker=BOB, taker=ALICE, taker_is_buyer=True, price=600_000, quantity=3, maker_fee=45_000, taker_fee=50_000,
+        maker_order=order_word(BOB, 1, b"m" * 32), taker_order=order_word(ALICE, 1, b"t" * 32),
         time_ms=0, voided=voided,
     )  # fmt: skip
 

@@ -202,10 +202,9 @@ class Flow(AmendFlow, TriggerFlow):
             return
         market, sequence, *_ = self.naive.pending.pop(0)
         trade = self.trades[market, sequence]
-        sides = (trade.maker_digest, trade.taker_digest, trade.maker, trade.taker)
-        nonces = [self.desk.orders[digest].nonce for digest in sides[:2]]
+        orders = [self.desk.word(digest) for digest in (trade.maker_digest, trade.taker_digest)]
         moved = (trade.taker_is_buyer, trade.price, trade.quantity, maker_fee, taker_fee)
-        events = self.desk.fact(FillSettled(market, sequence, SettledTerms(*sides, *moved, *nonces)))
+        events = self.desk.fact(FillSettled(market, sequence, SettledTerms(*orders, *moved)))
         changes = {trade.maker: trade.maker_fee - maker_fee, trade.taker: trade.taker_fee - taker_fee}
         assert len(of_type(events, FillCharged)) == any(changes.values())
         for who, change in changes.items():

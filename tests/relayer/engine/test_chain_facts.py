@@ -21,6 +21,7 @@ from cxdex.facts import (
 from cxdex.fees import fill_fee
 from cxdex.market import MarketStatus
 from cxdex.nonce import pack_nonce
+from cxdex.order_word import order_word
 from relayer.engine.chain import LEAST_FACTS, UNDO_BLOCKS
 from relayer.engine.core import Engine
 from relayer.engine.events import (
@@ -144,7 +145,7 @@ def test_a_skip_that_names_our_orders_blames_them() -> None:
     desk = Desk()
     maker, _ = desk.sell(BOB, 4, 100)
     taker, _ = desk.buy(ALICE, 10, 100)
-    events = desk.fact(FillSkipped(BTC.symbol, 0, SkipReason.TAKER_CANCELLED, 1, maker, taker))
+    events = desk.fact(FillSkipped(BTC.symbol, 0, SkipReason.TAKER_CANCELLED, 1, desk.word(maker), desk.word(taker)))
     assert closings(events) == [(taker, "CANCELLED", "CHAIN_CANCEL")]
 
 
@@ -311,17 +312,13 @@ def test_no_event_lists_an_asset_twice() -> None:
 
 def settled_terms(trade: Traded, maker_nonce: int, taker_nonce: int) -> SettledTerms:
     return SettledTerms(
-        trade.maker_digest,
-        trade.taker_digest,
-        trade.maker,
-        trade.taker,
+        order_word(trade.maker, maker_nonce, trade.maker_digest),
+        order_word(trade.taker, taker_nonce, trade.taker_digest),
         trade.taker_is_buyer,
         trade.price,
         trade.quantity,
         trade.maker_fee,
         trade.taker_fee,
-        maker_nonce,
-        taker_nonce,
     )
 
 
@@ -352,8 +349,8 @@ def test_a_reorg_takes_a_foreign_fill_back_to_the_unit() -> None:
 
 def test_a_fill_that_somebody_else_settled_under_our_number_replaces_ours() -> None:
     desk, buy, _, trade = traded_desk()
-    other = settled_terms(trade, 1, 1)
-    other = msgspec.structs.replace(other, maker_order=b"m" * 32, taker_order=b"t" * 32, quantity=1, maker_fee=0)
+    other = settled_terms(trade, 99, 99)
+    other = msgspec.structs.replace(other, quantity=1, maker_fee=0)
     events = desk.fact(FillSettled(BTC.symbol, 0, other))
     assert of_type(events, FillVoided) == [FillVoided(desk.now_ms, 1, BTC.symbol, 0, SkipReason.VOIDED)]
     assert desk.engine.balances(ALICE)[0][0] == 10**15 - 100

@@ -24,17 +24,13 @@ def trade(desk: Desk, **changes) -> Traded:
 def settled(made: Traded, maker_fee: int, taker_fee: int, **changes) -> FillSettled:
     fields = {"quantity": made.quantity, "price": made.price, **changes}
     terms = SettledTerms(
-        made.maker_digest,
-        made.taker_digest,
-        made.maker,
-        made.taker,
+        made.maker_order,
+        made.taker_order,
         made.taker_is_buyer,
         fields["price"],
         fields["quantity"],
         maker_fee,
         taker_fee,
-        1,
-        1,
     )
     return FillSettled(made.market, made.sequence, terms)
 

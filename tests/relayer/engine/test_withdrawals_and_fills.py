@@ -73,14 +73,13 @@ class Chain:
             for place, amount in moves.items():
                 self.held[place] += amount
                 assert self.held[place] >= 0, "the chain would skip the fill"
-            nonces = [self.desk.orders[one].nonce for one in (fill.maker_digest, fill.taker_digest)]
+            orders = [self.desk.word(one) for one in (fill.maker_digest, fill.taker_digest)]
             self.desk.fact(
                 FillSettled(
                     fill.market,
                     fill.sequence,
                     SettledTerms(
-                        fill.maker_digest, fill.taker_digest, fill.maker, fill.taker, fill.taker_is_buyer,
-                        fill.price, fill.quantity, *fees, *nonces,
+                        *orders, fill.taker_is_buyer, fill.price, fill.quantity, *fees,
                     ),
                 )
             )  # fmt: skip

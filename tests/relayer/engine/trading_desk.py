@@ -11,6 +11,7 @@ from cxdex.facts import AnyFact, Credited, MarketListed, MarketStatusChanged
 from cxdex.market import USDC_ASSET, MarketStatus
 from cxdex.nonce import pack_nonce
 from cxdex.order import Order, OrderType, SelfTrade, Side, SignatureKind, TimeInForce
+from cxdex.order_word import order_word
 from relayer.engine.commands import (
     AnyCommand,
     ApplyFact,
@@ -55,6 +56,11 @@ class Desk:
                 amount = usdc if asset == USDC_ASSET else base
                 if amount:
                     self.fact(Credited(account, asset, amount))
+
+    def word(self, digest: bytes) -> bytes:
+        """The chain's name of an order that was sent here."""
+        order = self.orders[digest]
+        return order_word(order.account, order.nonce, digest)
 
     def apply(self, command: AnyCommand) -> list[AnyEvent]:
         events = self.engine.apply(command)

@@ -9,6 +9,7 @@ from zlib import crc32
 from cxdex.batch import trade_id
 from cxdex.market import MarketKind, MarketStatus, MarketTerms
 from cxdex.order import Side
+from cxdex.order_word import order_word
 from relayer.engine.events import AnyEvent, BalanceChanged, LevelChanged, MarketChanged, Traded
 from relayer.feeds import Feeds
 from relayer.framing import encode_frame
@@ -103,8 +104,8 @@ def test_a_ticker_is_sent_when_something_in_it_changed() -> None:
     streams.show_index(lambda symbol: prices[symbol])
     (first,) = streams.tickers(60_000)
     assert list(streams.tickers(61_000)) == []
-    sent(streams, Traded(61_500, 4, MARKET, 2, MAKER, TAKER, account(1), account(2), True, 1010, 3, 1, 1, 4, 0))
-    sent(streams, Traded(61_600, 5, MARKET, 3, MAKER, TAKER, account(1), account(2), True, 1005, 2, 1, 1, 4, 0))
+    sent(streams, Traded(61_500, 4, MARKET, 2, MAKER, TAKER, account(1), account(2), True, 1010, 3, 1, 1, 4, 0, 7, 8))
+    sent(streams, Traded(61_600, 5, MARKET, 3, MAKER, TAKER, account(1), account(2), True, 1005, 2, 1, 1, 4, 0, 7, 8))
     (second,) = streams.tickers(62_000)
     prices[MARKET] = (1_007_500_000, 59)
     (third,) = streams.tickers(63_000)
@@ -148,12 +149,13 @@ def test_every_hundredth_delta_carries_a_checksum_of_the_ten_best() -> None:
 
 
 def test_a_trade_names_both_orders_and_an_id_anyone_can_compute() -> None:
-    event = Traded(9, 4, MARKET, 2, MAKER, TAKER, account(1), account(2), True, 1010, 3, 1, 1, 4, 0)
+    event = Traded(9, 4, MARKET, 2, MAKER, TAKER, account(1), account(2), True, 1010, 3, 1, 1, 4, 0, 7, 8)
     (message,) = sent(feeds(), event)
+    buy, sell = order_word(account(2), 8, TAKER), order_word(account(1), 7, MAKER)  # as the Fill event has them
     assert (message.channel, message.key, message.type) == ("trades", MARKET, "event")
     assert data(message) == {
         "matchId": "4",
-        "tradeId": "0x" + trade_id(MARKET, TAKER, MAKER, 2, 1010, 3).hex(),
+        "tradeId": "0x" + trade_id(MARKET, buy, sell, 2, 1010, 3).hex(),
         "price": "1010",
         "quantity": "0.0003",
         "takerSide": "BUY",

@@ -63,7 +63,7 @@ def test_the_day_is_that_of_all_matches(seen: list[Match], later: int) -> None:
 def traded(number: int, match: Match) -> Traded:
     time_ms, price, lots = match
     owners = (b"\x01" * 32, b"\x02" * 32, b"\x01" * 20, b"\x02" * 20)
-    return Traded(time_ms, number, "sBTC-USDC", number, *owners, True, price, lots, 0, 0, 1, 1)
+    return Traded(time_ms, number, "sBTC-USDC", number, *owners, True, price, lots, 0, 0, 1, 1, 1, 1)
 
 
 @settings(max_examples=20, deadline=None)

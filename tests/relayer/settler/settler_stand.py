@@ -17,12 +17,14 @@ from eth_abi.abi import encode
 from sqlalchemy import text
 from sqlmodel import Session
 
+from cxdex.batch import unpack_fill
 from cxdex.deployment import CONTRACTS, Deployment
 from cxdex.eip712 import market_hash, order_digest, to_checksum
 from cxdex.keccak import keccak
 from cxdex.market import MarketStatus
 from cxdex.nonce import pack_nonce
 from cxdex.order import Order, OrderType, Side, SignedOrder, TimeInForce
+from cxdex.order_word import order_word
 from cxdex.problem import Problem
 from cxdex.rpc import JsonRpc
 from cxdex.signature import address_of, sign_digest
@@ -50,8 +52,8 @@ USDC = 10**6
 START_CASH = 10**6 * USDC
 START_LOTS = 10**6
 
-FILL = "0x" + keccak(b"Fill(bytes32,bytes32,address,address,uint256,uint256)").hex()
-SKIPPED = "0x" + keccak(b"FillSkipped(bytes32,bytes32,address,address,uint256,uint256)").hex()
+FILL = "0x" + keccak(b"Fill(uint256,uint256,uint256)").hex()
+SKIPPED = "0x" + keccak(b"FillSkipped(uint256,uint256,uint256,uint256)").hex()
 VOIDED = "0x" + keccak(b"SequenceVoided(bytes32,uint256,uint256)").hex()
 
 
@@ -202,8 +204,8 @@ class Exchange:
         """Market index to the sequence numbers of its Fill events, in the order of the chain."""
         found: dict[int, list[int]] = defaultdict(list)
         for log in self.events(FILL):
-            terms = int(log["data"][2 + 64 * 4 : 2 + 64 * 5], 16)
-            found[terms >> 144 & 0xFFFF].append(terms >> 104 & 2**40 - 1)
+            terms = unpack_fill(int(log["data"][2 + 64 * 2 :], 16))
+            found[terms.market_index].append(terms.sequence)
         return dict(found)
 
 
@@ -295,6 +297,8 @@ class Desk:
             maker_fee=0,
             taker_fee=0,
             time_ms=time_ms,
+            maker_order=order_word(maker.order.account, maker.order.nonce, maker.digest),
+            taker_order=order_word(taker.order.account, taker.order.nonce, taker.digest),
         )
         self.sequence[market] += 1
         with Session(self.database, expire_on_commit=False) as session:
