@@ -76,10 +76,13 @@ def _revision(connection: Connection) -> str | None:
         SQLModel.metadata.create_all(connection, tables=[_table(model) for model in MODELS])
         return _stamp(connection, REVISION)
     columns = _columns(connection, str(tables.OrderRow.__tablename__))  # from before they had versions
-    if "replaces" in columns:
-        SQLModel.metadata.create_all(connection, tables=[_table(model) for model in MODELS])
-        return _stamp(connection, "0003" if "display_quantity" in columns else "0002")
-    return _stamp(connection, FIRST_REVISION)
+    if "replaces" not in columns:
+        return _stamp(connection, FIRST_REVISION)
+    SQLModel.metadata.create_all(connection, tables=[_table(model) for model in MODELS])
+    if "display_quantity" not in columns:
+        return _stamp(connection, "0002")
+    named = "maker_order" in _columns(connection, str(tables.TradeRow.__tablename__))
+    return _stamp(connection, REVISION if named else "0003")
 
 
 def _migrate(connection: Connection, revision: str | None) -> None:

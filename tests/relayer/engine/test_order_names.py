@@ -1,4 +1,4 @@
-"""The chain calls an order by account, nonce and the tail of its digest: no two orders that are known go by one name."""
+"""The chain calls an order by account, nonce and tail of its digest: no two orders that are known go by one name."""
 
 from __future__ import annotations
 
