@@ -117,6 +117,23 @@ def test_a_fill_walks_from_matched_to_final(exchange: Any, fill: dict[str, Any],
     assert settlement_of(exchange, fill)["status"] == "final"
 
 
+@pytest.mark.parametrize("other", ["maker_order", "taker_order", "price", "quantity"])
+def test_a_number_that_others_used_up_did_not_settle_the_match(
+    exchange: Any, chain_rows: Any, fill: dict[str, Any], other: str
+) -> None:
+    """Whoever settles while the exchange is silent takes the market's next number for a fill of their own."""
+    (ours,) = (row for row in exchange.rows("trade") if str(row.match_id) == fill["matchId"])
+    same = {name: getattr(ours, name) for name in ("maker_order", "taker_order", "price", "quantity")}
+    chain_rows("checkpoint", **checkpoint_row(100, 99))
+    chain_rows("settled_fill", **settled_row(fill, 100), **same)
+    assert settlement_of(exchange, fill)["status"] == "mined"
+    change = {other: 1 if other in ("price", "quantity") else b"o" * 32}
+    with exchange.database.begin() as connection:
+        connection.execute(update(SQLModel.metadata.tables["settled_fill"]).values(**change))
+    settlement = settlement_of(exchange, fill)
+    assert (settlement["status"], settlement["reason"]) == ("skipped", "VOIDED")
+
+
 @pytest.mark.parametrize(("reason", "word"), [(1, "MAKER_CANCELLED"), (5, "BUYER_BALANCE"), (255, "VOIDED")])
 def test_a_skipped_fill_says_why(exchange: Any, fill: dict[str, Any], chain_rows: Any, reason: int, word: str) -> None:
     chain_rows("settled_fill", **settled_row(fill, 100, reason))

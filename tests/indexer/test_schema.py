@@ -14,10 +14,15 @@ from sqlalchemy import Engine, MetaData, inspect, text
 from sqlmodel import SQLModel
 
 from cxdex import outbox
+from cxdex.keccak import keccak
+from cxdex.order_word import order_word
 from cxdex.storage import open_database
-from indexer import schema, tables
+from indexer import rebuild, schema, tables
+from indexer.follow import Follower
 from indexer.halt import Halt
+from indexer.node import Node
 from indexer.rebuild import fold_stored_logs
+from indexer.run import Runner
 from indexer.store import PROJECTION_VERSION, Store
 from tests.indexer.event_logs import BASE, DEPLOYMENT, chain, chunk
 from tests.indexer.exchange_model import ExchangeModel
@@ -112,14 +117,16 @@ def as_it_was(engine: Engine) -> None:
             connection.exec_driver_sql(f"INSERT INTO {name} VALUES ({marks})", rows)
 
 
-def first_tables(engine: Engine) -> None:
+def first_tables(engine: Engine) -> MetaData:
     """As the first version made them: without a revision."""
     config = Config()
     config.set_main_option("script_location", str(schema.MIGRATIONS))
     script = ScriptDirectory.from_config(config)
     first = script.get_revision(schema.FIRST_REVISION)
     assert first is not None
-    first.module.SCHEMA.create_all(engine)
+    made: MetaData = first.module.SCHEMA
+    made.create_all(engine)
+    return made
 
 
 def test_tables_of_a_newer_version_are_refused(database: Engine) -> None:
@@ -128,3 +135,74 @@ def test_tables_of_a_newer_version_are_refused(database: Engine) -> None:
         connection.execute(text(f"UPDATE {schema.VERSION_TABLE} SET version_num = '9999'"))
     with pytest.raises(Halt, match="SCHEMA_UNKNOWN"):
         schema.prepare(database)
+
+
+MAKER, TAKER = bytes([1] * 20), bytes([2] * 20)
+MADE, TAKEN = keccak(b"made"), keccak(b"taken")  # digests
+
+
+def old_fill(sequence: int, **described: Any) -> dict[str, Any]:
+    place = {"block": 5, "log_index": sequence, "sequence": sequence, "market": "sBTC-USDC"}
+    return {**place, "tx_hash": bytes(32), "timestamp": 7, **described}
+
+
+def test_fills_of_before_keep_their_accounts_nonces_and_tails(database: Engine) -> None:
+    """The three kinds of rows, as the event of six words left them: settled, skipped (no nonces), voided (nothing)."""
+    old = first_tables(database).tables
+    match = {"maker_order": MADE, "taker_order": TAKEN, "maker": MAKER, "taker": TAKER, "price": 2**63}
+    match |= {"quantity": 4, "taker_is_buyer": True}
+    fees = {"maker_fee": 1, "taker_fee": 2**40, "maker_nonce": 2**63 + 9, "taker_nonce": 8}
+    with database.begin() as connection:
+        for row in (
+            old_fill(0, **match, **fees),
+            old_fill(1, **match, **fees),
+            old_fill(2, **match, reason=5),
+            old_fill(3, reason=255),
+        ):
+            connection.execute(old["settled_fill"].insert().values(**row))
+        connection.execute(old["order_fill"].insert().values(digest=MADE, account=MAKER, market="sBTC-USDC", filled=8))
+        connection.execute(old["undo"].insert().values(block=5, images=b"of before"))
+        connection.execute(text("INSERT INTO checkpoint VALUES (1, 5, x'00', 0, 5, 5, 0, 31337, x'00', 2)"))
+    schema.prepare(database)
+
+    columns = "sequence, maker_order, taker_order, maker, taker, price, quantity, taker_is_buyer, maker_fee, reason"
+    made, taken = order_word(MAKER, 2**63 + 9, MADE), order_word(TAKER, 8, TAKEN)
+    price = (2**63).to_bytes(32, "big")
+    with database.connect() as connection:
+        rows = [tuple(row) for row in connection.execute(text(f"SELECT {columns} FROM settled_fill ORDER BY sequence"))]
+        totals = {bytes(order): filled for order, _, filled in connection.execute(text("SELECT * FROM order_fill"))}
+        assert connection.execute(text("SELECT count(*) FROM undo")).scalar() == 0
+        assert connection.execute(text("SELECT undo_floor FROM checkpoint")).scalar() == 5
+    assert rows == [
+        (0, made, taken, MAKER, TAKER, price, 4, 1, (1).to_bytes(32, "big"), None),
+        (1, made, taken, MAKER, TAKER, price, 4, 1, (1).to_bytes(32, "big"), None),
+        (2, order_word(MAKER, 0, MADE), order_word(TAKER, 0, TAKEN), MAKER, TAKER, price, 4, 1, None, 5),
+        (3, *[None] * 8, 255),
+    ]
+    assert totals == {made: 8, taken: 8}
+
+
+@pytest.mark.parametrize("source", ["raw", "chain"])
+def test_what_cannot_be_derived_again_is_not_wiped(database: Engine, source: str) -> None:
+    """Logs of contracts that emitted another Fill: whoever asks for a rebuild is told, and keeps the rows."""
+    model = ExchangeModel(3)
+    blocks = chain([model.opening(), model.operations(6)])
+    store = Store(database, DEPLOYMENT)
+    store.begin(BASE, BASE.number)
+    store.append(chunk(blocks), blocks[-1].header.number)
+    fill = keccak(b"Fill(bytes32,bytes32,address,address,uint256,uint256)")
+    with database.begin() as connection:
+        connection.execute(
+            text("UPDATE raw_log SET topics = :topic WHERE block = 1 AND log_index = 0"), {"topic": fill}
+        )
+    before = rebuild.digests(store)
+    node = Node("http://127.0.0.1:1", ())  # is not asked: it comes to nothing before
+    again = {
+        "raw": lambda: rebuild.from_raw(store, DEPLOYMENT),
+        "chain": lambda: rebuild.from_chain(store, Runner(Follower(store, node, DEPLOYMENT, 1))),
+    }
+    with pytest.raises(Halt, match="EVENT_UNKNOWN") as halted:
+        again[source]()
+    assert "1 of the stored logs" in halted.value.detail
+    assert "keep this database with the version that made it" in (halted.value.allowed or "")
+    assert rebuild.digests(store) == before

@@ -13,7 +13,9 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, MetaData, inspect, text
 
+from cxdex.nonce import MAX_LANE
 from cxdex.order import Side
+from cxdex.order_word import order_word
 from cxdex.problem import Problem
 from cxdex.storage import open_database
 from relayer import schema
@@ -86,6 +88,31 @@ def test_orders_of_before_are_read_as_they_were(database: Engine) -> None:
     found = tables.find(sent.digest)
     assert found is not None
     assert (found.order, found.replaces, found.replaced_by, found.filled_before) == (sent.order, b"", b"", 0)
+
+
+def test_trades_of_before_get_the_names_of_their_orders(database: Engine) -> None:
+    tables = first_tables(database).tables
+    made, taken = signed(account(1), 3, Side.SELL, 1_000, 9), signed(account(2), MAX_LANE, Side.BUY, 1_000, 9)
+    with database.begin() as connection:
+        for number, sent in enumerate((made, taken), 1):
+            row = {
+                column.name: getattr(sent.order, column.name)
+                for column in tables["order"].columns
+                if hasattr(sent.order, column.name)
+            }
+            row |= {"digest": sent.digest, "signature": sent.signature, "signature_kind": 0, "accepted": number}
+            row |= {"status": "FILLED", "filled": 9, "remaining": 0, "version": 2, "created_ms": 5, "updated_ms": 5}
+            connection.execute(tables["order"].insert().values(**row))
+        for number in range(1, 4):
+            trade = {"match_id": number, "market": made.order.market, "sequence": number, "taker_is_buyer": True}
+            trade |= {"maker_digest": made.digest, "taker_digest": taken.digest, "maker": made.order.account}
+            trade |= {"taker": taken.order.account, "price": 1_000, "quantity": 3, "maker_fee": 0, "taker_fee": 0}
+            connection.execute(tables["trade"].insert().values(**trade, time_ms=5, voided=False))
+    schema.prepare(database)
+    with database.connect() as connection:
+        rows = connection.execute(text("SELECT maker_order, taker_order FROM trade")).all()
+    words = [order_word(one.order.account, one.order.nonce, one.digest) for one in (made, taken)]
+    assert [tuple(row) for row in rows] == [tuple(words)] * 3
 
 
 def test_tables_of_a_newer_version_are_refused_by_both_who_use_them(database: Engine) -> None:
