@@ -20,7 +20,7 @@ from relayer import tables
 from relayer.settlement_log import tables as log_tables
 from relayer.settler import tables as settler_tables
 
-REVISION = "0004"  # the newest file in migrations/versions
+REVISION = "0005"  # the newest file in migrations/versions
 FIRST_REVISION = "0001"
 VERSION_TABLE = "relayer_schema"
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -82,7 +82,7 @@ def _revision(connection: Connection) -> str | None:
     if "display_quantity" not in columns:
         return _stamp(connection, "0002")
     named = "maker_order" in _columns(connection, str(tables.TradeRow.__tablename__))
-    return _stamp(connection, REVISION if named else "0003")
+    return _stamp(connection, REVISION if named else "0004")
 
 
 def _migrate(connection: Connection, revision: str | None) -> None:

@@ -1,8 +1,8 @@
 """What the log is made of: matches, the settler's batches, and what the indexer says is on the chain.
 
 Promises: everything that is read through one `Sources` is as of one moment.
-Never:    writes, or imports the indexer: of its tables `settled_fill` (market, sequence, block, tx_hash, reason) and
-          `checkpoint` (block, undo_floor) are read by name.
+Never:    writes, or imports the indexer: of its tables `settled_fill` (market, sequence, block, tx_hash, reason, and
+          what the fill was) and `checkpoint` (block, undo_floor) are read by name.
 """
 
 from __future__ import annotations
@@ -22,8 +22,11 @@ LONGEST_SPAN = 4_096  # more fills than the gas of one transaction allows; bound
 _PARAMETERS = 500
 
 _CHECKPOINT = text("SELECT block, hash, undo_floor FROM checkpoint WHERE id = 1")
-_SETTLED = text(
-    "SELECT sequence, block, tx_hash, reason FROM settled_fill WHERE market = :market AND sequence >= :first"
+_SETTLED = text(  # whoever settles may use a number up with other orders than those that were matched
+    "SELECT s.sequence, s.block, s.tx_hash, s.reason, s.maker_order <> t.maker_order OR s.taker_order <> t.taker_order "
+    "OR s.price <> t.price OR s.quantity <> t.quantity AS others FROM settled_fill s "
+    "LEFT JOIN trade t ON t.market = s.market AND t.sequence = s.sequence "
+    "WHERE s.market = :market AND s.sequence >= :first"
 )
 _LAST_FINAL = text("SELECT max(sequence) FROM settled_fill WHERE market = :market AND block <= :finalized")
 
@@ -172,6 +175,8 @@ def has_chain_tables(database: Engine) -> bool:
 
 
 def _word_of_chain(row: Row[Any]) -> Word:
+    if row.others:
+        return Word(SKIPPED, bytes(row.tx_hash), row.block, SkipReason.VOIDED.name)
     if row.reason is None:
         return Word(MINED, bytes(row.tx_hash), row.block)
     known = {member.value: member.name for member in SkipReason}

@@ -52,6 +52,7 @@ class Tables:
         row = {"match_id": self.match_id, "market": market, "sequence": sequence, "price": 600_000, "quantity": 5}
         row |= {"maker": ACCOUNTS[maker], "taker": ACCOUNTS[taker], "taker_is_buyer": True, "time_ms": 1}
         row |= {"maker_digest": tx(2 * self.match_id), "taker_digest": tx(2 * self.match_id + 1)}
+        row |= {"maker_order": tx(2 * self.match_id), "taker_order": tx(2 * self.match_id + 1)}
         self._insert("trade", **row, maker_fee=1, taker_fee=1, voided=False)
         return sequence
 
@@ -88,12 +89,18 @@ class Tables:
 
     # The indexer ------------------------------------------------------------------------------------------
 
-    def mine(self, market: str, first: int, last: int, tx_hash: bytes, reason: int | None = None) -> int:
-        """A block in which these fills settled, or were passed over. Returns its number."""
+    def mine(
+        self, market: str, first: int, last: int, tx_hash: bytes, reason: int | None = None, others: bool = False
+    ) -> int:
+        """A block in which these fills settled, or were passed over. Returns its number.
+
+        others: the numbers were used up, by fills of other orders.
+        """
         self.block += 1
+        orders = {"maker_order": b"m" * 32, "taker_order": b"t" * 32, "price": 600_000, "quantity": 5} if others else {}
         for sequence in range(first, last + 1):
             row = {"block": self.block, "log_index": sequence, "sequence": sequence, "market": market, "reason": reason}
-            self._insert("settled_fill", **row, tx_hash=tx_hash, timestamp=1)
+            self._insert("settled_fill", **row, **orders, tx_hash=tx_hash, timestamp=1)
         self._say_head()
         return self.block
 

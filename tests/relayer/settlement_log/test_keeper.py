@@ -149,6 +149,15 @@ def test_what_somebody_else_settled_is_told_too(tables: Tables) -> None:
     assert story(tables)[-1][0] == "matched"
 
 
+def test_a_number_that_others_used_up_is_a_fill_passed_over(tables: Tables) -> None:
+    keeper = keeper_of(tables)
+    tables.match()
+    tables.mine(BTC, 0, 0, tx(999), others=True)
+    look(keeper)
+    assert [(entry[0], entry[1]) for entry in story(tables)] == [("matched", None), ("skipped", 999)]
+    assert changes(tables)[-1].reason == "VOIDED"
+
+
 def test_an_indexer_that_begins_anew_takes_nothing_back(tables: Tables) -> None:
     keeper = keeper_of(tables)
     tables.match()
@@ -262,10 +271,10 @@ class LifeOfFills(RuleBasedStateMachine):
         self.tables.store.mark_mined(batch, tx_hash, self.tables.block, 1, 5)
 
     @precondition(lambda self: self.spans())
-    @rule()
-    def a_stranger_settles(self) -> None:
+    @rule(others=st.booleans())
+    def a_stranger_settles(self, others: bool) -> None:
         market, first, _ = self.spans()[0]
-        self.tables.mine(market, first, first, tx(10**6 + self.tables.block))
+        self.tables.mine(market, first, first, tx(10**6 + self.tables.block), others=others)
 
     @rule(blocks=st.integers(1, 3))
     def time_passes(self, blocks: int) -> None:

@@ -2,8 +2,8 @@
 
 A trade's order words are made of what the tables know already: its accounts, its digests, and the nonces of its orders.
 
-Revision ID: 0004
-Revises: 0003
+Revision ID: 0005
+Revises: 0004
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from alembic import op
 from cxdex.order_word import order_word
 from cxdex.storage import Uint
 
-revision = "0004"
-down_revision = "0003"
+revision = "0005"
+down_revision = "0004"
 branch_labels = None
 depends_on = None
 
