@@ -26,12 +26,12 @@ CUSTODY = ROOT / "tests" / "contracts" / "custody"
 SNAPSHOTS = {"Money in and out": CUSTODY / "custody_gas.json", "Synth debt": CUSTODY / "debt_gas.json"}
 
 # The EVM's prices (Prague): a transaction, a byte of calldata, ecrecover and the call to it, the first read and the
-# first write of a slot that is in use, a log of one topic and six words.
+# first write of a slot that is in use, a log of one topic and three words.
 TRANSACTION = 21_000
 ZERO_BYTE, OTHER_BYTE = 4, 16
 RECOVERY = 3_000 + 100
 SLOT = 2_100 + 2_900
-LOG = 2 * 375 + 8 * 6 * 32
+LOG = 2 * 375 + 8 * 3 * 32
 
 # What each shape would cost at least: the transaction, calldata with each address once, a recovery and a hash an order,
 # its slots, and a log of three words a fill. Worked out before the contract was written.
@@ -122,7 +122,7 @@ def page(rows: list[Breakdown], behind: dict[str, int], calls: dict[str, int]) -
         "Gas of the transaction divided by its fills; every slot was in use before. Storage: the first read and the",
         "first write of each slot. Rest: hashing, checks, arithmetic, memory, slots touched again. The floor is worked",
         "out, not measured: the transaction, calldata with each address once, a recovery and a hash an order, the",
-        "slots, a log of three words a fill. Our log has six words.",
+        "slots, a log of three words a fill.",
         "",
         *table(["shape", *COLUMNS], (row.row() for row in rows)),
         "",

@@ -20,11 +20,10 @@ from tests.contracts.gas_scenarios import SHAPES, WITH_A_LANE_AN_ORDER, GasNode,
 SNAPSHOT = Path(__file__).with_name("gas.json")
 TOLERANCE = 1.005
 TARGETS = dict(zip(SHAPES, (72_000, 26_000, 40_000, 21_000, 14_500, 12_300), strict=True))
-# The targets come from a layout whose Fill event had three words. Ours has six (both accounts, the fees, the
-# nonces), so that an indexer needs no calldata: 768 gas a fill. The rest of the gap is bounds and skips, and since
-# orders may be signed by session keys and wallets, be cancelled with a delay and pay by tier, some 350 gas an order.
+# Not yet met: orders may be signed by session keys and wallets, be cancelled with a delay and pay by tier, which costs
+# some 350 gas an order that the layout the targets come from did not have.
 # Measured here is the bare contract. Behind its Proxy a transaction costs some 5,000 more: see docs/gas.md.
-MISSED = [name for name in SHAPES if name.split(":")[0] in ("B", "C'", "D", "W")]
+MISSED = [name for name in SHAPES if name.split(":")[0] in ("C'", "D", "W")]
 
 
 @pytest.fixture(scope="module")
