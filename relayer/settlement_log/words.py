@@ -52,7 +52,8 @@ def way(before: Word, now: Word) -> list[Word]:
     if now.says_the_same(before):
         return []
     said: list[Word] = []
-    if before.status in ON_CHAIN and now.status in ON_CHAIN and _place(before) != _place(now):
+    was_reversed = _place(before) != _place(now) or SKIPPED in (before.status, now.status)
+    if before.status in ON_CHAIN and now.status in ON_CHAIN and was_reversed:
         said.append(Word(SUBMITTED, before.transaction, batch=now.batch))
     if now.status == FINAL and (before.status != MINED or said):
         said.append(now._replace(status=MINED))
