@@ -48,7 +48,7 @@ NEW_ORDER = (
 )  # fmt: skip
 NEW_TRADE = (
     "match_id", "market", "sequence", "maker_digest", "taker_digest", "maker", "taker", "taker_is_buyer", "price",
-    "quantity", "maker_fee", "taker_fee", "time_ms", "voided", "maker_order", "taker_order",
+    "quantity", "maker_fee", "taker_fee", "time_ms", "maker_order", "taker_order", "voided",
 )  # fmt: skip
 
 
@@ -239,7 +239,7 @@ def _trade_row(event: Traded, as_stored: AsStored) -> tuple[Any, ...]:
         as_stored(event.maker_fee),
         as_stored(event.taker_fee),
         event.time_ms,
-        False,
         event.maker_order,
         event.taker_order,
+        False,
     )
