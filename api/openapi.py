@@ -84,7 +84,7 @@ not read is closed with code 4008, naming the last message that it was sent.
 `mined` (with the `block`), `final`, or `skipped` (with the `reason`), or `reverted` until a later transaction carries
 the fill. A reorg takes `mined` back to `submitted`. Its snapshot holds the fills that are not final yet. `fills` and
 `settlements` have an `epoch` of their own, which outlives restarts of all our processes; a heartbeat names it with
-them.
+them. Every message of this connection is described in [/asyncapi.json](/asyncapi.json).
 """
 
 EXAMPLE_ORDER = {

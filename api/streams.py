@@ -135,7 +135,7 @@ class Connection:
         is_order = False
         try:
             message = self._decode(body)
-            if isinstance(message.get("id"), str | int):
+            if isinstance(message.get("id"), str | int) and not isinstance(message["id"], bool):
                 request_id = message["id"]
             is_order = message.get("op") in ORDER_OPS
             self._budget.take(0 if is_order else 1)  # an order pays only when it is refused before the engine

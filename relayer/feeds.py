@@ -15,8 +15,8 @@ Channels (`data` is JSON with decimal strings):
   bbo       key = market. event, when the best price of a side or its quantity changed: {"bid", "ask"}, each
             [price, quantity] or null
   ticker    key = market. event, at most once a second, when something in it changed; see `ticker_json`
-  trades    key = market. event: {"matchId", "tradeId", "price", "quantity", "takerSide", "time",
-            "makerOrder", "takerOrder"}
+  trades    key = market. event: {"matchId", "tradeId", "sequence", "price", "quantity", "takerSide", "time",
+            "makerOrder", "takerOrder"}; how far it is on its way to the chain: channel settlements of the API
   orders    key = account, 0x and lower case; private. event: the order's state, see `public_order`
   balances  key = account; private. event: {"asset", "total", "reserved", "available"}
   protection  key = account; private. event: market-maker protection in a market, see `public_guard`
@@ -254,6 +254,7 @@ class Feeds:
             {
                 "matchId": str(event.match_id),
                 "tradeId": "0x" + trade_id(event.market, buy, sell, event.sequence, event.price, event.quantity).hex(),
+                "sequence": str(event.sequence),
                 "price": format_price(terms, event.price),
                 "quantity": format_quantity(terms, event.quantity),
                 "takerSide": "BUY" if event.taker_is_buyer else "SELL",

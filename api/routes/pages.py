@@ -1,12 +1,15 @@
-"""The few pages outside `/v1`: the index and the list of error codes that every problem's `type` points at."""
+"""The few pages outside `/v1`: the index, the description of the WebSocket, and the list of error codes that every
+problem's `type` points at."""
 
 from __future__ import annotations
 
 from html import escape
+from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
+from api.asyncapi import asyncapi_document
 from api.problems import CODES
 
 router = APIRouter(include_in_schema=False)
@@ -18,6 +21,7 @@ _LINKS = {
     "webSocket": "/v1/ws",
     "documentation": "/docs",
     "openapi": "/openapi.json",
+    "asyncapi": "/asyncapi.json",
     "errors": "/docs/errors",
 }
 
@@ -25,6 +29,11 @@ _LINKS = {
 @router.get("/")
 async def get_index() -> dict[str, str]:
     return _LINKS
+
+
+@router.get("/asyncapi.json")
+async def get_asyncapi(request: Request) -> dict[str, Any]:
+    return asyncapi_document(request.app.title, request.app.version)
 
 
 @router.get("/docs/errors")

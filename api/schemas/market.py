@@ -48,7 +48,7 @@ class BookShape(Shape):
     asks: list[Level]
 
 
-class TickerShape(Shape):
+class TickerData(Shape):
     """A market at a glance. Null: there was no match (in the day), no order on that side, no index price.
 
     The day is the running minute and the 1,439 before it, by the matching engine's clock; every match counts, also one
@@ -69,6 +69,11 @@ class TickerShape(Shape):
     ask: Level | None
     index: Decimal | None
     index_time: Annotated[Millis | None, Field(description="when the oracle's price was published")]
+
+
+class TickerShape(TickerData):
+    """A market at a glance, as of message `seq` of the feed run `epoch`."""
+
     epoch: str
     seq: Annotated[int, Field(description="of the market's ticker channel")]
 

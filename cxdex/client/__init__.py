@@ -8,6 +8,7 @@ from cxdex.client.amending import Amend, Cancel, CancelAndPlace, Replace
 from cxdex.client.async_exchange import AsyncExchange
 from cxdex.client.errors import ApiProblem, OutcomeUnknown, Unreachable
 from cxdex.client.exchange import Exchange
+from cxdex.client.settlements import FillChange
 from cxdex.client.stream import Feed
 from cxdex.client.ticket import Ticket
 
@@ -19,6 +20,7 @@ __all__ = [
     "CancelAndPlace",
     "Exchange",
     "Feed",
+    "FillChange",
     "OutcomeUnknown",
     "Replace",
     "Ticket",

@@ -6,7 +6,7 @@ async with AsyncExchange("http://127.0.0.1:8000", LocalWallet("0x...")) as excha
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from types import TracebackType
 from typing import Any, Self, Unpack
 
@@ -16,6 +16,7 @@ from cxdex.client import (
     amending,
     chain_cancels,
     endpoints,
+    settling,
     stops,
     trading,
     transport,
@@ -34,12 +35,16 @@ from cxdex.client.replies import (
     Market,
     Order,
     Outcome,
+    PlacedFill,
+    Settlement,
     Status,
     Ticker,
     Trade,
 )
 from cxdex.client.session import Session
+from cxdex.client.settlements import CHANNEL, FillChange, changes
 from cxdex.client.stops import StopTerms
+from cxdex.client.stream import Feed
 from cxdex.client.ticket import OrderTerms, Ticket
 from cxdex.deployment import Deployment
 from cxdex.order import SignedOrder
@@ -47,6 +52,8 @@ from cxdex.problem import Problem
 from cxdex.wallet import Wallet
 
 MAX_PAGE = 500
+
+Changes = AsyncIterator[FillChange]
 
 
 class AsyncExchange(AsyncOwnAccount):
@@ -309,6 +316,33 @@ class AsyncExchange(AsyncOwnAccount):
         Raises Problem FILL_SKIPPED, ORDER_HAS_NO_FILL or SETTLEMENT_TIMEOUT.
         """
         return await self._driver.run(trading.wait_until_settled(self._session, what, within))
+
+    async def wait_settled(
+        self, fill: Fill | PlacedFill | FillChange, within: float = 120.0, final: bool = False
+    ) -> Settlement:
+        """How one fill has settled, once it is mined (final: once no reorg takes it back). Told by the exchange as it
+        happens, not asked for. Raises Problem FILL_SKIPPED or SETTLEMENT_TIMEOUT.
+        """
+        return await settling.wait_settled(self, self._settlement_of, fill, within, final)
+
+    def follow_fills(self) -> Changes:
+        """How far your fills are, for ever: first those that are not final yet, then each change once, in order.
+
+        ``async for change in exchange.follow_fills(): print(change.match_id, change.settlement.status)``; it goes on
+        after a lost connection.
+        """
+        return self._follow_fills()
+
+    async def _follow_fills(self) -> Changes:
+        feed = Feed(self)
+        await feed.subscribe(CHANNEL)
+        async for change in changes(feed):
+            yield change
+
+    async def _settlement_of(self, fill: Fill | PlacedFill | FillChange) -> Settlement | None:
+        listed = await self.fills(MAX_PAGE)
+        same = (one for one in listed if (one.match_id, one.role) == (fill.match_id, fill.role))
+        return next((one.settlement for one in same), None)
 
     async def next_nonces(self, count: int = 1) -> list[int]:
         """Nonces for orders that you sign elsewhere; leased for ten seconds."""

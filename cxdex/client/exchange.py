@@ -6,7 +6,7 @@ with Exchange("http://127.0.0.1:8000", LocalWallet("0x...")) as exchange:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from types import TracebackType
 from typing import Any, Self, Unpack
 
@@ -16,12 +16,14 @@ from cxdex.client import (
     amending,
     chain_cancels,
     endpoints,
+    settling,
     stops,
     trading,
     transport,
 )
 from cxdex.client.amending import Cancel, CancelAndPlace, Replace, Step
 from cxdex.client.amounts import Amount
+from cxdex.client.blocking_feed import SignedIn, blocking, blocking_run
 from cxdex.client.chain import Transaction
 from cxdex.client.driver import Driver
 from cxdex.client.own_account import OwnAccount
@@ -33,18 +35,24 @@ from cxdex.client.replies import (
     Market,
     Order,
     Outcome,
+    PlacedFill,
+    Settlement,
     Status,
     Ticker,
     Trade,
 )
 from cxdex.client.session import Session
+from cxdex.client.settlements import CHANNEL, FillChange, changes
 from cxdex.client.stops import StopTerms
+from cxdex.client.stream import Feed
 from cxdex.client.ticket import OrderTerms, Ticket
 from cxdex.deployment import Deployment
 from cxdex.order import SignedOrder
 from cxdex.wallet import Wallet
 
 MAX_PAGE = 500
+
+Changes = Iterator[FillChange]
 
 
 class Exchange(OwnAccount):
@@ -283,6 +291,39 @@ class Exchange(OwnAccount):
         Raises Problem FILL_SKIPPED, ORDER_HAS_NO_FILL or SETTLEMENT_TIMEOUT.
         """
         return self._driver.run(trading.wait_until_settled(self._session, what, within))
+
+    def wait_settled(
+        self, fill: Fill | PlacedFill | FillChange, within: float = 120.0, final: bool = False
+    ) -> Settlement:
+        """How one fill has settled, once it is mined (final: once no reorg takes it back). Told by the exchange as it
+        happens, not asked for. Raises Problem FILL_SKIPPED or SETTLEMENT_TIMEOUT.
+        """
+        found: Settlement = blocking_run(
+            lambda: settling.wait_settled(self._feed_source(), self._settlement_of, fill, within, final)
+        )
+        return found
+
+    def follow_fills(self) -> Changes:
+        """How far your fills are, for ever: first those that are not final yet, then each change once, in order.
+
+        ``for change in exchange.follow_fills(): print(change.match_id, change.settlement.status)``; it goes on after a
+        lost connection.
+        """
+        return blocking(self._follow_fills)
+
+    async def _follow_fills(self) -> AsyncIterator[FillChange]:
+        feed = Feed(self._feed_source())
+        await feed.subscribe(CHANNEL)
+        async for change in changes(feed):
+            yield change
+
+    def _feed_source(self) -> SignedIn:
+        return SignedIn("ws" + self._driver.base.removeprefix("http") + "/ws", self.login)
+
+    async def _settlement_of(self, fill: Fill | PlacedFill | FillChange) -> Settlement | None:
+        listed = self.fills(MAX_PAGE)
+        same = (one for one in listed if (one.match_id, one.role) == (fill.match_id, fill.role))
+        return next((one.settlement for one in same), None)
 
     def next_nonces(self, count: int = 1) -> list[int]:
         """Nonces for orders that you sign elsewhere; leased for ten seconds."""

@@ -16,24 +16,32 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
-from cxdex.client.async_exchange import AsyncExchange
 from cxdex.client.errors import ApiProblem, Unreachable
 from cxdex.client.local_book import LocalBook
 from cxdex.client.subscription import Envelope, Gap, Subscription
 
-PRIVATE_CHANNELS = ("orders", "balances", "protection")
+PRIVATE_CHANNELS = ("orders", "balances", "protection", "fills")
 SILENCE_SECONDS = 15.0
 FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 5.0
 MAX_MESSAGE_BYTES = 8 * 1024 * 1024
 
 log = logging.getLogger("cxdex.feed")
+
+
+class FeedSource(Protocol):
+    """Where a feed connects to, and how it signs in: an `AsyncExchange`."""
+
+    @property
+    def feed_url(self) -> str: ...
+
+    async def login(self) -> str: ...
 
 
 class Feed:
@@ -45,7 +53,7 @@ class Feed:
 
     def __init__(
         self,
-        exchange: AsyncExchange,
+        exchange: FeedSource,
         *,
         silence_seconds: float = SILENCE_SECONDS,
         cancel_on_disconnect: bool = False,
@@ -60,8 +68,8 @@ class Feed:
         self.gaps = 0
 
     async def subscribe(self, channel: str, key: str | None = None) -> None:
-        """channel: book, bbo, ticker, trades, markets (key: the market), orders, balances, protection (the wallet's
-        own; no key)."""
+        """channel: book, bbo, ticker, trades, markets, settlements (key: the market), orders, balances, protection,
+        fills (the wallet's own; no key)."""
         subscription = Subscription(channel, key)
         self._subscriptions[channel, key] = subscription
         if self._socket is not None:
@@ -141,7 +149,7 @@ class Feed:
             subscription = self._find(channel["ch"], channel["key"])
             try:
                 if subscription is not None:
-                    subscription.hear(heartbeat.get("epoch"), channel["seq"])
+                    subscription.hear(channel.get("epoch", heartbeat.get("epoch")), channel["seq"])
             except Gap as gap:
                 await self._heal(socket, subscription, gap)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -38,12 +39,29 @@ def balance(context: typer.Context) -> None:
     )
 
 
-def fills(context: typer.Context, count: Annotated[int, typer.Option(help="at most")] = 50) -> None:
-    """Your fills, newest first, and how far each is on its way to the chain."""
+def fills(
+    context: typer.Context,
+    count: Annotated[int, typer.Option(help="at most")] = 50,
+    follow: Annotated[bool, typer.Option("--follow", help="each change as it happens, until Ctrl-C")] = False,
+) -> None:
+    """Your fills, newest first, and how far each is on its way to the chain.
+
+    With --follow those that are not final yet, and then every change of one: matched, submitted, mined, final, skipped,
+    reverted. With --json one JSON object a line.
+    """
     settings: Settings = context.obj
+    if follow:
+        _follow_fills(settings)
+        return
     with settings.exchange() as exchange:
         found = exchange.fills(count)
     view.show_json(found) if settings.as_json else view.show_fills(found)
+
+
+def _follow_fills(settings: Settings) -> None:
+    with settings.exchange() as exchange, suppress(KeyboardInterrupt):
+        for change in exchange.follow_fills():
+            view.show_json_line(change) if settings.as_json else view.show_fill_change(change)
 
 
 def deposit(context: typer.Context, amount: Amount, asset: Asset = "USDC") -> None:

@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from cxdex.client.replies import Book, Fill, Order
+from cxdex.client.settlements import FillChange
 from cxdex.problem import Problem
 
 NUMBER_COLUMNS = frozenset(
@@ -43,6 +44,20 @@ errors = Console(stderr=True, highlight=False, soft_wrap=True)
 
 def show_json(value: Any) -> None:
     print(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+
+
+def show_json_line(value: Any) -> None:
+    print(msgspec.json.encode(value).decode(), flush=True)
+
+
+def show_fill_change(change: FillChange) -> None:
+    settlement = change.settlement
+    told = settlement.status if settlement.reason is None else f"{settlement.status} {settlement.reason}"
+    text = f"{moment(change.time)}  match {change.match_id}  {side(change.side)} {change.quantity} {change.market}"
+    text += f" at {change.price}  [bold]{told}[/]"
+    if settlement.transaction is not None:
+        text += f"  [dim]{settlement.transaction}[/]"
+    console.print(text if settlement.block is None else f"{text}  block {settlement.block}")
 
 
 def show_problem(problem: Problem, as_json: bool) -> None:

@@ -15,6 +15,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from tests.api.conftest import wait_for
+from tests.api.described_messages import Described
 
 SYMBOL = "sBTC-USDC"
 WAIT_SECONDS = 60.0
@@ -22,9 +23,13 @@ FAR_BELOW = "1000"
 
 
 class Client:
-    """One connection that keeps what it has not been asked for."""
+    """One connection that keeps what it has not been asked for. Each message must be as /asyncapi.json describes it."""
+
+    described: Described | None = None  # of the first exchange: it is the same for all
 
     def __init__(self, exchange: Any) -> None:
+        if Client.described is None:
+            Client.described = Described(exchange.get("/asyncapi.json").json())
         self.socket: ClientConnection = connect(f"ws://127.0.0.1:{exchange.port}/v1/ws", max_size=None, max_queue=None)
         self._kept: list[dict[str, Any]] = []
 
@@ -39,6 +44,8 @@ class Client:
         deadline = time.monotonic() + WAIT_SECONDS
         while True:
             message = json.loads(self.socket.recv(timeout=max(0.01, deadline - time.monotonic())))
+            assert self.described is not None
+            self.described.require(message)
             if wanted.items() <= message.items():
                 return message
             self._kept.append(message)

@@ -160,6 +160,7 @@ def test_a_trade_names_both_orders_and_an_id_anyone_can_compute() -> None:
         "quantity": "0.0003",
         "takerSide": "BUY",
         "time": 9,
+        "sequence": "2",
         "makerOrder": "0x" + MAKER.hex(),
         "takerOrder": "0x" + TAKER.hex(),
     }
