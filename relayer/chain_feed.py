@@ -135,7 +135,11 @@ class ChainFeed:
     async def poll(self) -> int:
         """Journals what is new; returns how many facts that were."""
         loop, engine = asyncio.get_running_loop(), self._engine
-        reading = await loop.run_in_executor(self._thread, self._outbox.read, engine.outbox_row, engine.has_set_asides)
+        clock = self._sequencer.clock
+        with_clock = engine.has_set_asides or clock.is_doubted
+        reading = await loop.run_in_executor(self._thread, self._outbox.read, engine.outbox_row, with_clock)
+        if reading.clock is not None:
+            clock.confirm(reading.clock[1])
         if not reading.is_known:
             return await self._catch_up()
         self._has_warned = False

@@ -114,6 +114,8 @@ class EngineMetrics(Collector):
         yield gauge("cxdex_projector_lag_commands", "Commands whose events the tables lack", lag)
         yield gauge("cxdex_engine_chain_block", "Last block whose facts the engine has applied", chain_block)
         yield gauge("cxdex_feed_subscribers", "Gateways that follow the feeds", len(gateways.subscribers))
+        text = "How far the machine's clock is ahead of the time that the engine believes; negative: behind"
+        yield gauge("cxdex_engine_clock_off_seconds", text, sequencer.clock.off_seconds)
         text = "Gateways disconnected because they did not read"
         yield counter("cxdex_feed_subscribers_dropped", text, gateways.dropped)
 

@@ -4,7 +4,8 @@ Owns:     the queue between those who ask and the journal, and the clock that st
 Promises: group commit: what arrives while a sync runs goes into the next batch, and the batch before it is applied
           meanwhile. A command is applied only after its batch is on disk, so nothing that leaves the process
           (reply, feed, table row, query) ever speaks of a command that a loss of power could take back.
-          Apply order is journal order. Times never run backwards, whatever the machine's clock does.
+          Apply order is journal order. Times never run backwards, and never leap ahead, whatever the machine's clock
+          does (see `clock`).
 Never:    knows sockets, databases or why a command was sent.
 """
 
@@ -20,6 +21,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from cxdex.problem import Problem
+from relayer.clock import BoundedClock
 from relayer.engine.commands import AnyCommand
 from relayer.engine.core import Engine
 from relayer.engine.events import AnyEvent
@@ -64,6 +66,7 @@ class Sequencer:
         thread: ThreadPoolExecutor,
         publish: Publish,
         on_synced: Synced | None = None,
+        clock: BoundedClock | None = None,
     ) -> None:
         self.engine = engine
         self.sequence = journal.sequence
@@ -76,7 +79,7 @@ class Sequencer:
         self._waiting = 0
         self._wake = asyncio.Event()
         self._closing = False
-        self._time_ms = 0
+        self.clock = clock or BoundedClock()
 
     @property
     def waiting(self) -> int:
@@ -88,12 +91,11 @@ class Sequencer:
         return self._closing
 
     def now_ms(self) -> int:
-        self._time_ms = max(self._time_ms, time.time_ns() // 1_000_000)
-        return self._time_ms
+        return self.clock.now_ms()
 
     def start_clock_at(self, time_ms: int) -> None:
         """Recovery says when the last replayed command was."""
-        self._time_ms = max(self._time_ms, time_ms)
+        self.clock.start_at(time_ms)
 
     def submit(self, commands: Sequence[AnyCommand]) -> asyncio.Future[list[Applied]]:
         """Done when these commands, which stay together, are on disk and applied.

@@ -22,8 +22,15 @@ LOOK_EVERY_MS = 60_000
 class Heartbeat:
     """`last`: unix time of the last one on chain; 0 before the first."""
 
-    def __init__(self, chain: SettlementChain, now_ms: Callable[[], int], measures: SettlerMetrics) -> None:
+    def __init__(
+        self,
+        chain: SettlementChain,
+        now_ms: Callable[[], int],
+        measures: SettlerMetrics,
+        on_chain_time: Callable[[int], None] = lambda _seconds: None,
+    ) -> None:
         self.last = 0
+        self._on_chain_time = on_chain_time
         self._chain = chain
         self._now_ms = now_ms
         self._measures = measures
@@ -37,6 +44,7 @@ class Heartbeat:
         if now_ms < self._look_at_ms:
             return
         self.last, chain_time = self._chain.last_beat()
+        self._on_chain_time(chain_time)
         self._look_at_ms = now_ms + LOOK_EVERY_MS
         self._measures.last_beat = self.last
         # Blocks may be ahead of this machine's clock, or stand still.

@@ -56,6 +56,8 @@ class Options:
 
 
 class Settler:
+    """on_chain_time: hears the newest block's time, unix seconds, once a minute."""
+
     def __init__(
         self,
         store: Store,
@@ -64,6 +66,7 @@ class Settler:
         options: Options,
         now_ms: Callable[[], int],
         measures: SettlerMetrics | None = None,
+        on_chain_time: Callable[[int], None] = lambda _seconds: None,
     ) -> None:
         self._measures = measures or SettlerMetrics(CollectorRegistry(), now_ms)
         self._store = store
@@ -73,7 +76,7 @@ class Settler:
         self._follower = Follower(store, chain, signer, options.follow, now_ms, self._measures)
         self._sender = Sender(store, chain, signer, self._follower, options.follow, now_ms, self._measures)
         self._quarantine = Quarantine(store, chain, self._sender, now_ms, self._measures, options.hold_ms)
-        self._heartbeat = Heartbeat(chain, now_ms, self._measures)
+        self._heartbeat = Heartbeat(chain, now_ms, self._measures, on_chain_time)
         self._report = Report(store, self._measures, now_ms, options.promise_ms)
         self._sizer = Sizer(chain, options.limits)
         self._held: set[str] = set()

@@ -6,7 +6,6 @@ import argparse
 import os
 import signal
 import sys
-import time
 from pathlib import Path
 from threading import Event, Thread
 
@@ -18,6 +17,7 @@ from cxdex.problem import Problem
 from cxdex.rpc import ATTEMPTS, JsonRpc
 from cxdex.storage import open_database
 from cxdex.wallet import LocalWallet
+from relayer.clock import BoundedClock
 from relayer.settlement_log.keeper import Keeper
 from relayer.settler.chain import SettlementChain
 from relayer.settler.endpoints import Endpoints
@@ -56,12 +56,13 @@ def main(argv: list[str]) -> int:
 
 
 def _settler(arguments: argparse.Namespace, stop: Event) -> tuple[Settler, Keeper]:
+    clock = BoundedClock()
     deployment = load_deployment(Path(arguments.deployment))
     wallet = LocalWallet.from_file(arguments.key_file)
     urls = [url.strip() for url in arguments.rpc.split(",") if url.strip()]
     attempts = ATTEMPTS if len(urls) == 1 else ATTEMPTS_OF_SEVERAL
     nodes = [JsonRpc(url, attempts=attempts, sleep=stop.wait) for url in urls]
-    chain = SettlementChain(Endpoints(nodes, _now_ms, arguments.confirmations), deployment, wallet.account)
+    chain = SettlementChain(Endpoints(nodes, clock.now_ms, arguments.confirmations), deployment, wallet.account)
     signer = TransactionSigner(wallet, deployment.chain_id, deployment.contracts["Settlement"])
     options = Options(
         Limits(arguments.max_fills, int(arguments.interval * 1000), arguments.gas_limit),
@@ -76,16 +77,12 @@ def _settler(arguments: argparse.Namespace, stop: Event) -> tuple[Settler, Keepe
         int(arguments.hold * 1000),
     )
     database, registry = open_database(arguments.database), metrics.new_registry()
-    measures = SettlerMetrics(registry, _now_ms)
-    keeper = Keeper(database, _now_ms, measures.logged)
+    measures = SettlerMetrics(registry, clock.now_ms)
+    keeper = Keeper(database, clock.now_ms, measures.logged)
     measures.open_fills.set_function(lambda: keeper.open_fills)
     if arguments.metrics_port is not None:
         metrics.serve(registry, arguments.metrics_host, arguments.metrics_port)
-    return Settler(Store(database), chain, signer, options, _now_ms, measures), keeper
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 10**6
+    return Settler(Store(database), chain, signer, options, clock.now_ms, measures, clock.confirm), keeper
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -55,9 +55,10 @@ class Trader:
             (30, self._place), (20, self._sign_and_submit), (10, self._batch), (8, self._place_by_session),
             (18, self._cancel), (6, self._cancel_each), (4, self._cancel_signed), (2, self._cancel_all),
             (2, self._deadman), (2, self._cancel_first), (4, self._look), (4, self._ask_again),
-            (6, partial(changes.amend, self)), (8, partial(changes.replace, self)),
+            (9, partial(changes.amend, self)), (10, partial(changes.replace, self)),
             (4, partial(changes.cancel_and_place, self)), (4, partial(changes.steps, self)),
             (12, partial(waiting.conditional, self)), (5, partial(waiting.pair, self)),
+            (8, partial(waiting.iceberg, self)),
         ]  # fmt: skip
         weights, doings = [weight for weight, _ in actions], [doing for _, doing in actions]
         while not stop.is_set():
@@ -88,7 +89,11 @@ class Trader:
         price = middle + dice.randint(-middle // 200, middle // 200)
         lots = dice.randint(1, max(1, most * self.size // 100))
         kind = dice.choices(("LIMIT", "MARKET"), (9, 1))[0]
-        tif = dice.choices(("GTC", "IOC", "FOK", "POST_ONLY"), (60, 15, 10, 15))[0] if kind == "LIMIT" else None
+        tif = (
+            dice.choices(("GTC", "GTD", "IOC", "FOK", "POST_ONLY"), (48, 12, 15, 10, 15))[0]
+            if kind == "LIMIT"
+            else None
+        )
         return Ticket(
             market,
             side,
@@ -99,7 +104,7 @@ class Trader:
             self_trade=dice.choice(SELF_TRADE),
             client_order_id=f"{self.name}-{dice.randrange(10**9)}" if dice.random() < 0.5 else None,
             reject_in_ms=dice.choice((None, None, 2_000, 10_000)),
-            expires_in=dice.choice((None, None, 1_800)),
+            expires_in=dice.choice((70, 90, 1_800)) if tif == "GTD" else dice.choice((None, None, 1_800)),
             display=lot if kind == "LIMIT" and tif == "GTC" and dice.random() < 0.1 else None,
         )
 

@@ -1,8 +1,8 @@
 """Orders of a trader that wait for a price: stops, take-profits, trailing stops, and pairs that cancel each other.
 
 Promises: levels lie so near that most are met within the run.
-Never:    waits for the index. A reorg of this node sets the time back and loses price reports for ever; a filled order
-          whose proof was among them would stop its market for as long as a refused fill is held.
+          Some wait for the index. A reorg of this node sets the time back and loses price reports for ever, so fills of
+          such orders have to find another price that proves them.
 """
 
 from __future__ import annotations
@@ -23,6 +23,18 @@ async def conditional(trader: Trader) -> None:
     trader.accepted(await trader.exchange.place(waits(trader, trader.ticket())), began)
 
 
+async def iceberg(trader: Trader) -> None:
+    """Large enough for several parts, at a price that is met."""
+    dice, ticket, began = trader.dice, trader.ticket(), time.monotonic()
+    lot = trader.lot(ticket.market)
+    parts, part = dice.randint(2, 12), dice.randint(1, 5) * lot
+    tif = dice.choice(("GTC", "GTC", "POST_ONLY"))
+    shown = replace(
+        ticket, order_type="LIMIT", time_in_force=tif, quantity=str(parts * part), display=str(part), trigger=None
+    )
+    trader.accepted(await trader.exchange.place(shown if dice.random() < 0.7 else waits(trader, shown)), began)
+
+
 async def pair(trader: Trader) -> None:
     """A limit order that rests, and a stop on the same side and nonce."""
     began = time.monotonic()
@@ -32,8 +44,8 @@ async def pair(trader: Trader) -> None:
 
 
 def waits(trader: Trader, ticket: Ticket) -> Ticket:
-    """The ticket with a condition: any trigger by the last price, a level or a distance within a third of a percent."""
-    trigger = trader.dice.choice([trigger for trigger in Trigger if not trigger.by_index])
+    """The ticket with a condition: any trigger, a level or a distance within a third of a percent."""
+    trigger = trader.dice.choice(list(Trigger))
     near = max(1, trader.middle[ticket.market] // 300)
     level = trader.dice.randint(1, near)
     if not trigger.name.endswith("_BY"):
