@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import os
 import signal
 import socket
@@ -17,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from api.app import create_app
 from api.context import MAX_LAG_BLOCKS, Settings
+from api.frame_socket import FrameSocket
 from cxdex import logs
 from cxdex.deployment import load_deployment
 from cxdex.problem import Problem
@@ -50,6 +52,7 @@ def main() -> int:
         log_config=None,
         access_log=False,
         server_header=False,
+        ws=FrameSocket,
         ws_max_size=MAX_SOCKET_MESSAGE,
         ws_per_message_deflate=False,  # compressing every message for every subscriber costs more than it saves
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
@@ -70,6 +73,8 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
+            gc.collect()
+            gc.freeze()  # what is here now stays: no later collection stops everybody to look through it
             print("ready", flush=True)
 
 

@@ -14,6 +14,7 @@ from api.database import Database
 from api.feed import DURABLE_CHANNELS, FeedHub, Stream
 from api.markets import MarketDirectory
 from api.node import Node
+from api.outbox import Rounds
 from api.settlement_feed import SettlementFeed
 from api.signers import Signers
 from cxdex.deployment import Deployment
@@ -56,6 +57,7 @@ class Context:
     signers: Signers
     settlements: SettlementFeed
     max_lag_blocks: int = MAX_LAG_BLOCKS
+    rounds: Rounds = field(default_factory=Rounds)
     connections: set[Connection] = field(default_factory=set)
 
     def feed_of(self, stream: Stream) -> FeedHub | SettlementFeed:

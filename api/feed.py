@@ -21,6 +21,7 @@ from relayer.wire import Feed
 
 RING_MESSAGES = 10_000
 RING_BYTES_OF_ALL = 256 * 1024 * 1024
+ROUND_IT = 400  # bytes of a kept message beside its data: its frame of the engine's, and the object
 RECENT_TRADES = 50
 PRIVATE_CHANNELS = ("orders", "balances", "protection", "fills")
 PUBLIC_CHANNELS = ("book", "bbo", "ticker", "trades", "markets", "settlements")
@@ -68,7 +69,7 @@ class Stream:
         self.key = key
         self.seq = 0
         self.known = False
-        self.ring: deque[tuple[int, str]] = deque()  # (prev, message)
+        self.ring: deque[Feed] = deque()
         self.ring_bytes = 0
         self.subscribers: set[Subscriber] = set()
 
@@ -78,9 +79,9 @@ class Stream:
             return None
         if seq == self.seq:
             return []
-        if not self.ring or self.ring[0][0] > seq:
+        if not self.ring or self.ring[0].prev > seq:
             return None
-        return [message for prev, message in self.ring if prev >= seq]
+        return [_envelope(feed) for feed in self.ring if feed.prev >= seq]
 
     def forget(self) -> int:
         """Drops the kept messages; returns how many bytes that freed."""
@@ -161,12 +162,11 @@ class FeedHub:
             self._kept_bytes -= stream.forget()
             self._resync(stream, "gap in the feed")
             return True
-        message = Envelope(
-            feed.channel, feed.key, feed.epoch, feed.seq, feed.prev, feed.ts, feed.type, feed.data, feed.crc
-        ).encode()
-        self._keep(stream, feed.prev, message)
-        for subscriber in tuple(stream.subscribers):
-            subscriber.deliver(stream, feed.seq, message)
+        self._keep(stream, feed)
+        if stream.subscribers:
+            message = _envelope(feed)
+            for subscriber in tuple(stream.subscribers):
+                subscriber.deliver(stream, feed.seq, message)
         return True
 
     def snapshot_of_public(self, stream: Stream) -> msgspec.Raw | None:
@@ -230,13 +230,15 @@ class FeedHub:
                 self._books[feed.key] = Book()
                 self._latest["bbo", feed.key] = msgspec.Raw(b'{"bid":null,"ask":null}')
 
-    def _keep(self, stream: Stream, prev: int, message: str) -> None:
-        stream.ring.append((prev, message))
-        stream.ring_bytes += len(message)
-        self._kept_bytes += len(message)
+    def _keep(self, stream: Stream, feed: Feed) -> None:
+        """As it came: most messages of private channels are never asked for by anybody here."""
+        stream.ring.append(feed)
+        size = _kept_size(feed)
+        stream.ring_bytes += size
+        self._kept_bytes += size
         self._streams.move_to_end((stream.channel, stream.key))
         if len(stream.ring) > self._ring_messages:
-            dropped = len(stream.ring.popleft()[1])
+            dropped = _kept_size(stream.ring.popleft())
             stream.ring_bytes -= dropped
             self._kept_bytes -= dropped
         while self._kept_bytes > self._ring_bytes:
@@ -246,3 +248,15 @@ class FeedHub:
     def _resync(self, stream: Stream, reason: str) -> None:
         for subscriber in tuple(stream.subscribers):
             subscriber.resync(stream, reason)
+
+
+def _envelope(feed: Feed) -> str:
+    """As a client receives it; made once for all of them."""
+    return Envelope(
+        feed.channel, feed.key, feed.epoch, feed.seq, feed.prev, feed.ts, feed.type, feed.data, feed.crc
+    ).encode()
+
+
+def _kept_size(feed: Feed) -> int:
+    """Bytes that it holds in memory: its data, and about as much again as names and numbers take."""
+    return len(memoryview(feed.data)) + ROUND_IT

@@ -80,6 +80,9 @@ class Following:
         self._context.feed_of(stream).release(stream)
 
     def deliver(self, stream: Stream, seq: int, message: str) -> None:
+        if not self._held and not self._reached:  # as nearly always, and this runs for every message to everybody
+            self._send(message, stream, seq)
+            return
         held = self._held.get(stream)
         if held is None:
             self._pass_on(stream, seq, message)

@@ -14,7 +14,6 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -28,13 +27,12 @@ from api.following import Following, Resume
 from api.message_budget import MessageBudget
 from api.order_ops import OPS as ORDER_OPS
 from api.order_ops import Answered, OrderOps
+from api.outbox import Outbox
 from api.problems import new_trace_id, problem_document
 from api.safety_ops import SafetyOps
 from cxdex.problem import Problem
 
 MAX_MESSAGE_BYTES = 256 * 1024
-MAX_QUEUE_MESSAGES = 4_096
-MAX_QUEUE_BYTES = 4 * 1024 * 1024
 MAX_SUBSCRIPTIONS = 200
 MESSAGES_A_TURN = 32  # then the other connections, and the heartbeat, have their turn
 CLOSE_SLOW_CONSUMER = 4008
@@ -54,17 +52,14 @@ class Connection:
     def __init__(self, socket: WebSocket, context: Context, answered: Answered | None = None) -> None:
         self._socket = socket
         self._context = context
-        self._queue: deque[tuple[str, Stream | None, int]] = deque()
-        self._queue_bytes = 0
-        self._wake = asyncio.Event()
+        self._outbox = Outbox(socket, context.rounds, lambda why: self._give_up(CLOSE_SLOW_CONSUMER, why))
         self._gave_up = asyncio.Event()
         self._closing = (1001, "the exchange is stopping")
         self._following = Following(
-            self, context, self._send, self._refuse, lambda: self._give_up(CLOSE_SLOW_CONSUMER, "too slow")
+            self, context, self._outbox.put, self._refuse, lambda: self._give_up(CLOSE_SLOW_CONSUMER, "too slow")
         )
         self._session: tuple[bytes, int] | None = None  # account, expiry in unix seconds
         self._budget = MessageBudget(lambda: self._give_up(CLOSE_TOO_MANY_MESSAGES, "too many messages"))
-        self._last_sent = "nothing"
         self._safety = SafetyOps(context.engine, self._reply, self._refuse)
         self._orders = OrderOps(context, self._reply, self._refuse, self._budget.charge, answered)
         self._operations: dict[str, Callable[[dict[str, Any]], None]] = {
@@ -80,12 +75,13 @@ class Connection:
     async def run(self) -> None:
         await self._socket.accept()
         self._context.connections.add(self)
-        works = (self._read(), self._write(), self._gave_up.wait())
+        works = (self._read(), self._outbox.run(), self._gave_up.wait())
         tasks = {asyncio.ensure_future(work) for work in works}
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._context.connections.discard(self)
+            self._outbox.close()
             for task in tasks:
                 task.cancel()
             await asyncio.gather(self._following.close(), *tasks, return_exceptions=True)
@@ -273,36 +269,14 @@ class Connection:
     def _reply(self, message: dict[str, Any], request_id: Any = None) -> None:
         if request_id is not None:
             message["id"] = request_id
-        self._send(_json.encode(message).decode(), None, 0)
+        self._outbox.put(_json.encode(message).decode(), None, 0)
 
     def _refuse(self, problem: Problem, request_id: Any, trace_id: str | None = None, **about: str) -> None:
         self._reply({"op": "error", **about, **problem_document(problem, trace_id)}, request_id)
 
-    def _send(self, message: str, stream: Stream | None, seq: int) -> None:
-        if self._gave_up.is_set():
-            return
-        if len(self._queue) >= MAX_QUEUE_MESSAGES or self._queue_bytes + len(message) > MAX_QUEUE_BYTES:
-            self._give_up(CLOSE_SLOW_CONSUMER, f"too slow; last sent {self._last_sent}")
-            return
-        self._queue.append((message, stream, seq))
-        self._queue_bytes += len(message)
-        self._wake.set()
-
-    async def _write(self) -> None:
-        with contextlib.suppress(WebSocketDisconnect, RuntimeError):  # the client went away while we wrote
-            while True:
-                await self._wake.wait()
-                self._wake.clear()
-                while self._queue:
-                    message, stream, seq = self._queue.popleft()
-                    self._queue_bytes -= len(message)
-                    await self._socket.send_text(message)
-                    if stream is not None:
-                        self._last_sent = f"{stream.channel} {stream.key} seq {seq}"
-
     def _give_up(self, code: int, reason: str) -> None:
         self._closing = (code, reason[:MAX_CLOSE_REASON])
-        self._queue.clear()
+        self._outbox.close()
         self._gave_up.set()
 
     async def _close(self) -> None:

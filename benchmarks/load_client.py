@@ -11,6 +11,10 @@ from collections.abc import Iterator
 from typing import Any
 
 ANSWERED = (b'{"op":"place', b'{"op":"error"')  # the WebSocket's answers to orders; the rest is heartbeats
+HANDSHAKE = (
+    b"GET /v1/ws HTTP/1.1\r\nHost: cxdex\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+)
 MASK = bytes(4)  # a client has to mask what it sends; this mask changes nothing
 
 
@@ -59,9 +63,7 @@ class SocketConnection(_Client):
 
     async def open(self) -> None:
         ready = self._wait()
-        head = ("GET /v1/ws HTTP/1.1", "Host: cxdex", "Upgrade: websocket", "Connection: Upgrade")
-        key = ("Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==", "", "")
-        self._transport.write("\r\n".join((*head, *key)).encode())
+        self._transport.write(HANDSHAKE)
         self._frames: Iterator[bytes] | None = None
         await ready
 
@@ -83,7 +85,7 @@ class SocketConnection(_Client):
                 self._waiting.set_result(None)
             return
         end = 0
-        for payload, behind in _payloads(self._buffer):
+        for payload, behind in whole_messages(self._buffer):
             end = behind
             if payload.startswith(ANSWERED):
                 self._answers.append(payload)
@@ -117,7 +119,7 @@ def socket_frame(payload: bytes) -> bytes:
     return b"\x81" + length + MASK + payload
 
 
-def _payloads(buffer: bytes) -> Iterator[tuple[bytes, int]]:
+def whole_messages(buffer: bytes) -> Iterator[tuple[bytes, int]]:
     """Whole messages of the server, each with the position behind it."""
     start = 0
     while len(buffer) - start >= 2:

@@ -31,7 +31,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,8 +91,9 @@ class Signed:
 class Traders:
     """Signs pairs of orders: a sell that rests, then a buy of another account that takes it."""
 
-    def __init__(self, deployment: Deployment) -> None:
+    def __init__(self, deployment: Deployment, markets: Sequence[MarketTerms] = (TERMS,)) -> None:
         self._domain = deployment.domain
+        self._markets = markets
         self._keys = [keccak(f"benchmark {number}".encode()) for number in range(TRADERS)]
         self.accounts = [address_of(key) for key in self._keys]
         self._drawn = 0
@@ -107,10 +108,11 @@ class Traders:
         if not is_buy:
             self._terms = 10 * self._dice.randint(1, 5), MIDDLE + self._dice.randint(-SPREAD, SPREAD)
         quantity, price = self._terms
+        terms = self._markets[pair % len(self._markets)]
         who = (pair + is_buy * TRADERS // 2) % TRADERS
         order = Order(
             self.accounts[who],
-            TERMS.symbol,
+            terms.symbol,
             Side.BUY if is_buy else Side.SELL,
             OrderType.LIMIT,
             TimeInForce.GTC,
@@ -122,7 +124,7 @@ class Traders:
         )
         signature = sign_digest(self._keys[who], order_digest(self._domain, order))
         fields = order_message(order)
-        fields.update(quantity=format_quantity(TERMS, quantity), limitPrice=format_price(TERMS, price))
+        fields.update(quantity=format_quantity(terms, quantity), limitPrice=format_price(terms, price))
         shown = {"order": fields, "signature": "0x" + signature.hex(), "chainId": CHAIN_ID}
         return Signed(order, signature, msgspec.json.encode(shown))
 
@@ -139,11 +141,11 @@ class Exchange:
         self.port = free_port()
         self.processes: dict[str, subprocess.Popen[str]] = {}
 
-    def start(self, accounts: list[bytes]) -> None:
+    def start(self, accounts: list[bytes], markets: Sequence[MarketTerms] = (TERMS,)) -> None:
         url = f"sqlite:///{self.state / 'exchange.db'}"
         database = open_database(url)
         SQLModel.metadata.create_all(database)
-        tell(database, accounts)
+        tell(database, accounts, markets)
         database.dispose()
         place = ("--state", str(self.state), "--database", url)
         self._spawn("engine", "relayer", "engine", *place, "--limits", "off")
@@ -193,15 +195,17 @@ def free_port() -> int:
         return port
 
 
-def tell(database: Database, accounts: list[bytes]) -> None:
-    """Writes the outbox as the indexer does: the market, and riches for everyone."""
-    t = TERMS
-    size = (t.lot_exponent, t.quote_per_lot_tick, t.min_lots)
-    said: list[AnyFact] = [
-        MarketListed(t.symbol, 1, 0, t.base_asset, t.base_symbol, *size, t.maker_fee_bps, t.taker_fee_bps),
-        MarketStatusChanged(t.symbol, MarketStatus.ACTIVE, MarketStatus.PAUSED),
-    ]
-    said += [Credited(account, asset, 10**27) for account in accounts for asset in (0, TERMS.base_asset)]
+def tell(database: Database, accounts: list[bytes], markets: Sequence[MarketTerms]) -> None:
+    """Writes the outbox as the indexer does: the markets, and riches for everyone."""
+    said: list[AnyFact] = []
+    for t in markets:
+        size = (t.lot_exponent, t.quote_per_lot_tick, t.min_lots)
+        said += [
+            MarketListed(t.symbol, t.index, 0, t.base_asset, t.base_symbol, *size, t.maker_fee_bps, t.taker_fee_bps),
+            MarketStatusChanged(t.symbol, MarketStatus.ACTIVE, MarketStatus.PAUSED),
+        ]
+    assets = (0, *(terms.base_asset for terms in markets))
+    said += [Credited(account, asset, 10**27) for account in accounts for asset in assets]
     outbox = SQLModel.metadata.tables["outbox"]
     with database.begin() as connection:
         for number, fact in enumerate(said, 1):

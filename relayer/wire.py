@@ -425,7 +425,7 @@ class ErrorReply(Reply, frozen=True):
     problem: WireProblem
 
 
-class Feed(msgspec.Struct, frozen=True, tag=True, tag_field="msg"):
+class Feed(msgspec.Struct, frozen=True, tag=True, tag_field="msg", gc=False):
     """One feed message, ready for a WebSocket envelope.
 
     channel: book, trades, markets, or (private) orders, balances; key: market symbol, or the account as 0x hex.
