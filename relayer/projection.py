@@ -14,13 +14,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from relayer.engine.events import (
     AnyEvent,
+    BalanceChanged,
     FillCharged,
     FillRestored,
     FillVoided,
+    LevelChanged,
     OrderAccepted,
     OrderClosed,
     OrderProven,
@@ -111,6 +113,8 @@ class RowChanges:
 
     def add(self, events: Iterable[AnyEvent]) -> None:
         for event in events:
+            if isinstance(event, _IN_NO_ROW):
+                continue
             if isinstance(event, OrderAccepted):
                 self.orders[event.digest] = _new_order(event, self.as_stored)
             elif isinstance(event, Traded):
@@ -190,6 +194,7 @@ class RowChanges:
 
 
 _MAKER_FEE = NEW_TRADE.index("maker_fee")
+_IN_NO_ROW: Final = (BalanceChanged, LevelChanged)  # most events
 
 
 def _new_order(event: OrderAccepted, as_stored: AsStored) -> NewOrder:
