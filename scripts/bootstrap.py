@@ -40,7 +40,7 @@ def main() -> int:
         step("Python environment in .venv", make_environment)
         step("Python packages, as pinned in requirements/dev.txt", install_python)
         step("local Ethereum node, as pinned in package-lock.json", install_node_tools)
-        STAMP.write_text(wanted)
+        STAMP.write_text(fingerprint(node_version))
     except MissingError as problem:
         print(f"\n  {problem}", file=sys.stderr)
         return 2
@@ -67,11 +67,23 @@ def require_tools() -> str:
 
 
 def fingerprint(node_version: str) -> str:
-    """Changes whenever anything that decides what is installed changes."""
+    """Changes whenever anything that decides what is installed changes.
+
+    Not with the Python that asks: whoever has .venv/bin on the PATH may ask with another one than made it.
+    """
     digest = hashlib.sha256()
     for name in PINS:
         digest.update((ROOT / name).read_bytes())
-    return f"{digest.hexdigest()} {platform.python_version()} {node_version} {ROOT}"
+    return f"{digest.hexdigest()} {environment_version()} {node_version} {ROOT}"
+
+
+def environment_version() -> str:
+    """Of the Python in .venv; where there is none yet, of the one that will make it."""
+    if (VENV / "bin" / "python").exists():  # a link, whose Python may have gone
+        found = re.search(r"^version\s*=\s*(\S+)", (VENV / "pyvenv.cfg").read_text(), re.MULTILINE)
+        if found is not None:
+            return found.group(1)
+    return platform.python_version()
 
 
 def make_environment() -> None:

@@ -67,10 +67,11 @@ def show_problem(problem: Problem, as_json: bool) -> None:
         show_json({name: getattr(problem, name) for name in names if getattr(problem, name) is not None})
         return
     text = f"[bold red]{problem.code}[/] {escape(problem.detail)}"
-    if problem.given is not None:
-        text += f" [dim](given: {escape(problem.given)})[/]"
+    hints = [f"[dim]given:[/] {escape(problem.given)}"] if problem.given is not None else []
     if problem.allowed is not None:
-        text += f" [green]{escape(problem.allowed)}[/]"
+        hints.append(f"[green]allowed: {escape(problem.allowed)}[/]")
+    if hints:
+        text += f" ({'; '.join(hints)})"
     errors.print(text)
 
 
