@@ -20,6 +20,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
+import itertools
 import json
 import os
 import resource
@@ -48,10 +49,12 @@ CHANNELS = ("book", "trades")
 SILENT = 2
 ORDER_CONNECTIONS = 16
 READY_SECONDS = 30.0
+QUIET_SECONDS = 1.0
 TARGET_MS = 100
 FILES = 8_192
 OF_A_FEED = b'{"ch":'
 NEWS = (b'"type":"delta"', b'"type":"event"')
+SEQ, PREV = b'"seq":', b',"prev":'
 TIME, DIGITS = b'"ts":', 13  # of milliseconds, until the year 2286
 
 
@@ -64,6 +67,7 @@ class Subscriber(asyncio.Protocol):
         self._buffer = b""
         self._is_open = False
         self.snapshots = 0
+        self.reached: dict[bytes, int] = {}  # the last sequence number, by channel
         self.lost: str | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -71,7 +75,7 @@ class Subscriber(asyncio.Protocol):
         self.transport.write(HANDSHAKE)
 
     def connection_lost(self, _exc: Exception | None) -> None:
-        self.lost = repr(self._buffer[-200:])
+        self.lost = f"disconnected after {self._buffer[-200:]!r}"
 
     def data_received(self, data: bytes) -> None:
         now = time.time_ns() // 1_000_000
@@ -92,9 +96,19 @@ class Subscriber(asyncio.Protocol):
             at = payload.index(TIME) + len(TIME)
             if payload.startswith(NEWS, at + DIGITS + 1):
                 self._heard[now - int(payload[at : at + DIGITS])] += 1
+                self._reach(payload[:at])
             else:
                 self.snapshots += 1
         self._buffer = self._buffer[end:]
+
+    def _reach(self, head: bytes) -> None:
+        """{"ch":"book","key":"...","epoch":"...","seq":12,"prev":11,"ts": has come."""
+        number = head.index(SEQ) + len(SEQ)
+        behind = head.index(PREV, number)
+        channel, prev = head[len(OF_A_FEED) : head.index(b",")], int(head[behind + len(PREV) : -len(TIME) - 1])
+        if self.reached.get(channel, prev) != prev:
+            self.lost = f"{channel!r} went on at {prev} behind {self.reached[channel]}"
+        self.reached[channel] = int(head[number:behind])
 
 
 async def follow(port: int, count: int, heard: Counter[int]) -> list[Subscriber]:
@@ -126,10 +140,7 @@ async def measure(name: str, port: int, exchange: Exchange, traders: Traders, op
     before = exchange.cpu()
     latencies = await load.open_loop(f"{name}: orders at {options.rate:,.0f}/s", orders, options.rate)
     p99 = latencies[min(int(0.99 * len(latencies)), len(latencies) - 1)]
-    await hear_all(heard, len(orders) * 3 // 2 * options.subscribers // len(MARKETS))
-    lost = [one.lost for one in subscribers[: options.subscribers] if one.lost is not None]
-    if lost:
-        raise SystemExit(f"{name}: {len(lost)} subscribers that read were disconnected; one of them after {lost[0]}")
+    await hear_all(name, heard, subscribers[: options.subscribers])
     for one in subscribers:
         one.transport.close()
     used = {process: after - before[process] for process, after in exchange.cpu().items()}
@@ -142,14 +153,15 @@ async def measure(name: str, port: int, exchange: Exchange, traders: Traders, op
     return found[0.95]
 
 
-async def hear_all(heard: Counter[int], expected: int) -> None:
-    """Until nothing is missing; a message that two orders share is one."""
-    until = time.monotonic() + READY_SECONDS
-    while heard.total() < expected:
+async def hear_all(name: str, heard: Counter[int], subscribers: list[Subscriber]) -> None:
+    """Until nothing more comes. Nobody may have missed anything: orders that came together may share a message."""
+    seen = -1
+    while heard.total() != seen:
         seen = heard.total()
-        await asyncio.sleep(0.5)
-        if heard.total() == seen or time.monotonic() > until:
-            raise SystemExit(f"{expected:,} messages were to be heard; only {heard.total():,} were")
+        await asyncio.sleep(QUIET_SECONDS)
+    for first, one in zip(itertools.cycle(subscribers[: len(MARKETS)]), subscribers, strict=False):
+        if one.lost is not None or len(one.reached) < len(CHANNELS) or one.reached != first.reached:
+            raise SystemExit(f"{name}: a subscriber missed something: {one.lost or (one.reached, first.reached)}")
 
 
 def percentile(heard: Counter[int], share: float) -> int:
