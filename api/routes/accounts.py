@@ -12,6 +12,7 @@ from api.balances import balances_to_json
 from api.context import Context
 from api.reads.accounts import list_withdrawals, settled_balances
 from api.reads.chain import as_of
+from api.reads.settled_fills import list_settled_fills
 from api.reads.trades import list_fills
 from api.routes.inputs import LIMIT_DEFAULT, Account, Cursor, Limit, OwnAccount, Shared
 from api.schemas.account import (
@@ -21,6 +22,7 @@ from api.schemas.account import (
     LimitsShape,
     NonceList,
     SessionList,
+    SettledFillPage,
     WithdrawalPage,
 )
 from cxdex.eip712 import to_checksum
@@ -85,6 +87,17 @@ def get_fills(context: Shared, account: Account, limit: Limit = LIMIT_DEFAULT, c
     """The account's matches, newest first, with settlement matched, submitted, mined, final or skipped."""
     with context.database.snapshot() as reader:
         rows, following = list_fills(reader, context.markets.terms_of, account, limit, cursor)
+        return {"data": rows, "next": following, "asOf": as_of(reader)}
+
+
+@router.get("/settled-fills", response_model=SettledFillPage)
+def get_settled_fills(
+    context: Shared, account: Account, limit: Limit = LIMIT_DEFAULT, cursor: Cursor = None
+) -> dict[str, Any]:
+    """What the chain has settled of the account's orders, newest first, whoever sent it: also orders that the exchange
+    never saw, which anybody may settle while it is silent."""
+    with context.database.snapshot() as reader:
+        rows, following = list_settled_fills(reader, context.markets.terms_of, account, limit, cursor)
         return {"data": rows, "next": following, "asOf": as_of(reader)}
 
 

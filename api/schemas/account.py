@@ -144,6 +144,33 @@ class FillShape(TradeShape):
     fee: Decimal
 
 
+class SettledFillShape(Shape):
+    """The account's side of a fill, as the chain has it. The chain names an order by account, nonce and the last four
+    bytes of its id (`digestTail`). Null: the exchange never saw the order (`orderId`), or did not match it (`matchId`).
+    """
+
+    match_id: Integer | None
+    trade_id: Hash
+    market: str
+    sequence: Integer
+    price: Decimal
+    quantity: Decimal
+    notional: Decimal
+    side: Literal["BUY", "SELL"]
+    role: Literal["MAKER", "TAKER"]
+    fee: Decimal
+    order_id: Hash | None
+    nonce: str
+    digest_tail: Annotated[str, Field(description="0x and 8 hex digits")]
+    transaction: Hash
+    block: int
+    time: Annotated[Millis, Field(description="of the block")]
+
+
+class SettledFillPage(IndexedPage[SettledFillShape]):
+    pass
+
+
 class FillPage(IndexedPage[FillShape]):
     pass
 

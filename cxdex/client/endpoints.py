@@ -195,6 +195,11 @@ def fills(account: bytes, limit: int, cursor: str | None) -> Call:
     return Call("GET", path, _query(limit=limit, cursor=cursor))
 
 
+def settled_fills(account: bytes, limit: int, cursor: str | None) -> Call:
+    path = f"/accounts/{to_checksum(account)}/settled-fills"
+    return Call("GET", path, _query(limit=limit, cursor=cursor))
+
+
 def withdrawals(account: bytes, limit: int, cursor: str | None) -> Call:
     path = f"/accounts/{to_checksum(account)}/withdrawals"
     return Call("GET", path, _query(limit=limit, cursor=cursor))

@@ -36,6 +36,7 @@ from cxdex.client.replies import (
     Order,
     Outcome,
     PlacedFill,
+    SettledFill,
     Settlement,
     Status,
     Ticker,
@@ -284,6 +285,11 @@ class Exchange(OwnAccount):
         """This account's fills, newest first; `count` None means all."""
         call = endpoints.fills(self._session.account, MAX_PAGE if count is None else min(count, MAX_PAGE), None)
         return self._driver.run(self._session.pages(call, Fill, count))
+
+    def settled_fills(self, count: int | None = 100) -> list[SettledFill]:
+        """What the chain has settled of this account's orders, newest first, whoever sent it there."""
+        call = endpoints.settled_fills(self._session.account, MAX_PAGE if count is None else min(count, MAX_PAGE), None)
+        return self._driver.run(self._session.pages(call, SettledFill, count))
 
     def wait_until_settled(self, what: Order | Fill, within: float = 120.0) -> list[Fill]:
         """The fills of an order, or the one fill, once the chain has them. `within` in seconds.

@@ -187,6 +187,31 @@ class Fill(Reply, frozen=True):
         return self.settlement.status in SETTLED
 
 
+class SettledFill(Reply, frozen=True):
+    """One account's side of a fill, as the chain has it.
+
+    order_id: None for an order that the exchange never saw; nonce and digest_tail (the last four bytes of the id) name
+    it. match_id: None for a fill that the exchange did not make. time: of the block.
+    """
+
+    trade_id: str
+    market: str
+    sequence: str
+    side: str
+    role: str
+    price: str
+    quantity: str
+    notional: str
+    fee: str
+    nonce: str
+    digest_tail: str
+    transaction: str
+    block: int
+    time: int
+    match_id: str | None = None
+    order_id: str | None = None
+
+
 class Ticker(Reply, frozen=True):
     """A market at a glance. None: no match (in the last 24 hours), no order on that side, no index price."""
 

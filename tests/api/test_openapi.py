@@ -68,6 +68,7 @@ def test_every_route_is_described(document: dict[str, Any]) -> None:
         ("post", "/v1/accounts/{account}/protection/{market}/reset"),
         ("get", "/v1/accounts/{account}/sessions"),
         ("get", "/v1/accounts/{account}/fills"),
+        ("get", "/v1/accounts/{account}/settled-fills"),
         ("get", "/v1/accounts/{account}/withdrawals"),
         ("get", "/v1/accounts/{account}/nonce"),
         ("get", "/v1/tickers"),
