@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import problems
 from api.context import Context
+from api.settlement_feed import SettlementFeed
 from cxdex.metrics import counter_by, new_registry
 
 UNMATCHED = "none"
@@ -54,6 +55,15 @@ class ApiMetrics:
             "cxdex_api_websocket_requests", "Order entry over the WebSocket", ["op", "code"], registry=registry
         )
         registry.register(_Problems())
+        registry.register(_Settlements(context.settlements))
+        followed = Gauge(
+            "cxdex_api_settlement_streams", "Accounts and markets whose fills are followed", registry=registry
+        )
+        followed.set_function(lambda: context.settlements.followed)
+        delay = Gauge(
+            "cxdex_api_settlement_delay_seconds", "From the log to the subscribers, newest change", registry=registry
+        )
+        delay.set_function(lambda: context.settlements.delay_ms / 1_000)
         sockets = Gauge("cxdex_api_websocket_connections", "WebSocket clients connected", registry=registry)
         sockets.set_function(lambda: len(context.connections))
         engine = Gauge("cxdex_api_engine_connected", "1 while the engine's socket is connected", registry=registry)
@@ -91,6 +101,17 @@ class _Problems(Collector):
     def collect(self) -> Iterator[Metric]:
         text = "Problems told to clients, by code"
         yield counter_by("cxdex_api_problems", text, "code", list(dict(problems.told).items()))
+
+
+class _Settlements(Collector):
+    """Messages about fills: each is made once, however many read it."""
+
+    def __init__(self, feed: SettlementFeed) -> None:
+        self._feed = feed
+
+    def collect(self) -> Iterator[Metric]:
+        text = "Messages of the channels fills and settlements"
+        yield counter_by("cxdex_api_settlement_messages", text, "channel", list(self._feed.messages.items()))
 
 
 class MetricsMiddleware:

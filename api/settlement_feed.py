@@ -23,7 +23,7 @@ from sqlalchemy import Row
 from sqlalchemy.exc import SQLAlchemyError
 
 from api.database import Database
-from api.feed import Envelope, Stream
+from api.feed import DURABLE_CHANNELS, Envelope, Stream
 from api.markets import MarketDirectory
 from api.reads import progress
 from cxdex.problem import Problem
@@ -51,7 +51,8 @@ class SettlementFeed:
 
     def __init__(self, database: Database, markets: MarketDirectory) -> None:
         self.epoch: str | None = None  # None until there is a log
-        self.messages = 0  # that were made for subscribers, for the measures
+        self.messages = dict.fromkeys(DURABLE_CHANNELS, 0)  # made for subscribers; for the measures, as is the next
+        self.delay_ms = 0  # from when the newest change was written until it was told
         self._position = 0
         self._database = database
         self._markets = markets
@@ -60,6 +61,11 @@ class SettlementFeed:
 
     def stream(self, channel: str, key: str) -> Stream:
         return self._streams.setdefault((channel, key), Stream(channel, key))
+
+    @property
+    def followed(self) -> int:
+        """Streams that somebody follows here."""
+        return sum(bool(stream.subscribers) for stream in self._streams.values())
 
     def release(self, stream: Stream) -> None:
         if not stream.subscribers:
@@ -115,6 +121,7 @@ class SettlementFeed:
             self._publish(change, tail.notices.get(change.id, []), fills)
         if tail.changes:
             self._position = tail.changes[-1].id
+            self.delay_ms = _now_ms() - tail.changes[-1].time_ms
         return len(tail.changes) == CHANGES_A_LOOK
 
     def _begin(self, epoch: str, end: int) -> None:
@@ -154,7 +161,7 @@ class SettlementFeed:
     def _deliver(self, stream: Stream, number: int, time_ms: int, data: Any) -> None:
         stream.seq = number
         message = self._message(stream, number, number - 1, time_ms, "event", data)
-        self.messages += 1
+        self.messages[stream.channel] += 1
         for subscriber in tuple(stream.subscribers):
             subscriber.deliver(stream, number, message)
 

@@ -116,7 +116,10 @@ def test_requests_acknowledgements_and_connections_are_counted(own: Exchange) ->
     assert client.next(id=2)["code"] == "AUTH_REQUIRED"
     client.send(op="place", id=3, **alice.signed(alice.order(own.nonce(alice), quantity="1000")))
     assert client.next(id=3)["code"] == "BALANCE_INSUFFICIENT"
+    client.subscribe("settlements", SYMBOL)
     seen = scrape_until(own.port, lambda seen: seen["cxdex_api_websocket_connections"] == 1)
+    assert seen["cxdex_api_settlement_streams"] == 1
+    assert seen.of("cxdex_api_settlement_messages_total", channel="settlements") == 0, "no settler has ever run"
     client.socket.close()
 
     assert seen.of("cxdex_api_requests_total", method="POST", route="/v1/orders", status="200") == 1
