@@ -147,6 +147,7 @@ def test_a_whole_exchange_on_postgres(postgres: Make, tmp_path: Path) -> None:
         order = alice.buy(MARKET, "0.01", price=raised(ask), time_in_force="IOC")
         fills = alice.wait_until_settled(order, within=PATIENCE_SECONDS)
         assert (order.status, len(fills) > 0) == ("FILLED", True)
+        assert alice.wait_settled(fills[0], within=PATIENCE_SECONDS).transaction == fills[0].settlement.transaction
         resting = bob.buy(MARKET, "0.01", price="1000")
         for victim in ("engine", "indexer"):
             stack.child(victim).kill()

@@ -27,8 +27,8 @@ def tx(number: int) -> bytes:
 class Tables:
     """One database. Blocks are as high as the last that was mined; `finality` of them can be taken back."""
 
-    def __init__(self, folder: Path, finality: int = 3) -> None:
-        self.database: Engine = open_database(f"sqlite:///{folder / 'exchange.db'}")
+    def __init__(self, folder: Path, finality: int = 3, url: str | None = None) -> None:
+        self.database: Engine = open_database(url or f"sqlite:///{folder / 'exchange.db'}")
         schema.prepare(self.database)
         SQLModel.metadata.create_all(self.database)
         self.store = Store(self.database)
