@@ -3,7 +3,7 @@
 python -m scripts.mutate                               every mutant that docs/mutants.json has no result for
 python -m scripts.mutate --only Vault.vy               of one source; may be given several times
 python -m scripts.mutate --sample 30 --seed 1          thirty of them, drawn at random
-python -m scripts.mutate --again survived              those that survived, after new tests; or killed, or all
+python -m scripts.mutate --again open                  survivors without an answer; every test that runs the line is asked
 python -m scripts.mutate --report                      the score by source, and stop; --write: into docs/
 python -m scripts.mutate --open                        the survivors that nobody has explained, and stop
 python -m scripts.mutate --count                       how many mutants there are, by source and kind, and stop
@@ -60,7 +60,9 @@ def main() -> int:
     parser.add_argument("--sample", type=int, help="how many mutants are tried, drawn at random (default: all)")
     parser.add_argument("--seed", type=int, default=1, help="which ones (default 1)")
     parser.add_argument("--only", action="append", default=[], help="sources, like Vault.vy or modules/erc20.vy")
-    parser.add_argument("--again", choices=("survived", "killed", "all"), help="which known results are tried again")
+    parser.add_argument(
+        "--again", choices=("open", "survived", "killed", "all"), help="which known results are tried again"
+    )
     parser.add_argument("--without-long", action="store_true", help="leaves out the seconds of random play")
     parser.add_argument("--count", action="store_true", help="counts the mutants and stops")
     parser.add_argument("--report", action="store_true", help="prints the score by source and stops")
@@ -86,22 +88,25 @@ def main() -> int:
     elif arguments.open:
         print_open(record, everything)
     else:
-        wanted = [one for one in everything if is_wanted(record.letter(one[0]), arguments.again)]
+        wanted = [one for one in everything if is_wanted(record, one[0], arguments.again)]
         if arguments.sample is not None:
             random.Random(arguments.seed).shuffle(wanted)
             wanted = wanted[: arguments.sample]
-        return try_all(record, wanted, arguments.without_long)
+        return try_all(record, wanted, arguments.without_long, arguments.again is not None)
     return 0
 
 
-def is_wanted(letter: str, again: str | None) -> bool:
+def is_wanted(record: Record, spot: Spot, again: str | None) -> bool:
+    letter = record.letter(spot)
+    if again == "open":
+        return letter == LETTERS["survived"] and record.answer(spot) == OPEN
     return letter == UNTRIED if again is None else again == "all" or letter == LETTERS[again]
 
 
-def try_all(record: Record, wanted: list[Spotted], without_long: bool) -> int:
+def try_all(record: Record, wanted: list[Spotted], without_long: bool, thorough: bool) -> int:
     os.nice(10)
     tried: Counter[str] = Counter()
-    for verdict in verdicts([mutant for _, mutant in wanted], without_long):
+    for verdict in verdicts([mutant for _, mutant in wanted], without_long, thorough):
         if "failed" in verdict:
             print(f"this test fails without any mutant: {verdict['failed']}; mend that first", file=sys.stderr)
             return 1
@@ -116,14 +121,13 @@ def try_all(record: Record, wanted: list[Spotted], without_long: bool) -> int:
     return 0 if tried.total() == len(wanted) else 1
 
 
-def verdicts(mutants: list[Mutant], without_long: bool) -> Iterator[dict[str, Any]]:
+def verdicts(mutants: list[Mutant], without_long: bool, thorough: bool) -> Iterator[dict[str, Any]]:
     """Of each mutant in turn, from a process that runs the tests in a copy of the project."""
     load_artifacts()  # compiled once, for the copy to find
     with copied() as folder:
         work = folder / "work.json"
-        work.write_text(
-            json.dumps({"mutants": [dataclasses.astuple(one) for one in mutants], "without_long": without_long})
-        )
+        told = [dataclasses.astuple(one) for one in mutants]
+        work.write_text(json.dumps({"mutants": told, "without_long": without_long, "thorough": thorough}))
         reader, writer = os.pipe()
         command = [sys.executable, "-m", "pytest", "-q", "-p", "no:ape_test", "-p", "no:cacheprovider"]
         command += ["-p", "scripts.mutation.plugin", "tests/contracts"]

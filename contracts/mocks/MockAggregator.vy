@@ -8,6 +8,7 @@
 """
 
 ROUND: constant(uint256) = 7
+STARTED: constant(uint256) = 1  # long before any answer
 BOMB_BYTES: constant(uint256) = 4096
 WORK: constant(uint256) = 2_000  # rounds of hashing that a slow answer takes at most
 
@@ -15,7 +16,7 @@ WORK: constant(uint256) = 2_000  # rounds of hashing that a slow answer takes at
 GOOD: constant(uint256) = 0
 REVERTS: constant(uint256) = 1
 BURNS_GAS: constant(uint256) = 2
-SHORT: constant(uint256) = 3
+SHORT: constant(uint256) = 3  # by a byte
 BOMB: constant(uint256) = 4
 BURNS_GAS_IN_DECIMALS: constant(uint256) = 5
 REVERTS_IN_DECIMALS: constant(uint256) = 6
@@ -90,7 +91,7 @@ def latestRoundData() -> Bytes[BOMB_BYTES]:
     for _: uint256 in range(self.work, bound=WORK):
         busy = keccak256(busy)
     if self.behaviour == SHORT:
-        return abi_encode(ROUND, self.answer, self.updatedAt, self.updatedAt)
+        return slice(abi_encode(ROUND, self.answer, STARTED, self.updatedAt, ROUND), 0, 159)
     if self.behaviour == BOMB:
-        return abi_encode(ROUND, self.answer, self.updatedAt, self.updatedAt, ROUND, empty(uint256[123]))
-    return abi_encode(ROUND, self.answer, self.updatedAt, self.updatedAt, ROUND)
+        return abi_encode(ROUND, self.answer, STARTED, self.updatedAt, ROUND, empty(uint256[123]))
+    return abi_encode(ROUND, self.answer, STARTED, self.updatedAt, ROUND)

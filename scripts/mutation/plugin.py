@@ -4,7 +4,7 @@ Owns:     the order of the tests, the children, their limits.
 Promises: tests are imported once, so a mutant costs its compilation and the tests up to the first that fails. First
           come the tests that noticed a change nearby, then those that run most lines of the source. A test that is
           known never to run the changed line is not asked, and of those that run just the same lines of its source
-          ALIKE are. A mutant that makes the tests take five times their time is killed.
+          ALIKE are, unless the work is thorough. A mutant that makes the tests take five times their time is killed.
 Never:    runs unless a command names it (`-p scripts.mutation.plugin`); changes sources outside the working folder.
 
 Reads MUTANTS (a file, see `Work`), writes to the descriptor VERDICTS one line of JSON for each mutant:
@@ -46,12 +46,13 @@ TIMES, SLACK = 5, 30  # of the tests' time, and seconds of it
 class Work:
     mutants: list[Mutant]
     without_long: bool  # LONG_TESTS are left out
+    thorough: bool  # every test that runs the changed line is asked
 
     @staticmethod
     def read(path: Path) -> Work:
         found = json.loads(path.read_text())
         mutants = [Mutant(s, k, tuple(a), tuple(b), x, y, w, tuple(c)) for s, k, a, b, x, y, w, c in found["mutants"]]
-        return Work(mutants, found["without_long"])
+        return Work(mutants, found["without_long"], found["thorough"])
 
 
 def of_work(items: list[Any], work: Work) -> list[Any]:
@@ -65,6 +66,7 @@ class Bench:
     items: list[Any]
     seconds: dict[str, float]
     reach: dict[str, dict[str, list[int]]]
+    thorough: bool
     deaths: dict[str, list[tuple[int, str]]] = field(default_factory=dict)  # by source: line, the test that noticed
 
     def order(self, mutant: Mutant, changed: set[str]) -> list[Any]:
@@ -91,7 +93,7 @@ class Bench:
         for item in sorted(filter(may_notice, self.items), key=place):
             kind = tuple(lines.get(item.nodeid, ()))
             alike[kind] += 1
-            if not kind or alike[kind] <= ALIKE:
+            if self.thorough or not kind or alike[kind] <= ALIKE:
                 chosen.append(item)
         return chosen
 
@@ -129,7 +131,7 @@ def pytest_runtestloop(session: Any) -> bool:
     if measured is None or "by" in measured:
         print(json.dumps({"failed": measured and measured["by"]}), file=verdicts)
         return True
-    bench = Bench(of_work(session.items, work), measured["seconds"], known_reach())
+    bench = Bench(of_work(session.items, work), measured["seconds"], known_reach(), work.thorough)
     seen: dict[str, dict[str, Any]] = {}
     for index, mutant in enumerate(work.mutants):
         started = time.monotonic()

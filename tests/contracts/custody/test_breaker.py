@@ -121,6 +121,15 @@ def test_a_claim_beyond_the_limit_waits_six_hours_and_no_longer(rich: World, ref
         rich.leave(ALICE, USDC, 1)
 
 
+def test_the_unit_after_a_limit_that_was_just_reached_trips_the_breaker(rich: World) -> None:
+    waited = request(rich, ALICE, 1)
+    rich.evm.advance(LONGEST)
+    rich.leave(BOB, USDC, POOR)
+    rich.leave(ALICE, USDC, RICH // 5 - POOR)
+    names = [name for name, _ in rich.events(rich.vault.send(STRANGER, "claimWithdraw", waited))]
+    assert "BreakerTripped" in names
+
+
 def test_a_claim_within_the_limit_needs_the_ordinary_delay_only(rich: World) -> None:
     identity = request(rich, ALICE, RICH // 5)
     rich.evm.advance(DELAY)

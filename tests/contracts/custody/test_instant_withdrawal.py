@@ -94,7 +94,7 @@ def test_attack_16_a_stale_co_signature_is_refused(funded: World, refuses) -> No
     assert funded.cash(ALICE) == EVERYTHING - 2 * AMOUNT
 
 
-@pytest.mark.parametrize("other", [0, NONCE - 1, NONCE + 1, NONCE + 256, 2**256 - 1])
+@pytest.mark.parametrize("other", [0, NONCE - 1, NONCE + 1, 255, 256, NONCE + 256, 2**256 - 1])
 def test_a_used_nonce_uses_up_no_other_and_nobody_elses(funded: World, refuses, other: int) -> None:
     funded.leave(ALICE, USDC, 1, nonce=NONCE)
     funded.leave(ALICE, USDC, 1, nonce=other)

@@ -21,6 +21,7 @@ from oracle_world import (
     TIMELOCK,
     OracleWorld,
     code_of,
+    topic,
     words,
 )
 
@@ -155,6 +156,31 @@ def test_attack_29_zero_negative_absurd_future_and_stale_answers_are_silence(
     assert world.oracle.call("secondPrice", ASSET) == (True, MAX_PRICE, world.evm.now - HEARTBEAT)
 
 
+@pytest.mark.parametrize(("decimals", "least"), [(0, 1), (6, 1), (8, 100), (18, 10**12)])
+def test_the_least_and_the_largest_price_are_heard(world: OracleWorld, decimals: int, least: int) -> None:
+    aggregator = world.add_source(decimals=decimals)
+    world.answer(aggregator, least)
+    assert world.oracle.call("secondPrice", ASSET) == (True, max(1, 10**6 // 10**decimals), world.evm.now)
+    world.answer(aggregator, MAX_PRICE * 10**decimals // 10**6)
+    assert world.oracle.call("secondPrice", ASSET)[0] is True
+
+
+def test_the_parts_of_a_source_do_not_touch(world: OracleWorld) -> None:
+    """Each with its lowest bit set."""
+    source, heartbeat, decimals = world.add_source(decimals=7, heartbeat=3601), 3601, 7
+    while source.address[-1] % 2 == 0:
+        source = world.add_source(decimals=decimals, heartbeat=heartbeat)
+    assert world.oracle.call("sourceOf", ASSET) == (source.address, heartbeat, decimals)
+    world.answer(source, PRICE * 10, heartbeat)
+    assert world.oracle.call("secondPrice", ASSET) == (True, PRICE, world.evm.now - heartbeat)
+    world.answer(source, PRICE * 10, heartbeat + 1)
+    assert world.oracle.call("secondPrice", ASSET) == DEAD
+
+
+def test_an_asset_without_a_source_has_a_silent_one(world: OracleWorld) -> None:
+    assert world.oracle.call("secondPrice", ASSET) == DEAD
+
+
 @pytest.mark.parametrize("decimals", [6, 7, 9, 18, 255, 2**256 - 1])
 def test_attack_29_a_source_that_changes_its_decimals_is_silent(world: OracleWorld, refuses, decimals: int) -> None:
     aggregator = world.add_source(PRICE, 8)
@@ -212,7 +238,9 @@ def test_a_source_can_be_replaced_and_taken_away(world: OracleWorld, refuses) ->
     world.add_source(PRICE)
     world.add_source(2 * PRICE, decimals=18, heartbeat=MAX_AGE)
     assert world.price() == 2 * PRICE
-    world.oracle.send(TIMELOCK, "setSource", ASSET, bytes(20), 0)
+    (log,) = world.oracle.send(TIMELOCK, "setSource", ASSET, bytes(20), 0)
+    topics = [topic("SourceSet(uint256,address,uint256,uint256)"), words(ASSET), bytes(32)]
+    assert log.data == (topics, words(0, 0))
     assert world.oracle.call("sourceOf", ASSET) == (bytes(20), 0, 0)
     with refuses("O:STALE"):
         world.price()
@@ -275,3 +303,16 @@ def test_an_old_report_confirms_no_jump_away_from_what_the_second_source_filled_
     world.evm.advance(20)
     world.agree(PRICE)
     assert world.price() == PRICE
+
+
+def test_the_history_ends_with_the_last_second_that_fits(world: OracleWorld, refuses) -> None:
+    """In the year 36812."""
+    aggregator = world.add_source()
+    world.evm.advance(2**40 - 1 - world.evm.now)
+    world.answer(aggregator, PRICE * 100)
+    world.oracle.send(STRANGER, "poke", ASSET)
+    assert world.history() == [(2**40 - 1, PRICE)]
+    world.evm.advance(1)
+    world.answer(aggregator, PRICE * 100)
+    with refuses("O:RANGE"):
+        world.oracle.send(STRANGER, "poke", ASSET)

@@ -87,6 +87,21 @@ def test_the_smallest_debt_needs_a_unit_of_collateral(funded: World, refuses) ->
     funded.borrow(ALICE, SBTC, 1, 1)
 
 
+def test_the_smallest_debt_binds_collateral(funded: World, refuses) -> None:
+    funded.borrow(ALICE, SBTC, 1, 1)
+    with refuses("E:RATIO"):
+        funded.engine.send(ALICE, "withdrawCollateral", SBTC, 1)
+    assert position(funded, ALICE) == (1, 1)
+
+
+def test_a_single_unit_of_collateral_is_locked(funded: World) -> None:
+    funded.borrow(ALICE, SBTC, ONE_SYNTH, NEEDED + 1)
+    funded.give(ALICE, 1)
+    funded.engine.send(ALICE, "mint", SBTC, 1, 1)
+    assert position(funded, ALICE) == (ONE_SYNTH + 1, NEEDED + 2)
+    assert (wallet(funded, ALICE, USDC), funded.vault.call("collateralTotal")) == (0, NEEDED + 2)
+
+
 @settings(derandomize=True, deadline=None, max_examples=30)
 @given(debt=st.integers(1, 10**30), price=st.integers(1, 2**80 - 1))
 def test_the_required_collateral_is_rounded_up(debt: int, price: int) -> None:

@@ -113,6 +113,26 @@ def test_a_takeover_moves_debt_and_105_percent_and_needs_no_synths(market: World
     assert asset_of(market)["indebted"] == 2
 
 
+@pytest.mark.parametrize("paid", [0, 1, 2])
+def test_a_liquidator_is_paid_to_the_last_unit(market: World, paid: int) -> None:
+    set_price(market, UNHEALTHY)
+    cash, inside = market.cash(BOB), market.vault.call("collateralTotal")
+    debt = -(-paid * ONE_SYNTH * 100 // (UNHEALTHY * 105)) or 1
+    market.engine.send(BOB, "liquidate", ALICE, SBTC, debt)
+    assert position(market, ALICE) == (ONE_SYNTH - debt, NEEDED - paid)
+    assert (market.cash(BOB), market.vault.call("collateralTotal")) == (cash + paid, inside - paid)
+
+
+def test_a_takeover_locks_a_single_unit_when_asked_to(market: World) -> None:
+    set_price(market, UNHEALTHY)
+    debt, collateral = position(market, BOB)
+    market.give(BOB, 1)
+    inside = market.vault.call("collateralTotal")
+    market.engine.send(BOB, "takeOver", ALICE, SBTC, 1, 1)
+    assert position(market, BOB) == (debt + 1, collateral + 1)
+    assert market.vault.call("collateralTotal") == inside + 1
+
+
 def test_a_takeover_adds_to_the_position_that_the_liquidator_has(market: World) -> None:
     set_price(market, UNHEALTHY)
     debt, collateral = position(market, BOB)

@@ -60,6 +60,25 @@ def test_a_request_puts_synths_into_escrow_and_says_from_when_a_price_counts(mar
     assert wallet(market, CAROL, SBTC) == 0
 
 
+@pytest.mark.parametrize("moment", [2**31 + 1, 2**39 + 1])
+@pytest.mark.parametrize("fee", [LEAST + 1, MOST])
+def test_the_parts_of_a_request_do_not_touch(market: World, moment: int, fee: int) -> None:
+    market.evm.advance(moment - market.evm.now)
+    identity = request(market, fee=fee)
+    assert market.engine.call("redemptions", identity) == (text(CAROL), SBTC, WHOLE, fee, moment)
+
+
+@pytest.mark.parametrize("paid", [0, 1, 2])
+def test_a_redemption_is_paid_to_the_last_unit(market: World, paid: int) -> None:
+    amount = -(-paid * WHOLE * 10_000 // (PRICE * (10_000 - LEAST))) or 1
+    identity = request(market, amount)
+    publish(market)
+    inside = market.vault.call("collateralTotal")
+    market.engine.send(STRANGER, "executeRedemption", identity, [ALICE])
+    assert position(market, ALICE) == (WHOLE - amount, NEEDED - paid)
+    assert (market.cash(CAROL), market.vault.call("collateralTotal")) == (paid, inside - paid)
+
+
 def test_anyone_executes_at_the_price_less_the_fee_that_stays_in_the_position(market: World) -> None:
     identity = request(market)
     publish(market)

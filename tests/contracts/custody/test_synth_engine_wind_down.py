@@ -121,6 +121,14 @@ def test_every_position_pays_what_it_owes_and_keeps_the_rest(market: World) -> N
     assert pot_of(market) == {"supply": 2 * WHOLE, "amount": paid, "fixed": False, "rate": 0}
 
 
+@pytest.mark.parametrize("rest", [0, 1, 2])
+def test_a_position_gets_back_the_last_unit(market: World, rest: int) -> None:
+    wind_down(market, NEEDED - rest)  # the price of what Alice owes, so this is what she has left
+    cash, total = market.cash(ALICE), market.vault.call("collateralTotal")
+    market.engine.send(STRANGER, "processPositions", SBTC, [ALICE])
+    assert (market.cash(ALICE), market.vault.call("collateralTotal")) == (cash + rest, total - rest)
+
+
 def test_a_solvent_asset_pays_the_price_to_everybody(market: World) -> None:
     wind_down(market, 80_000 * ONE_USDC)
     logs = market.engine.send(STRANGER, "processPositions", SBTC, [ALICE, BOB])

@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 from cxdex.abi import synth_init_code_hash
 from cxdex.eip712 import to_checksum
 from cxdex.synth_address import predict_synth_address
+from scripts.storage_layout import FOLDER, checked_in
 
 NAME, SYMBOL = "Synthetic Solana", "sSOL"
+FIRST_SYNTH, LAST_ASSET = 2, 2**16 - 1
 PRISTINE = World()
 
 
@@ -104,6 +106,15 @@ def test_a_synth_is_numbered_once(world: World, refuses) -> None:
         world.vault.send(world.factory.address, "registerSynth", world.synths[2].address)
     with refuses("V:SYNTH"):
         world.vault.send(world.factory.address, "registerSynth", bytes(20))
+
+
+def test_there_is_room_for_65534_synths(world: World, refuses) -> None:
+    (count,) = [one for one in checked_in(FOLDER)["Vault"] if one["name"] == "registry.synthCount"]
+    world.evm.set_storage(world.vault.address, int(count["slot"], 16), LAST_ASSET - FIRST_SYNTH)
+    world.factory.send(GATEWAY, "createSynth", NAME, SYMBOL)
+    assert world.vault.call("assetOf", world.factory.call("synthOf", SYMBOL)) == LAST_ASSET
+    with refuses("V:ASSET"):
+        world.factory.send(GATEWAY, "createSynth", "One too many", "sMORE")
 
 
 @pytest.mark.parametrize(

@@ -81,6 +81,19 @@ def test_a_request_announces_and_moves_nothing(funded: World) -> None:
     assert funded.vault.call("withdrawals", 1) == waiting
 
 
+@pytest.mark.parametrize("moment", [2**31 + 1, 2**39 + 1, 2**40 - 1])
+def test_a_request_keeps_the_second_that_it_was_made_in(funded: World, refuses, moment: int) -> None:
+    """As long as there are seconds that fit: until the year 36812."""
+    funded.evm.advance(moment - funded.evm.now)
+    identity = request(funded, as_cxpt=True)
+    waiting = ("0x" + ALICE.hex(), USDC, AMOUNT, True, moment + DELAY, "0x" + ALICE.hex(), moment)
+    assert funded.vault.call("withdrawals", identity) == waiting
+    if moment == 2**40 - 1:
+        funded.evm.advance(1)
+        with refuses("Q:RANGE"):
+            request(funded)
+
+
 def test_anyone_may_claim_after_the_delay_and_only_the_owner_is_paid(funded: World, refuses) -> None:
     identity = request(funded)
     funded.evm.advance(DELAY - 1)
