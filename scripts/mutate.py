@@ -3,7 +3,7 @@
 python -m scripts.mutate                               every mutant that docs/mutants.json has no result for
 python -m scripts.mutate --only Vault.vy               of one source; may be given several times
 python -m scripts.mutate --sample 30 --seed 1          thirty of them, drawn at random
-python -m scripts.mutate --again open                  survivors without an answer; every test that runs the line is asked
+python -m scripts.mutate --again open                  survivors without an answer, by every test that runs the line
 python -m scripts.mutate --report                      the score by source, and stop; --write: into docs/
 python -m scripts.mutate --open                        the survivors that nobody has explained, and stop
 python -m scripts.mutate --count                       how many mutants there are, by source and kind, and stop

@@ -109,6 +109,15 @@ def test_anyone_executes_at_the_price_less_the_fee_that_stays_in_the_position(ma
     assert market.vault.call("escrowTotal", SBTC) == 0
 
 
+def test_twenty_positions_are_redeemed_from_in_a_call_and_no_more(market: World, refuses) -> None:
+    identity = request(market)
+    publish(market)
+    nobody = [index.to_bytes(20, "big") for index in range(1_000, 1_020)]
+    with refuses(""):
+        market.engine.send(STRANGER, "executeRedemption", identity, [*nobody, ALICE])
+    market.engine.send(STRANGER, "executeRedemption", identity, [*nobody[1:], ALICE])
+
+
 def test_the_price_is_the_first_one_a_minute_after_the_request(market: World, refuses) -> None:
     """Not the one that was known, not a better one that came later."""
     identity = request(market)
