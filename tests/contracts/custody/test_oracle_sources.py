@@ -128,6 +128,12 @@ def test_attack_29_a_source_that_does_not_answer_is_silent(world: OracleWorld, r
     assert world.oracle.call("secondPrice", ASSET) == (True, PRICE, world.evm.now)
 
 
+def test_attack_29_a_source_that_answers_with_nothing_at_all_is_silent(world: OracleWorld) -> None:
+    aggregator = world.add_source(PRICE)
+    world.evm.set_code(aggregator.address, b"\x00")
+    assert world.oracle.call("secondPrice", ASSET) == DEAD
+
+
 @pytest.mark.parametrize(
     ("answer", "age"),
     [
