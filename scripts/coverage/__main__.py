@@ -7,7 +7,8 @@ python -m scripts.coverage TEST_FILE ...   these alone
 Owns:     which tests run, the table.
 Promises: a statement counts as run when an instruction of it ran in any contract that contains it. A test that fails
           here fails the command: the traced EVM must be as good as the one it stands in for.
-Never:    counts what the fuzz machines reach by chance: they are left out, so that the figure is the same every time.
+Never:    counts what the fuzz machines reach by chance: all random play is left out, so that the figure is the same
+          every time.
 """
 
 from __future__ import annotations
@@ -29,6 +30,10 @@ from scripts.coverage.statements import Statement, TracedCode, all_statements, d
 TESTS = ROOT / "tests" / "contracts"
 NEEDS_A_NODE = ("test_gas.py", "test_settlement_node.py", "custody/test_deploy.py", "custody/test_custody_gas.py",
                 "custody/test_debt_gas.py", "upgrade/test_proxy_gas.py")  # fmt: skip
+# Seconds of random play: what they reach by chance proves nothing about the other tests.
+RANDOM_PLAY = ("test_engine_proofs.py", "test_settlement_long_day.py", "test_settlement_reference.py",
+               "custody/test_debt_machine.py", "custody/test_hostile_machine.py", "custody/test_oracle_reference.py",
+               "custody/test_solvency_machine.py")  # fmt: skip
 ABOUT_APE = "tests/contracts/custody/test_abi.py::test_ape_compiles_the_same_bytecode"
 PROCESSES = 2
 
@@ -37,7 +42,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         prog="coverage", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("tests", nargs="*", help="test files; none: all that need no node")
+    parser.add_argument("tests", nargs="*", help="test files; none: all that need no node and are no random play")
     parser.add_argument("--missing", action="store_true", help="lists the statements that no test ran")
     arguments = parser.parse_args()
     load_artifacts()  # compiled once, before several processes would
@@ -60,7 +65,7 @@ def main() -> int:
 
 
 def default_tests() -> list[str]:
-    left_out = {TESTS / name for name in NEEDS_A_NODE}
+    left_out = {TESTS / name for name in (*NEEDS_A_NODE, *RANDOM_PLAY)}
     return [str(path.relative_to(ROOT)) for path in sorted(TESTS.rglob("test_*.py")) if path not in left_out]
 
 
