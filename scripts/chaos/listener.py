@@ -20,17 +20,24 @@ PAUSE_SECONDS = 0.5
 
 @dataclass
 class Listener:
-    """balances: asset to (total, reserved). open: id to version of the orders that are open or wait."""
+    """balances: asset to (total, reserved). open: id to version of the orders that are open or wait.
+
+    settled: (match id, role) to the last word on the fill's settlement, of fills heard of since the last snapshot.
+    twice: what a message said that the one before had said already.
+    """
 
     trader: Trader
     feed: Feed
     balances: dict[int, tuple[str, str]] = field(default_factory=dict)
     open: dict[str, int] = field(default_factory=dict)
+    settled: dict[tuple[str, str], tuple[str, str | None, int | None]] = field(default_factory=dict)
+    twice: list[str] = field(default_factory=list)
 
     async def run(self) -> None:
         """Until cancelled."""
         await self.feed.subscribe("orders")
         await self.feed.subscribe("balances")
+        await self.feed.subscribe("fills")
         for market in MARKETS:
             await self.feed.subscribe("book", market)
         while True:
@@ -49,11 +56,24 @@ class Listener:
             if message.type == "snapshot":
                 self.balances.clear()
             self.balances.update({row["asset"]: (row["total"], row["reserved"]) for row in rows})
+        elif message.ch == "fills":
+            if message.type == "snapshot":
+                self.settled.clear()
+            self._take_fills(rows, message.type == "event")
         elif message.ch == "orders":
             if message.type == "snapshot":
                 self.open.clear()
             for row in rows:
                 self._take_order(row["id"], row["version"], row["status"])
+
+    def _take_fills(self, words: list[dict[str, Any]], is_event: bool) -> None:
+        for word in words:
+            now = word["status"], word["transaction"], word["block"]
+            for fill in word["fills"]:
+                key = fill["matchId"], fill["role"]
+                if is_event and self.settled.get(key) == now:
+                    self.twice.append(f"fill {key} is {now}, told again")
+                self.settled[key] = now
 
     def _take_order(self, order_id: str, version: int, status: str) -> None:
         heard = self.trader.told.heard

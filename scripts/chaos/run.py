@@ -174,6 +174,7 @@ class Run:
             ("the books are those of the replayed journal", await verdict.books(self._load, replay.books(terms)))
         )
         questions.append(("who only listened knows orders and balances as they are", await verdict.heard(self._load)))
+        questions.append(("and how far every fill is, each word once", await verdict.heard_of_fills(self._load)))
         await asyncio.to_thread(self._stack.child("engine").stop)
         replay = await asyncio.to_thread(Replay, layout)
         questions.append(("the tables are what the replayed journal makes", replay.tables()))

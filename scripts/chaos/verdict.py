@@ -27,6 +27,7 @@ from scripts.stack.layout import Layout
 
 MOST_SHOWN = 10
 LOOK_BACK_ATTEMPTS = 3
+HEARD_ATTEMPTS = 30
 Question = tuple[str, list[str]]
 
 UNSETTLED = """SELECT t.match_id FROM trade t LEFT JOIN settled_fill s
@@ -153,6 +154,26 @@ async def heard(load: Load) -> list[str]:
         orders = {order.id: order.version for order in await trader.exchange.orders()}
         if orders != listener.open:
             lines.append(f"{trader.name} heard of {len(listener.open)} open orders, and is told of {len(orders)}")
+    return lines
+
+
+async def heard_of_fills(load: Load) -> list[str]:
+    """The last word that each trader heard of a fill is what it is told when it asks; no word came twice."""
+    lines = [f"{listener.trader.name}: {line}" for listener in load.listeners for line in listener.twice]
+    for listener in load.listeners:
+        wrong: list[str] = []
+        for _ in range(HEARD_ATTEMPTS):  # blocks go on: what is mined becomes final meanwhile
+            told = {fill.match_id: fill.settlement for fill in await listener.trader.exchange.fills(None)}
+            shown = {match_id: (word.status, word.transaction, word.block) for match_id, word in told.items()}
+            wrong = [
+                f"{match_id}: heard {word}, told {shown.get(match_id)}"
+                for (match_id, _), word in tuple(listener.settled.items())
+                if shown.get(match_id) != word
+            ]
+            if not wrong:
+                break
+            await asyncio.sleep(1.0)
+        lines += [f"{listener.trader.name}: fill {line}" for line in wrong]
     return lines
 
 

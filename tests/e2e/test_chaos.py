@@ -41,7 +41,7 @@ def test_a_short_storm_ends_well(ended: tuple[Path, subprocess.CompletedProcess[
     assert done.returncode == 0, done.stdout + done.stderr
     assert "all is well; seed 6" in done.stdout
     written = json.loads((state / "chaos.json").read_text())
-    assert len(written["questions"]) == 12
+    assert len(written["questions"]) == 13
     assert any(line.startswith("kills ") and not line.startswith("kills 0") for line in written["summary"])
     assert any(line.startswith("reorgs ") and not line.startswith("reorgs 0") for line in written["summary"])
 
