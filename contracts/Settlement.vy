@@ -80,10 +80,12 @@ exports: ledger.__interface__
 
 struct Cursor:
     account: uint256  # the address as a number; zero: the cursor is empty
-    name: uint256  # what events call the order
+    name: uint256  # the order word, which events have
     terms: uint256  # as in the entry
     stop: uint256  # zero, or why the order cannot trade, as if it were the maker's
-    left: uint256  # lots that the order may still fill
+    progress: uint256  # what its lane is to hold after the fills so far: seq and filled lots
+    limit: uint256  # what the lane holds when the order is filled; zero in an empty cursor, which has nothing left
+    offset: uint256  # where its lane begins in the account word or the lane word
     rate: uint256  # fee in 1e-6 of the notional
     session: uint256  # key that signed for the account; zero: the account itself did
     cash: uint256  # 1e-6 USDC, after the fills so far
@@ -134,18 +136,21 @@ REFUSED: constant(uint256) = max_value(uint256)  # in place of a session key: no
 # Fields of `terms`, see order_hash.
 PRICE_SHIFT: constant(uint256) = 16
 QUANTITY_SHIFT: constant(uint256) = 80
-SEQ_SHIFT: constant(uint256) = 120
 LANE_SHIFT: constant(uint256) = 144
 LANE_OFFSET_SHIFT: constant(uint256) = 138  # leaves the lane's lowest bit where it counts 64, the bits of a lane
 LANE_OUTSIDE_ACCOUNT: constant(uint256) = (2**24 - 2) << 144  # zero for lanes 0 and 1
 EPOCH_SHIFT: constant(uint256) = 168
-NONCE_SHIFT: constant(uint256) = 120
 SIDE_BIT: constant(uint256) = order_hash.IS_BUY << order_hash.FLAGS_SHIFT
 REDUCE_ONLY_BIT: constant(uint256) = order_hash.REDUCE_ONLY << order_hash.FLAGS_SHIFT
+# Shifts of `terms` that leave a field where another word has it.
+SEQ_TO_LANE: constant(uint256) = 80
+EPOCH_TO_ACCOUNT: constant(uint256) = 56
+NONCE_TO_NAME: constant(uint256) = 88
 
-# Words of the Fill and FillSkipped events.
-NAME_NONCE_SHIFT: constant(uint256) = 32
+# The order word of events: last bits of the digest 32 | nonce 64 | account 160.
+NAME_NONCE: constant(uint256) = (2**64 - 1) << 32
 NAME_ACCOUNT_SHIFT: constant(uint256) = 96
+# Their terms: quantity 39 | price 64 | sequence 40 | marketIndex 16 | takerIsBuyer 1 | takerFee 48 | makerFee 48.
 FILL_PRICE_SHIFT: constant(uint256) = 39
 FILL_SEQUENCE_SHIFT: constant(uint256) = 103
 FILL_MARKET_SHIFT: constant(uint256) = 143
@@ -201,9 +206,7 @@ lastBeat: public(uint256)  # unix time at which CORE last said that it is there;
 
 # ------------------------------------------------------------------ events
 
-# Words as in cxdex/batch.py, lowest bits first:
-#   maker, taker = last bits of the order's digest 32 | nonce 64 | account 160
-#   terms        = quantity 39 | price 64 | sequence 40 | marketIndex 16 | takerIsBuyer 1 | takerFee 48 | makerFee 48
+# The words are laid out above, and read in cxdex/batch.py and cxdex/order_word.py.
 event Fill:
     maker: uint256
     taker: uint256
@@ -270,6 +273,8 @@ def settleBatch(entryCount: uint256):
          a quantity, fills it against the other cursor. A cursor holds the account's balances, so that many
          fills of one order write storage once. What a conditional order waits for and the signature of a contract
          follow the entry, in this order and in whole entries that do not count.
+         How a plain order is recovered and loaded is written out here, and how an account is packed in `_flush`, where
+         functions would do: Vyper copies whatever they take and return. That buys 3 % of a fill when orders are many.
     @custom:invariant The two cursors never hold the same account: each would overwrite the other's balances.
     @param entryCount Number of entries, at most MAX_ENTRIES.
     """
@@ -282,6 +287,8 @@ def settleBatch(entryCount: uint256):
     market.min_lots = max_value(uint256)  # no fill is large enough before a market entry
     maker: Cursor = empty(Cursor)
     taker: Cursor = empty(Cursor)
+    order: Cursor = empty(Cursor)  # on its way into a cursor
+    digest: bytes32 = empty(bytes32)  # of the same order
     position: uint256 = HEAD_BYTES
 
     for _i: uint256 in range(entryCount, bound=MAX_ENTRIES):
@@ -289,13 +296,15 @@ def settleBatch(entryCount: uint256):
         entry: order_hash.Entry = abi_decode(packed, order_hash.Entry, unwrap_tuple=False)
         position = unsafe_add(position, ENTRY_BYTES)  # no calldata comes near 2**256
         role: uint256 = entry.who >> ROLE_SHIFT
-        account: uint256 = entry.who & MASK_160
-        digest: bytes32 = empty(bytes32)
-        session: uint256 = 0
+        order.account = entry.who & MASK_160
+        order.session = 0
 
         if role <= TAKER:
             digest = order_hash._digest(entry, role == MAKER, market.hash, domain)
-            assert signatures._signer(digest, entry.r, entry.vs) == account, "S:SIG"
+            # signatures._signer, written out
+            s: uint256 = entry.vs & signatures.MASK_255
+            signer: uint256 = convert(ecrecover(digest, unsafe_add(27, entry.vs >> 255), entry.r, s), uint256)
+            assert signer == order.account and signer != 0 and s <= signatures.MAX_LOW_S, "S:SIG"
         elif role == MARKET:
             assert entry.who == MARKET_ENTRY and entry.vs == 0, "S:ENTRY"
             if market.hash != empty(bytes32):
@@ -305,56 +314,86 @@ def settleBatch(entryCount: uint256):
             market = self._load_market(convert(entry.terms, bytes32), entry.r)
             continue
         else:
-            kind: uint256 = role >> KIND_SHIFT
+            digest, order.session, position = self._signed_otherwise(entry, position, market.hash, market.word, domain)
             role &= MASK_8
-            assert role <= TAKER and kind & KIND_MASK <= CONTRACT, "S:ENTRY"
-            if kind & CONDITIONAL == 0:
-                digest = order_hash._digest(entry, role == MAKER, market.hash, domain)
-            else:
-                assert position + ENTRY_BYTES <= len(msg.data), "S:LENGTH"
-                packed = slice(msg.data, position, ENTRY_BYTES)
-                digest = staticcall ITriggers(TRIGGERS).digestOf(
-                    entry, abi_decode(packed, uint256[4], unwrap_tuple=False), market.hash, market.word, domain
-                )
-                position += ENTRY_BYTES
-            if kind & CONTRACT == 0:
-                session = signatures._signer(digest, entry.r, entry.vs)
-                if kind == CONDITIONAL:  # by the account's own key
-                    assert session == account, "S:SIG"
-                    session = 0
-            else:
-                if not self._wallet_accepts(account, digest, entry, position):
-                    session = REFUSED
-                position += (entry.r + ENTRY_BYTES - 1) // ENTRY_BYTES * ENTRY_BYTES
 
-        name: uint256 = (
-            convert(digest, uint256) & MASK_32
-            | (entry.terms >> NONCE_SHIFT & MASK_64) << NAME_NONCE_SHIFT
-            | account << NAME_ACCOUNT_SHIFT
-        )
-
-        # Storage is level with the old cursor, and with the other one if it is of this account, before the order is
-        # loaded.
+        # -------- the order comes into its cursor
+        # Before it is loaded, storage is made level with the old cursor, and with the other one if it is of this account.
         if role == MAKER:
             if maker.moved:
                 self._flush(maker, market.base_key)
-            if taker.account == account:
+            if taker.account == order.account:
                 if taker.moved:
                     self._flush(taker, market.base_key)
                 taker = empty(Cursor)
-            maker = self._load_order(entry.who, entry.terms, market.base_key, market.maker_bps)
-            maker.name = name
-            maker.session = session
+            order.rate = market.maker_bps
         else:
             if taker.moved:
                 self._flush(taker, market.base_key)
-            if maker.account == account:
+            if maker.account == order.account:
                 if maker.moved:
                     self._flush(maker, market.base_key)
                 maker = empty(Cursor)
-            taker = self._load_order(entry.who, entry.terms, market.base_key, market.taker_bps)
-            taker.name = name
-            taker.session = session
+            order.rate = market.taker_bps
+
+        order.name = (
+            convert(digest, uint256) & MASK_32
+            | entry.terms >> NONCE_TO_NAME & NAME_NONCE
+            | order.account << NAME_ACCOUNT_SHIFT
+        )
+        order.terms = entry.terms
+        order.word = ledger.accounts[order.account]
+        order.cash = order.word & packing.MAX_CASH
+        order.base = ledger.assets[market.base_key | order.account]
+        # tiers are at most 4
+        order.rate = unsafe_mul(
+            order.rate, unsafe_sub(PERCENT, unsafe_mul(TIER_PERCENT, order.word >> packing.TIER_SHIFT & MASK_8))
+        )
+        order.offset = unsafe_add(packing.FIRST_LANE_SHIFT, entry.terms >> LANE_OFFSET_SHIFT & packing.LANE_BITS)
+        stored: uint256 = order.word >> order.offset
+        if entry.terms & LANE_OUTSIDE_ACCOUNT != 0:
+            lane: uint256 = entry.terms >> LANE_SHIFT & MASK_24
+            order.offset = packing._slot_lane_offset(lane)
+            order.lanes = ledger.lanes[ledger._lane_key(order.account, lane)]
+            stored = order.lanes >> order.offset
+
+        # An order is alive if its epoch is the account's and its seq is the lane's (fills add up) or newer (it starts at
+        # zero). The last seq is never alive: it is what cancelling the one before leaves behind.
+        order.progress = entry.terms >> SEQ_TO_LANE & packing.LANE_SEQ
+        order.limit = order.progress | entry.terms >> QUANTITY_SHIFT & MASK_39
+        order.stop = 0
+        if entry.who >> EXPIRY_SHIFT & MASK_40 <= block.timestamp:
+            order.stop = MAKER_EXPIRED
+        if order.progress <= stored & packing.LANE_SEQ:
+            if order.progress == stored & packing.LANE_SEQ:
+                # More than its quantity when an amendment of this order was larger: then nothing is left.
+                order.progress |= stored & packing.MAX_FILLED
+            else:
+                order.stop = MAKER_CANCELLED
+        if stored & packing.CANCEL_ANNOUNCED != 0:
+            is_meant: bool = False
+            is_dead: bool = False
+            is_meant, is_dead = cancels._is_dead(
+                order.account, entry.terms >> LANE_SHIFT & MASK_24, order.limit >> packing.SEQ_SHIFT
+            )
+            if is_dead:
+                order.stop = MAKER_CANCELLED
+            elif not is_meant:
+                # A newer order takes the lane over, and the announcement goes with the older ones.
+                if entry.terms & LANE_OUTSIDE_ACCOUNT == 0:
+                    order.word = packing._without_announcement(order.word, order.offset)
+                else:
+                    order.lanes = packing._without_announcement(order.lanes, order.offset)
+        if (order.word ^ entry.terms >> EPOCH_TO_ACCOUNT) & packing.ACCOUNT_EPOCH != 0:
+            epoch: uint256 = order.word >> packing.EPOCH_SHIFT & MASK_16
+            if cancels._is_past(order.account, entry.terms >> EPOCH_SHIFT & MASK_16, epoch):
+                order.stop = MAKER_CANCELLED
+        if order.limit >= packing.LANE_SEQ:
+            order.stop = MAKER_CANCELLED
+        if role == MAKER:
+            maker = order
+        else:
+            taker = order
 
         quantity: uint256 = entry.who >> FILL_SHIFT & MASK_40
         if quantity == 0:
@@ -380,11 +419,14 @@ def settleBatch(entryCount: uint256):
         # 10**18, 16-bit rates times 100. No balance comes near 2**255.
         notional: uint256 = unsafe_mul(unsafe_mul(quantity, price), market.quote)
         reason: uint256 = 0
-        if maker.stop | taker.stop | maker.session | taker.session != 0:
+        special: uint256 = maker.stop | taker.stop | maker.session | taker.session
+        if special != 0:
             assert quantity <= MASK_39, "S:OVERFILL"  # so that it fits the event: what is left is not asked for here
             reason = self._refusal(maker, taker, market.event_bits >> FILL_MARKET_SHIFT, notional)
         if reason == 0:
-            assert quantity <= maker.left and quantity <= taker.left, "S:OVERFILL"
+            # Both are below 2**65.
+            assert unsafe_add(maker.progress, quantity) <= maker.limit, "S:OVERFILL"
+            assert unsafe_add(taker.progress, quantity) <= taker.limit, "S:OVERFILL"
             amount: uint256 = unsafe_mul(quantity, market.lot)
 
             # The rate rounds up, the signed cap rounds down, and the cap wins.
@@ -429,9 +471,9 @@ def settleBatch(entryCount: uint256):
                 )
             if reason == 0:
                 assert maker_fee | taker_fee <= MASK_48, "S:PACK"
-                maker.left = unsafe_sub(maker.left, quantity)  # checked above
-                taker.left = unsafe_sub(taker.left, quantity)
-                if maker.session | taker.session != 0:
+                maker.progress = unsafe_add(maker.progress, quantity)  # at most the limit, as checked
+                taker.progress = unsafe_add(taker.progress, quantity)
+                if special != 0:
                     self._use_sessions(maker, taker, notional)
                 maker.moved = True
                 taker.moved = True
@@ -539,65 +581,38 @@ def _load_market(market: bytes32, first_sequence: uint256) -> Market:
 
 @internal
 @view
-def _load_order(who: uint256, terms: uint256, base_key: uint256, fee_bps: uint256) -> Cursor:
+def _signed_otherwise(
+    entry: order_hash.Entry, position: uint256, market: bytes32, market_word: uint256, domain: bytes32
+) -> (bytes32, uint256, uint256):
     """
-    @dev An order with its owner's balances and its progress. It is alive if its epoch is the
-         account's and its seq is the lane's (fills add up) or newer (it starts at zero). The last seq is
-         never alive: it is what cancelling the one before leaves behind. The caller adds the digest and the session.
+    @dev An order that is conditional, or signed by a session key or a contract: its digest, the session that signed (zero
+         for the account itself, REFUSED for a contract that does not accept), and where the next entry begins.
     """
-    order: Cursor = empty(Cursor)
-    order.account = who & MASK_160
-    order.terms = terms
-    order.word = ledger.accounts[order.account]
-    order.cash = order.word & packing.MAX_CASH
-    order.base = ledger.assets[base_key | order.account]
-    order.left = terms >> QUANTITY_SHIFT & MASK_39
-    # tiers are at most 4
-    order.rate = unsafe_mul(
-        fee_bps, unsafe_sub(PERCENT, unsafe_mul(TIER_PERCENT, order.word >> packing.TIER_SHIFT & MASK_8))
-    )
-
-    stored: uint256 = 0
-    if terms & LANE_OUTSIDE_ACCOUNT == 0:
-        stored = order.word >> unsafe_add(packing.FIRST_LANE_SHIFT, terms >> LANE_OFFSET_SHIFT & packing.LANE_BITS)
+    role: uint256 = entry.who >> ROLE_SHIFT & MASK_8
+    kind: uint256 = entry.who >> ROLE_SHIFT >> KIND_SHIFT
+    assert role <= TAKER and kind & KIND_MASK <= CONTRACT, "S:ENTRY"
+    following: uint256 = position
+    digest: bytes32 = empty(bytes32)
+    if kind & CONDITIONAL == 0:
+        digest = order_hash._digest(entry, role == MAKER, market, domain)
     else:
-        lane: uint256 = terms >> LANE_SHIFT & MASK_24
-        order.lanes = ledger.lanes[ledger._lane_key(order.account, lane)]
-        stored = order.lanes >> packing._slot_lane_offset(lane)
-    seq: uint256 = terms >> SEQ_SHIFT & MASK_24
-    stored_seq: uint256 = stored >> packing.SEQ_SHIFT & MASK_24
+        assert following + ENTRY_BYTES <= len(msg.data), "S:LENGTH"
+        packed: Bytes[ENTRY_BYTES] = slice(msg.data, following, ENTRY_BYTES)
+        digest = staticcall ITriggers(TRIGGERS).digestOf(
+            entry, abi_decode(packed, uint256[4], unwrap_tuple=False), market, market_word, domain
+        )
+        following += ENTRY_BYTES
 
-    if who >> EXPIRY_SHIFT & MASK_40 <= block.timestamp:
-        order.stop = MAKER_EXPIRED
-    if seq <= stored_seq:
-        if seq == stored_seq:
-            # Filled beyond its quantity when an amendment of this order was larger: then nothing is left.
-            order.left -= min(order.left, stored & packing.MAX_FILLED)
-        else:
-            order.stop = MAKER_CANCELLED
-    if stored & packing.CANCEL_ANNOUNCED != 0:
-        is_meant: bool = False
-        is_dead: bool = False
-        is_meant, is_dead = cancels._is_dead(order.account, terms >> LANE_SHIFT & MASK_24, seq)
-        if is_dead:
-            order.stop = MAKER_CANCELLED
-        elif not is_meant:
-            # A newer order takes the lane over, and the announcement goes with the older ones.
-            if terms & LANE_OUTSIDE_ACCOUNT == 0:
-                order.word = packing._without_announcement(
-                    order.word, packing._account_lane_offset(terms >> LANE_SHIFT)
-                )
-            else:
-                order.lanes = packing._without_announcement(
-                    order.lanes, packing._slot_lane_offset(terms >> LANE_SHIFT)
-                )
-    if (order.word >> packing.EPOCH_SHIFT ^ terms >> EPOCH_SHIFT) & MASK_16 != 0:
-        epoch: uint256 = order.word >> packing.EPOCH_SHIFT & MASK_16
-        if cancels._is_past(order.account, terms >> EPOCH_SHIFT & MASK_16, epoch):
-            order.stop = MAKER_CANCELLED
-    if seq == packing.MAX_SEQ:
-        order.stop = MAKER_CANCELLED
-    return order
+    account: uint256 = entry.who & MASK_160
+    if kind & CONTRACT != 0:
+        accepted: bool = self._wallet_accepts(account, digest, entry, following)
+        following += (entry.r + ENTRY_BYTES - 1) // ENTRY_BYTES * ENTRY_BYTES
+        return digest, 0 if accepted else REFUSED, following
+    signer: uint256 = signatures._signer(digest, entry.r, entry.vs)
+    if kind == CONDITIONAL:  # by the account's own key
+        assert signer == account, "S:SIG"
+        return digest, 0, following
+    return digest, signer, following
 
 
 @internal
@@ -721,15 +736,19 @@ def _flush(cursor: Cursor, base_key: uint256):
     """
     @dev Writes each slot of the account of a cursor that a fill moved, once.
     """
-    # `left` began at most at the quantity, and only fell
-    progress: uint256 = (cursor.terms >> SEQ_SHIFT & MASK_24) << packing.SEQ_SHIFT | unsafe_sub(
-        cursor.terms >> QUANTITY_SHIFT & MASK_39, cursor.left
-    )
-    lane: uint256 = cursor.terms >> LANE_SHIFT & MASK_24
-    if lane < packing.LANES_IN_ACCOUNT:
-        ledger.accounts[cursor.account] = packing._with_cash_and_lane(cursor.word, cursor.cash, lane, progress)
+    if cursor.terms & LANE_OUTSIDE_ACCOUNT == 0:
+        # packing._with_lane and packing._with_cash in one step; the progress has no bits but a lane's, see `limit`.
+        assert cursor.cash <= packing.MAX_CASH, "S:PACK"
+        ledger.accounts[cursor.account] = (
+            cursor.word >> packing.TIER_SHIFT << packing.TIER_SHIFT & ~(packing.PROGRESS << cursor.offset)
+            | cursor.progress << cursor.offset
+            | cursor.cash
+        )
     else:
-        ledger.lanes[ledger._lane_key(cursor.account, lane)] = packing._with_slot_lane(cursor.lanes, lane, progress)
+        lane: uint256 = cursor.terms >> LANE_SHIFT & MASK_24
+        ledger.lanes[ledger._lane_key(cursor.account, lane)] = packing._with_lane(
+            cursor.lanes, cursor.offset, cursor.progress
+        )
         ledger.accounts[cursor.account] = packing._with_cash(cursor.word, cursor.cash)
     ledger.assets[base_key | cursor.account] = cursor.base
 

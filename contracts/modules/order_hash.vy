@@ -96,10 +96,6 @@ def _digest(entry: Entry, is_maker: bool, market: bytes32, domain: bytes32) -> b
     flags: uint256 = entry.terms >> FLAGS_SHIFT & MASK_8
     if flags > IS_BUY:  # anything but LIMIT, GTC, CANCEL_TAKER
         order_type, time_in_force, self_trade = self._words(flags, is_maker)
-    side: bytes32 = SELL
-    if flags & IS_BUY != 0:
-        side = BUY
-
     return keccak256(
         concat(
             DIGEST_PREFIX,
@@ -109,7 +105,7 @@ def _digest(entry: Entry, is_maker: bool, market: bytes32, domain: bytes32) -> b
                     ORDER_TYPEHASH,
                     entry.who & MASK_160,  # account
                     market,
-                    side,
+                    BUY if flags & IS_BUY != 0 else SELL,
                     order_type,
                     time_in_force,
                     entry.terms >> 80 & MASK_39,  # quantity

@@ -2,9 +2,10 @@
 """
 @title Packed words of the ledger
 @license MIT
-@notice Where each number lives inside a storage word, and the only code that puts it there.
+@notice Where each number lives inside a storage word, and the code that puts it there.
 @dev Owns:     the layout of account words, lane words and market words (lowest bits first).
-     Promises: a writer asserts its bounds and leaves every other field of the word alone.
+     Promises: a writer asserts its bounds and leaves every other field of the word alone. Nobody else writes fields, but
+               Settlement's `_flush`, which writes a fill's into the account word in one step.
      Never:    reads or writes storage.
      Error:    S:PACK.
 
@@ -38,16 +39,17 @@ MAX_SEQUENCE: constant(uint256) = MASK_40
 TIER_SHIFT: constant(uint256) = 104
 EPOCH_SHIFT: constant(uint256) = 112
 FIRST_LANE_SHIFT: constant(uint256) = 128
-SECOND_LANE_SHIFT: constant(uint256) = 192
 LANE_BITS: constant(uint256) = 64
 LANE_BITS_LOG2: constant(uint256) = 6
 LANES_IN_ACCOUNT: constant(uint256) = 2
 LANES_PER_SLOT: constant(uint256) = 4
+ACCOUNT_EPOCH: constant(uint256) = MAX_EPOCH << EPOCH_SHIFT
 
 # lane
 CANCEL_ANNOUNCED: constant(uint256) = 1 << 39  # the lane's cancel record says from when and up to which seq
 PROGRESS: constant(uint256) = MASK_64 ^ CANCEL_ANNOUNCED
 SEQ_SHIFT: constant(uint256) = 40
+LANE_SEQ: constant(uint256) = MAX_SEQ << SEQ_SHIFT  # where a lane has it; as a number, the progress of the last seq
 
 # nonce
 NONCE_LANE_SHIFT: constant(uint256) = 24
@@ -106,25 +108,12 @@ def _slot_lane_offset(lane: uint256) -> uint256:
 
 @internal
 @pure
-def _with_cash_and_lane(account: uint256, cash: uint256, lane: uint256, progress: uint256) -> uint256:
+def _with_lane(word: uint256, offset: uint256, progress: uint256) -> uint256:
     """
-    @dev The account word with another cash balance and another lane 0 or 1 (the lowest bit of `lane`). An announced
-         cancel stays announced.
+    @dev An account word or a lane word with another lane at `offset`. An announced cancel stays announced.
     """
-    assert cash >> TIER_SHIFT | progress >> LANE_BITS == 0, "S:PACK"
-    offset: uint256 = unsafe_add(FIRST_LANE_SHIFT, (lane & 1) << LANE_BITS_LOG2)
-    return account >> TIER_SHIFT << TIER_SHIFT & ~(PROGRESS << offset) | progress << offset | cash
-
-
-@internal
-@pure
-def _with_slot_lane(lanes: uint256, lane: uint256, progress: uint256) -> uint256:
-    """
-    @dev The lane word with another lane of number 2 or more. An announced cancel stays announced.
-    """
-    assert progress <= MASK_64, "S:PACK"
-    offset: uint256 = self._slot_lane_offset(lane)
-    return lanes & ~(PROGRESS << offset) | progress << offset
+    assert progress & ~PROGRESS == 0, "S:PACK"
+    return word & ~(PROGRESS << offset) | progress << offset
 
 
 @internal

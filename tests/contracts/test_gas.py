@@ -20,10 +20,9 @@ from tests.contracts.gas_scenarios import SHAPES, WITH_A_LANE_AN_ORDER, GasNode,
 SNAPSHOT = Path(__file__).with_name("gas.json")
 TOLERANCE = 1.005
 TARGETS = dict(zip(SHAPES, (72_000, 26_000, 40_000, 21_000, 14_500, 12_300), strict=True))
-# Not yet met: orders may be signed by session keys and wallets, be cancelled with a delay and pay by tier, which costs
-# some 350 gas an order that the layout the targets come from did not have.
+# W, the walk through the book, is a goal of ours that is not met yet.
 # Measured here is the bare contract. Behind its Proxy a transaction costs some 5,000 more: see docs/gas.md.
-MISSED = [name for name in SHAPES if name.split(":")[0] in ("C'", "D", "W")]
+MISSED = [name for name in SHAPES if name.split(":")[0] in ("W",)]
 
 
 @pytest.fixture(scope="module")
