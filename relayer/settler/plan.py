@@ -31,7 +31,7 @@ GAS_LIMIT = int(TRANSACTION_GAS_CAP / FULL_BATCH_MARGIN)
 # slot costs 17,100 more). `gas_scale` corrects it from one batch to the next; eth_estimateGas has the last word.
 TRANSACTION_GAS = 28_000  # the proxy included
 MARKET_GAS = 3_200  # and the slot of its word
-ORDER_GAS = 9_350  # calldata, hash, ecrecover, checks, writing back
+ORDER_GAS = 8_900  # calldata, hash, ecrecover, checks, writing back
 FILL_GAS = 1_700  # arithmetic and the event
 SLOT_GAS = 5_000  # first read and first write of a slot in the transaction
 CONDITION_GAS = 400  # asking Triggers about a conditional order; its block is mostly zeros, and counts like a full one
