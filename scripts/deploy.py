@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -42,6 +43,12 @@ def run(rpc_url: str, keys: Mapping[str, str], out_path: Path, options: Options)
     return 0
 
 
+def _address(text: str) -> bytes:
+    if not re.fullmatch("0x[0-9a-fA-F]{40}", text):
+        raise argparse.ArgumentTypeError(f"{text} is no address: 0x and 40 hexadecimal digits")
+    return bytes.fromhex(text[2:])
+
+
 def main() -> None:
     """For `ape run deploy`. CXDEX_KEYS names the folder of keys, CXDEX_DEPLOYMENT the file, CXDEX_USDC the token.
 
@@ -57,7 +64,7 @@ def main() -> None:
     path = Path(os.environ.get("CXDEX_DEPLOYMENT", default_path))
     usdc = os.environ.get("CXDEX_USDC")
     keys = demo_keys() if local else load_keys(Path(os.environ.get("CXDEX_KEYS", "keys")))
-    options = Options(demo=local, usdc=bytes.fromhex(usdc[2:]) if usdc else None)
+    options = Options(demo=local, usdc=_address(usdc) if usdc else None)
     if run(rpc_url, keys, path, options):
         raise SystemExit(1)
 
@@ -69,14 +76,16 @@ def command() -> int:
     parser.add_argument("--rpc", required=True, help="the node's URL")
     parser.add_argument("--keys", type=Path, required=True, help="folder with one key file a role")
     parser.add_argument("--out", type=Path, required=True, help="where to write deployment.json")
-    parser.add_argument("--usdc", help="address of USDC; without it a mock is deployed (development chains only)")
+    parser.add_argument(
+        "--usdc", type=_address, help="address of USDC; without it a mock is deployed (development chains only)"
+    )
     parser.add_argument("--upgrade-delay", type=int, default=DAY, help="seconds that an upgrade waits, at least 86400")
     parser.add_argument("--withdrawal-delay", type=int, default=3600, help="seconds, at most 21600")
     given = parser.parse_args()
     options = Options(
         upgrade_delay=given.upgrade_delay,
         withdrawal_delay=given.withdrawal_delay,
-        usdc=bytes.fromhex(given.usdc[2:]) if given.usdc else None,
+        usdc=given.usdc,
     )
     try:
         keys = load_keys(given.keys)

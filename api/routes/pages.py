@@ -3,6 +3,7 @@ problem's `type` points at."""
 
 from __future__ import annotations
 
+import re
 from html import escape
 from typing import Any
 
@@ -13,6 +14,8 @@ from api.asyncapi import asyncapi_document
 from api.problems import CODES
 
 router = APIRouter(include_in_schema=False)
+
+_CODE, _AS_CODE = re.compile("`([^`]+)`"), r"<code>\1</code>"
 
 _LINKS = {
     "name": "Cxmpute DEX",
@@ -40,7 +43,7 @@ async def get_asyncapi(request: Request) -> dict[str, Any]:
 async def get_errors_page() -> HTMLResponse:
     rows = "".join(
         f'<tr id="{code}"><td><code>{code}</code><td>{entry.status}<td>{"yes" if entry.retryable else "no"}'
-        f"<td>{escape(entry.meaning)}"
+        f"<td>{_CODE.sub(_AS_CODE, escape(entry.meaning))}"
         for code, entry in CODES.items()
     )
     head = "<tr><th>Code<th>HTTP<th>Try again unchanged<th>Meaning"

@@ -89,6 +89,20 @@ def test_routes_exist(page: Path, routes: set[str]) -> None:
     assert {without_names(path) for path in named} <= routes
 
 
+def test_the_readmes_gas_is_that_of_the_gas_page() -> None:
+    (row,) = re.findall(r"^\| gas a fill.*?\| ([\d, ]+) \|", (ROOT / "README.md").read_text(), re.MULTILINE)
+    page = (ROOT / "docs/gas.md").read_text()
+    bare, more = (
+        dict(re.findall(r"^\| ([A-D]'?): [^|]*\| ([\d,]+) \|", part, re.MULTILINE))
+        for part in page.split("Behind the Proxy")
+    )
+
+    def gas(text: str) -> int:
+        return int(text.replace(",", ""))
+
+    assert [gas(one) for one in row.split(", ")] == [gas(bare[shape]) + gas(more[shape]) for shape in bare]
+
+
 def flags(sources: str) -> Iterator[str]:
     """Those that a program takes, by its argparse."""
     for call in re.findall(r'add_argument\(\s*((?:"[^"]+",?\s*)+)', sources):

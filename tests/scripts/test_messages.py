@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import platform
 import shutil
 import socket
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from scripts import bootstrap
 from scripts.stack.layout import Layout, StackError, free_port
 from scripts.stack.node import node_process
 from scripts.stack.processes import MARKER, Child, python, stop_leftovers
@@ -70,6 +72,27 @@ def test_an_old_node_is_named_with_its_version(tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 2
     assert "Node.js v18.19.0 is too old: 20 or newer" in done.stderr
+
+
+@pytest.mark.parametrize("usdc", ["0x1", "USDC", "11" * 20, "0x" + "1g" * 20])
+def test_a_token_that_is_no_address_is_named(tmp_path: Path, usdc: str) -> None:
+    words = ("--rpc", "http://127.0.0.1:1", "--keys", str(tmp_path), "--out", str(tmp_path / "x.json"), "--usdc", usdc)
+    done = run_module("scripts.deploy", *words)
+    assert done.returncode == 2
+    assert f"{usdc} is no address: 0x and 40 hexadecimal digits" in done.stderr
+
+
+@pytest.mark.parametrize("asker", ["the one that made it", "another"])
+def test_nothing_is_installed_again_for_another_python_on_the_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asker: str
+) -> None:
+    monkeypatch.setattr(bootstrap, "VENV", tmp_path)
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "python").touch()
+    (tmp_path / "pyvenv.cfg").write_text("home = /usr/bin\nversion = 3.11.2\n")
+    if asker == "another":
+        monkeypatch.setattr(platform, "python_version", lambda: "3.12.9")
+    assert bootstrap.fingerprint("v20.0.0").split()[1] == "3.11.2"
 
 
 def test_a_dead_node_stops_the_exchange_with_the_remedy(tmp_path: Path) -> None:
