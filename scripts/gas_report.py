@@ -1,6 +1,6 @@
 """Where the gas of a fill goes, measured on a real node: `python -m scripts.gas_report [--write]`.
 
-Owns:     docs/gas.md, which `--write` replaces.
+Owns:     docs/gas.md, which `--write` replaces, with the README's row about it.
 Promises: totals are receipts of a node. Calldata, signatures, first touches of slots and logs are counted from the
           batch by the price list of the EVM (a test holds the count to a trace); the rest is what remains.
 Never:    judges: the limits are in tests/contracts/test_gas.py.
@@ -19,9 +19,10 @@ from typing import Any
 from cxdex.batch import MatchedFill, encode_settle_batch
 from cxdex.nonce import unpack_nonce
 from scripts.artifacts import ROOT, load_artifacts
+from scripts.readme_gas import renewed
 from scripts.tests_folder import open_tests_folder
 
-PAGE = ROOT / "docs" / "gas.md"
+PAGE, README = ROOT / "docs" / "gas.md", ROOT / "README.md"
 CUSTODY = ROOT / "tests" / "contracts" / "custody"
 SNAPSHOTS = {"Money in and out": CUSTODY / "custody_gas.json", "Synth debt": CUSTODY / "debt_gas.json"}
 
@@ -176,6 +177,7 @@ def main() -> int:
     print(text)
     if arguments.write:
         Path(PAGE).write_text(text)
+        README.write_text(renewed(README.read_text(), text))
     return 0
 
 
