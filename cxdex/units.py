@@ -55,10 +55,11 @@ def format_decimal(value: int, decimals: int) -> str:
     if not value:
         return "0"
     sign, digits = ("-", -value) if value < 0 else ("", value)
-    whole, fraction = divmod(digits, _TENS[decimals])
+    unit = _TENS[decimals]
+    whole, fraction = divmod(digits, unit)
     if not fraction:
         return f"{sign}{whole}"
-    return f"{sign}{whole}.{fraction:0{decimals}d}".rstrip("0")
+    return f"{sign}{whole}.{str(unit + fraction)[1:]}".rstrip("0")  # with its leading zeros
 
 
 def parse_usdc(text: object, field: str) -> int:
