@@ -86,6 +86,10 @@ class EngineMetrics(Collector):
                 self._fills_ms[bisect_left(_FILL_BUCKETS_MS, age_ms)] += fills
                 self._fills_sum_ms += fills * age_ms
 
+    def refused(self, code: str) -> None:
+        """An order that was refused without being written down."""
+        self._rejected[code] += 1
+
     def synced(self, commands: int, seconds: float) -> None:
         """Called from the journal's thread after each fsync."""
         self._sync.observe(seconds)

@@ -9,17 +9,21 @@ Never:    checks signatures (the gateway did, and the chain does again).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from cxdex.order import Order, SignatureKind
+from cxdex.problem import Problem
 from relayer import wire
-from relayer.engine.commands import AnyCommand, Place, SignedCommand
-from relayer.engine.events import OrderRejected, Traded
+from relayer.engine.commands import AnyCommand, CancelAndPlace, Place, Replace, SignedCommand
+from relayer.engine.events import OrderRejected, ReduceRefused, Traded
+from relayer.framing import wire_problem
 from relayer.nonce_leases import NonceLeases
 from relayer.order_table import OrderTables
 from relayer.order_view import order_state
 from relayer.projector import Projector
+from relayer.refusal_budget import RefusalBudget
 from relayer.sequencer import Applied, Sequencer
 
 LONGEST_LOOK_SECONDS = 4.0  # a gateway gives up after 5, and requests that wait for a database must not pile up
@@ -43,6 +47,11 @@ _MAY_BE_FORGOTTEN = frozenset(
     }
 )
 
+_DATABASE_AWAY = wire.WireProblem(
+    "ENGINE_UNAVAILABLE",
+    "the database is away, so it cannot be said whether this order was accepted once; ask again",
+)
+
 
 class Placements:
     def __init__(
@@ -52,6 +61,8 @@ class Placements:
         tables: OrderTables,
         readers: ThreadPoolExecutor,
         leases: NonceLeases,
+        clock: Callable[[], float] = time.monotonic,
+        on_refused: Callable[[str], None] = lambda _code: None,
     ) -> None:
         self._sequencer = sequencer
         self._engine = sequencer.engine
@@ -59,6 +70,8 @@ class Placements:
         self._tables = tables
         self._readers = readers
         self._leases = leases
+        self._on_refused = on_refused
+        self.refusals = RefusalBudget(sequencer.engine, clock)
         self.on_their_way: dict[bytes, OnItsWay] = {}
 
     async def place(self, orders: Sequence[wire.WireOrder]) -> list[wire.PlaceResult]:
@@ -66,13 +79,18 @@ class Placements:
         now = self._sequencer.now_ms()
         fresh: dict[bytes, Place] = {}
         known: dict[bytes, OnItsWay | None] = {}
+        results: dict[bytes, wire.PlaceResult] = {}
         for sent in orders:
             digest = sent.digest
             if self.knows(digest):
                 known[digest] = self.on_their_way.get(digest)
             elif digest not in fresh:
-                fresh[digest] = Place(now, *signed_fields(sent))
-        results: dict[bytes, wire.PlaceResult] = {}
+                command = Place(now, *signed_fields(sent))
+                problem = self.at_the_door(command)
+                if problem is None:
+                    fresh[digest] = command
+                else:
+                    results[digest] = wire.PlaceResult(digest, None, wire_problem(problem))
         if fresh:
             applied = await self.run(list(fresh.values()))
             refused = []
@@ -86,10 +104,42 @@ class Placements:
                 results |= {result.digest: result for result in looked_up}
         for digest, on_its_way in known.items():
             results[digest] = await self.known(digest, on_its_way)
+        for sent in orders:
+            limited = results[sent.digest].problem
+            if limited is not None and limited.code == "RATE_LIMITED":
+                results[sent.digest] = await self.unless_known(sent, limited)
         return [results[sent.digest] for sent in orders]
 
     def knows(self, digest: bytes) -> bool:
         return self._engine.order_state(digest) is not None or digest in self.on_their_way
+
+    def at_the_door(self, command: Place | Replace | CancelAndPlace) -> Problem | None:
+        """Why the order is refused without being written down: a refusal must cost its sender something.
+
+        It changes nothing in the engine, now or in a replay. An order that was accepted once and is forgotten is
+        answered with its state all the same (`unless_known`).
+        """
+        account = command.order.account
+        event = self._engine.refused_stranger(command)
+        if event is not None:
+            self._on_refused(event.code)
+            return Problem(event.code, event.detail, field=event.field, given=event.given, allowed=event.allowed)
+        refusal = self.refusals.refusal(account)
+        if refusal is not None:
+            self._on_refused(refusal.code)
+        return refusal
+
+    async def unless_known(self, sent: wire.WireOrder, problem: wire.WireProblem) -> wire.PlaceResult:
+        """The state of an order that was accepted before, else the refusal."""
+        state = None
+        if self._engine.has_used(sent.order.account, sent.order.nonce):
+            try:
+                async with asyncio.timeout(LONGEST_LOOK_SECONDS):
+                    await self._projector.stored_through(self._sequencer.sequence)
+                    state = await self.find(sent.digest)
+            except TimeoutError:
+                return wire.PlaceResult(sent.digest, None, _DATABASE_AWAY)
+        return wire.PlaceResult(sent.digest, state, problem if state is None else None)
 
     async def run(self, commands: Sequence[AnyCommand]) -> list[Applied]:
         """They go to the engine together, before this first waits."""
@@ -98,11 +148,19 @@ class Placements:
         for command in signed:
             self.on_their_way[command.digest] = done
         try:
-            return await asyncio.shield(done)
+            applied = await asyncio.shield(done)
+            for one in applied:
+                self._count_refusals(one)
+            return applied
         finally:
             for command in signed:
                 self.on_their_way.pop(command.digest, None)
                 self._leases.release(command.order.account, command.order.nonce)
+
+    def _count_refusals(self, applied: Applied) -> None:
+        for event in applied.events:
+            if isinstance(event, OrderRejected | ReduceRefused):
+                self.refusals.charge(event.account)
 
     async def known(self, digest: bytes, on_its_way: OnItsWay | None) -> wire.PlaceResult:
         """The order as it is; of one on its way, as it is when it has come."""
@@ -150,8 +208,7 @@ class Placements:
                     await self._projector.stored_through(sequence)
                     state = await self.find(digest)
             except TimeoutError:
-                why = "the database is away, so it cannot be said whether this order was accepted once; ask again"
-                return wire.PlaceResult(digest, None, wire.WireProblem("ENGINE_UNAVAILABLE", why))
+                return wire.PlaceResult(digest, None, _DATABASE_AWAY)
             if state is not None:
                 return wire.PlaceResult(digest, state, None)
         problem = wire.WireProblem(event.code, event.detail, event.field, event.given, event.allowed)

@@ -50,6 +50,7 @@ class RequestHandler:
         clock: Callable[[], float] = time.monotonic,
         cosigner: Cosigner | None = None,
         settlement_refusal: Callable[[], Problem | None] = lambda: None,
+        on_refused: Callable[[str], None] = lambda _code: None,
     ) -> None:
         self._settlement_refusal = settlement_refusal
         self._sequencer = sequencer
@@ -61,7 +62,7 @@ class RequestHandler:
         self._guards = GuardDesk(sequencer)
         self.safety = SafetyDesk(sequencer)
         self._leases = NonceLeases(self._engine.free_nonces)
-        self._placements = Placements(sequencer, projector, tables, readers, self._leases)
+        self._placements = Placements(sequencer, projector, tables, readers, self._leases, clock, on_refused)
         self._steps = StepDesk(sequencer, self._placements, self._refusal)
 
     async def answer(self, request: wire.AnyRequest) -> wire.AnyReply:

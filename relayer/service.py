@@ -110,6 +110,7 @@ class Service:
             self.feeds.epoch,
             cosigner=cosigner,
             settlement_refusal=self.settlement.refusal,
+            on_refused=measures.refused if measures is not None else lambda _code: None,
         )
         self.gateways = GatewayServer(handler, self._book_snapshots)
         self.feeds.show_index(self.engine.index)

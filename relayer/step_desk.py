@@ -76,20 +76,18 @@ class StepDesk:
         if self._placements.knows(order.digest):
             return _Plan(step, is_known=True, on_its_way=self._placements.on_their_way.get(order.digest))
         if refusal is not None:
-            if isinstance(step, wire.CancelAndPlaceStep) and not step.keep_if_refused:
-                names = [step.cancels_name] if step.cancels_name is not None else []
-                digests = [step.cancels] if step.cancels_name is None else []
-                return _Plan(step, Cancel(now, order.order.account, digests, names), problem=refusal)
-            return _Plan(step, problem=refusal)
-        fields = signed_fields(order)
-        match step:
-            case wire.PlaceStep():
-                return _Plan(step, Place(now, *fields))
-            case wire.ReplaceStep():
-                return _Plan(step, Replace(now, *fields, step.replaces))
-            case wire.CancelAndPlaceStep():
-                modes = (step.cancels, step.cancels_name, step.place_anyway, step.keep_if_refused)
-                return _Plan(step, CancelAndPlace(now, *fields, *modes))
+            return self._refused_plan(step, refusal, now)
+        command = _signed_command(step, now)
+        problem = self._placements.at_the_door(command)
+        return _Plan(step, command) if problem is None else self._refused_plan(step, problem, now)
+
+    def _refused_plan(self, step: _OrderStep, refusal: Problem, now: int) -> _Plan:
+        account = step.order.order.account
+        if isinstance(step, wire.CancelAndPlaceStep) and not step.keep_if_refused and self._engine.knows(account):
+            names = [step.cancels_name] if step.cancels_name is not None else []
+            digests = [step.cancels] if step.cancels_name is None else []
+            return _Plan(step, Cancel(now, account, digests, names), problem=refusal)
+        return _Plan(step, problem=refusal)
 
     def _plan_other(self, step: wire.CancelStep | wire.ReduceStep, fresh: dict[bytes, _Plan]) -> _Plan:
         """No command for what is known to be closed, or of an account that the exchange has never seen."""
@@ -103,6 +101,9 @@ class StepDesk:
             return _Plan(step, Cancel(now, step.account, [step.digest]))
         if view is None and step.digest not in fresh and step.digest not in self._placements.on_their_way:
             return _Plan(step)
+        limited = self._placements.refusals.refusal(step.account)
+        if limited is not None:
+            return _Plan(step, problem=limited)
         return _Plan(step, Reduce(now, step.account, step.digest, step.quantity))
 
     async def _result(self, plan: _Plan, applied: Applied | None) -> wire.StepResult:
@@ -110,6 +111,8 @@ class StepDesk:
             case wire.CancelStep() as step:
                 return await self._cancelled(step, applied)
             case wire.ReduceStep() as step:
+                if plan.problem is not None:
+                    return wire.StepResult(step.digest, problem=wire_problem(plan.problem))
                 return await self._reduced(step, applied)
             case step:
                 return await self._entered(step, plan, applied)
@@ -117,7 +120,12 @@ class StepDesk:
     async def _entered(self, step: _OrderStep, plan: _Plan, applied: Applied | None) -> wire.StepResult:
         digest = step.order.digest
         if plan.problem is not None:
-            return wire.StepResult(digest, None, wire_problem(plan.problem), cancelled=_ended(applied))
+            problem: wire.WireProblem | None = wire_problem(plan.problem)
+            state = None
+            if problem is not None and problem.code == "RATE_LIMITED":
+                found = await self._placements.unless_known(step.order, problem)
+                state, problem = found.state, found.problem
+            return wire.StepResult(digest, state, problem, cancelled=_ended(applied))
         if applied is not None:
             done = await self._placements.result(digest, applied)
             ended = _ended(applied)
@@ -159,6 +167,18 @@ class StepDesk:
             )
         state = next((state for state in applied.states if state.digest == step.digest), None)
         return wire.StepResult(step.digest, state or await self._placements.find(step.digest))
+
+
+def _signed_command(step: _OrderStep, now: int) -> Place | Replace | CancelAndPlace:
+    fields = signed_fields(step.order)
+    match step:
+        case wire.PlaceStep():
+            return Place(now, *fields)
+        case wire.ReplaceStep():
+            return Replace(now, *fields, step.replaces)
+        case wire.CancelAndPlaceStep():
+            modes = (step.cancels, step.cancels_name, step.place_anyway, step.keep_if_refused)
+            return CancelAndPlace(now, *fields, *modes)
 
 
 def _ended(applied: Applied | None) -> list[wire.OrderState]:

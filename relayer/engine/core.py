@@ -15,6 +15,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from cxdex.facts import AnyFact
+from cxdex.nonce import unpack_nonce
 from relayer.engine.acceptance import place
 from relayer.engine.amending import cancel_and_place, reduce, replace
 from relayer.engine.cancelling import (
@@ -48,7 +49,7 @@ from relayer.engine.commands import (
     WatchConnection,
 )
 from relayer.engine.conditional import enter_triggered
-from relayer.engine.events import AnyEvent
+from relayer.engine.events import AnyEvent, OrderRejected
 from relayer.engine.lanes import free_nonces
 from relayer.engine.limit_terms import Limits, LimitTable
 from relayer.engine.limits import volume_today
@@ -140,6 +141,29 @@ class Engine:
         if turn.triggered:
             enter_triggered(turn)
         return turn.finish()
+
+    def refused_stranger(self, command: Place | Replace | CancelAndPlace) -> OrderRejected | None:
+        """What the command would come to when neither the chain nor an order ever named its account: a refusal that
+        changes nothing. None when one did."""
+        if command.order.account in self._state.accounts:
+            return None
+        turn = Turn(self._state, command.time_ms)
+        match command:
+            case Place():
+                place(turn, command)
+            case Replace():
+                replace(turn, command)
+            case CancelAndPlace():
+                cancel_and_place(turn, command)
+        return next((event for event in turn.events if isinstance(event, OrderRejected)), None)
+
+    def has_used(self, account: bytes, nonce: int) -> bool:
+        """Whether an order of this nonce may have been accepted once."""
+        found, wanted = self._state.accounts.get(account), unpack_nonce(nonce)
+        if found is None or wanted.epoch > found.epoch:
+            return False
+        lane = found.lanes.get(wanted.lane)
+        return wanted.epoch < found.epoch or (lane is not None and wanted.seq <= lane.used)
 
     def order_state(self, digest: bytes) -> OrderView | None:
         """An open or recently closed order. None: never accepted, or closed and settled long ago."""
