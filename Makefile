@@ -55,7 +55,7 @@ fuzz: install ## Fuzzes the contracts: SECONDS=600 SEED=<any>; prints what was c
 fuzz-matching: install ## Fuzzes the matching engine against a naive one: COMMANDS=1000000 SEED=<any>
 	@$(RUN) $(BIN)/python -m scripts.fuzz_matching --commands $(COMMANDS) $(if $(SEED),--seed $(SEED))
 
-coverage: install ## Which statements of the contracts the contract tests run; about ten minutes
+coverage: install ## Which statements of the contracts the contract tests run; some minutes
 	@$(RUN) $(BIN)/python -W ignore -m scripts.coverage --missing
 
 chaos: install ## The whole exchange under load, everything killed at random, then audited: SECONDS=600 SEED=<any>
