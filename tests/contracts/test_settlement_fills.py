@@ -197,6 +197,15 @@ def test_cash_that_the_account_word_cannot_hold_reverts(desk: Desk, alice: Trade
     assert desk.epoch(alice) == 0
 
 
+@pytest.mark.parametrize("lane", [0, 2])
+def test_the_account_word_is_full_with_the_last_unit(desk: Desk, alice: Trader, bob: Trader, lane: int) -> None:
+    desk.fund(alice, CASH, 2**104 - 1 - RICH - 1_000)
+    bid = desk.buy(bob, 10, 100, max_fee_bps=0)
+    desk.fill(desk.sell(alice, 10, 100, lane=lane, max_fee_bps=0), bid, 10)
+    assert desk.balance(alice, CASH) == 2**104 - 1
+    assert (desk.lane(alice, lane), desk.epoch(alice), desk.tier(alice)) == ((1, 10), 0, 0)
+
+
 def test_every_word_that_a_wallet_shows_is_hashed_as_signed(desk: Desk, alice: Trader, bob: Trader) -> None:
     seq = 1
     takers = [
