@@ -36,6 +36,8 @@ class Lender:
         self.contracts = contracts
         self.engine, self.vault, self.usdc = contracts["SynthEngine"], contracts["Vault"], contracts["USDC"]
         self.chain = self.engine.chain
+        # A second a block, however slow the machine is: where a price stands in the history decides what finding it costs.
+        self.chain.rpc("anvil_setBlockTimestampInterval", 1)
         synth = Contract(self.chain, "Synth", self.vault.call("synthOf", SETH), self.usdc.abi)
         for key in (ALICE, BOB, *CROWD):
             self.chain.send(KEYS["deployer"], address_of(key), b"", 10**18)
@@ -50,11 +52,14 @@ class Lender:
     def act(self, key: str, function: str, *arguments: object) -> int:
         return int(self.engine.send(key, function, *arguments)["gasUsed"], 16)
 
+    def pass_time(self, seconds: int) -> None:
+        self.chain.rpc("evm_setNextBlockTimestamp", self.chain.timestamp() + seconds)
+        self.chain.rpc("evm_mine")
+
     def publish(self, price: int, seconds: int = 2) -> None:
         """Twice, so that a jump is believed."""
         for _ in range(2):
-            self.chain.rpc("evm_increaseTime", seconds)
-            self.chain.rpc("evm_mine")
+            self.pass_time(seconds)
             keys = [KEYS[name] for name in REPORTERS]
             submit_prices(self.contracts, keys, SETH, price, self.chain.timestamp())
 
@@ -79,8 +84,7 @@ class Lender:
         """Bob's and Alice's positions are processed first, the crowd's dust as a page."""
         dust = [self.act(key, "mint", SETH, 10**7, 1) for key in CROWD]
         yield "open a position of dust", min(dust[1:])
-        self.chain.rpc("evm_increaseTime", WEEK)
-        self.chain.rpc("evm_mine")
+        self.pass_time(WEEK)
         yield "wind down", self.act(ALICE, "windDown", SETH)
         self.act(ALICE, "processPositions", SETH, [address_of(ALICE), address_of(BOB)])
         page = self.act(ALICE, "processPositions", SETH, [address_of(key) for key in CROWD])
