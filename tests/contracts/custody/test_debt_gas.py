@@ -36,7 +36,7 @@ class Lender:
         self.contracts = contracts
         self.engine, self.vault, self.usdc = contracts["SynthEngine"], contracts["Vault"], contracts["USDC"]
         self.chain = self.engine.chain
-        # A second a block, however slow the machine is: where a price stands in the history decides what finding it costs.
+        # A second a block on every machine: where a price stands in the history decides what finding it costs.
         self.chain.rpc("anvil_setBlockTimestampInterval", 1)
         synth = Contract(self.chain, "Synth", self.vault.call("synthOf", SETH), self.usdc.abi)
         for key in (ALICE, BOB, *CROWD):
