@@ -49,7 +49,7 @@ def test_a_stop_by_the_index_settles_with_its_proof(stack: Stack, layout: Layout
     terms = next(market.terms for market in alice.markets() if market.symbol == MARKET)
     above, floor = scaled(terms, index, 110), scaled(terms, index, 85)
     placed = alice.stop(MARKET, "SELL", "0.01", above, worst_price=floor)  # the next price that is published is below
-    assert placed.status == "PENDING"
+    assert placed.status in ("PENDING", "FILLED"), "it may be published before the answer is written"
     done = when_filled(alice, placed)
     assert placed.condition is not None
     assert done.proof is not None

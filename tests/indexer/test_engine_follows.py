@@ -21,6 +21,7 @@ from indexer.snapshot import read_snapshot
 from indexer.source import Block
 from indexer.store import Store
 from relayer.chain_feed import ChainFeed
+from relayer.clock import BoundedClock
 from relayer.engine.commands import AnyCommand
 from relayer.engine.core import Engine
 from tests.indexer.event_logs import BASE, DEPLOYMENT, chain, chunk
@@ -28,6 +29,7 @@ from tests.indexer.exchange_model import ACCOUNTS, ExchangeModel
 
 Totals = dict[tuple[bytes, int], int]
 SIZES = [6, 0, 9, 7, 0, 8, 6]
+NOW_MS = 1_800_000_000_000
 
 
 class Follower:
@@ -35,10 +37,11 @@ class Follower:
 
     def __init__(self, thread: ThreadPoolExecutor) -> None:
         self.engine = Engine()
+        self.clock = BoundedClock(wall=lambda: NOW_MS * 10**6, counter=lambda: 0)
         self._thread = thread
 
     def now_ms(self) -> int:
-        return 1_800_000_000_000
+        return self.clock.now_ms()
 
     def submit(self, commands: Sequence[AnyCommand]) -> asyncio.Future[None]:
         for command in commands:

@@ -63,7 +63,7 @@ def test_commands_of_a_group_share_a_delta_and_the_newest_of_a_balance_is_told()
     streams, alice = feeds(), account(1)
     group: list[tuple[int, list[AnyEvent], list[OrderState]]] = [
         (77, [LevelChanged(77, MARKET, True, 995, 3), BalanceChanged(77, alice, 0, 9_000_000, 1_000_000)], []),
-        (78, [Traded(78, 4, MARKET, 2, MAKER, TAKER, alice, account(2), True, 1010, 3, 1, 1, 4, 0)], []),
+        (78, [Traded(78, 4, MARKET, 2, MAKER, TAKER, alice, account(2), True, 1010, 3, 1, 1, 4, 0, 7, 8)], []),
         (79, [LevelChanged(79, MARKET, True, 995, 0), BalanceChanged(79, alice, 0, 8_000_000, 0)], []),
         (79, [LevelChanged(79, MARKET, False, 1010, 4), BalanceChanged(79, alice, 2, 5, 0)], []),
     ]

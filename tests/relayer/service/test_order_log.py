@@ -8,22 +8,24 @@ from pathlib import Path
 from typing import Any
 
 from cxdex.condition import Condition, Trigger
+from cxdex.facts import Credited
 from cxdex.order import Side
 from relayer.engine.events import OrderAccepted
 from relayer.order_log import fields_of
-from tests.relayer.service.running_engine import ChainFacts, RunningEngine, account, signed, wait_for_market
+from tests.relayer.service.running_engine import BASE, ChainFacts, RunningEngine, account, signed, wait_for_market
 
-ALICE, BOB = account(1), account(2)
+ALICE, BOB, POOR = account(1), account(2), account(9)
 
 
 async def trade(engine: RunningEngine, facts: ChainFacts) -> list[Any]:
     """An order that fills another, one that is cancelled, one that is refused; in this order."""
     facts.open_market([ALICE, BOB])
+    facts.append(Credited(POOR, 0, 1), Credited(POOR, BASE, 1))
     engine.start()
     rests, takes = signed(ALICE, 0, Side.SELL, 1000, 3), signed(BOB, 0, Side.BUY, 1000, 3)
-    cancelled, refused = signed(ALICE, 1, Side.SELL, 1001, 1), signed(account(9), 0, Side.BUY, 1000, 1)
+    cancelled, refused = signed(ALICE, 1, Side.SELL, 1001, 1), signed(POOR, 0, Side.BUY, 1000, 1)
     async with engine.client() as client:
-        await wait_for_market(client, [ALICE, BOB])
+        await wait_for_market(client, [ALICE, BOB, POOR])
         await client.place([rests, takes, cancelled, refused])
         await client.cancel(ALICE, [cancelled.digest])
     assert engine.stop() == 0
