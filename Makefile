@@ -33,6 +33,7 @@ lint: install
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
 	$(RUN) mypy
+	$(RUN) mypy --config-file tests/mypy.ini tests scripts benchmarks
 	$(RUN) lint-imports
 	$(RUN) python -m scripts.check_contracts
 

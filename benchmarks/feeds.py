@@ -32,7 +32,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import uvloop
 import websockets.asyncio.client
@@ -71,7 +71,7 @@ class Subscriber(asyncio.Protocol):
         self.lost: str | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport: Any = transport
+        self.transport = cast("asyncio.Transport", transport)
         self.transport.write(HANDSHAKE)
 
     def connection_lost(self, _exc: Exception | None) -> None:

@@ -161,7 +161,7 @@ def naive(exchange: LiveExchange, folder: Path, wanted: int) -> int:
     address = to_checksum(exchange.deployment.contracts["Settlement"])
     event = web3.eth.contract(address=address, abi=load_abi("Settlement")).events.Fill()
     engine = create_engine(f"sqlite:///{folder / 'naive.db'}")
-    SQLModel.metadata.create_all(engine, tables=[NaiveFill.__table__])
+    SQLModel.metadata.create_all(engine, tables=[SQLModel.metadata.tables[str(NaiveFill.__tablename__)]])
     topic = "0x" + keccak(b"Fill(uint256,uint256,uint256)").hex()
     head, block, count = web3.eth.block_number, exchange.deployment.deployed_block, 0
     while count < wanted and block <= head:

@@ -107,7 +107,7 @@ def test_no_market_is_no_market_even_if_signed_for(desk: Desk, reverts: Reverts,
 
     def sign_for_nothing(trader: Trader, order: Order) -> SignedOrder:
         words = ("SELL" if order.side is Side.SELL else "BUY", "LIMIT", "GTC")
-        values = (
+        values: tuple[int | bytes, ...] = (
             ORDER_TYPEHASH,
             trader.account,
             bytes(32),

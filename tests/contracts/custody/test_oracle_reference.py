@@ -37,7 +37,7 @@ class Reference:
             return "O:STALE"
         prices = sorted(price for _, price, _ in told)
         price = prices[len(prices) // 2]
-        if len(prices) == 2 and not close(*prices, TWO_PERCENT):
+        if len(prices) == 2 and not close(prices[0], prices[1], TWO_PERCENT):
             return "O:SPREAD"
         time = self.now - max(age for _, _, age in told)
         if self.newest and time <= self.newest[0]:

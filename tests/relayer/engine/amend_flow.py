@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import replace as changed
+from typing import Any
 
 from naive_exchange import ACCOUNTS, Known, NaiveExchange
 from trading_desk import ALICE, BTC, ETH, FAR, Desk, of_type
@@ -16,6 +18,7 @@ from relayer.engine.events import OrderClosed, ReduceRefused, Traded
 class AmendFlow:
     desk: Desk
     naive: NaiveExchange
+    entered: Callable[..., Any]
 
     def pick(self, number: int) -> bytes:
         """An open order, often one of a nonce with fills; when there is none any other, perhaps one that never was."""

@@ -202,9 +202,9 @@ class Flow(AmendFlow, TriggerFlow):
             return
         market, sequence, *_ = self.naive.pending.pop(0)
         trade = self.trades[market, sequence]
-        orders = [self.desk.word(digest) for digest in (trade.maker_digest, trade.taker_digest)]
+        maker_order, taker_order = self.desk.word(trade.maker_digest), self.desk.word(trade.taker_digest)
         moved = (trade.taker_is_buyer, trade.price, trade.quantity, maker_fee, taker_fee)
-        events = self.desk.fact(FillSettled(market, sequence, SettledTerms(*orders, *moved)))
+        events = self.desk.fact(FillSettled(market, sequence, SettledTerms(maker_order, taker_order, *moved)))
         changes = {trade.maker: trade.maker_fee - maker_fee, trade.taker: trade.taker_fee - taker_fee}
         assert len(of_type(events, FillCharged)) == any(changes.values())
         for who, change in changes.items():

@@ -5,6 +5,7 @@ The part of `naive_exchange` that triggers. It knows no heaps and no peaks.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -33,6 +34,8 @@ class Waiting:
 
 class NaiveTriggers:
     orders: dict[bytes, Any]
+    in_book: Callable[..., Any]
+    cancel: Callable[..., Any]
     now_ms: int
 
     def __init__(self) -> None:

@@ -73,16 +73,9 @@ class Chain:
             for place, amount in moves.items():
                 self.held[place] += amount
                 assert self.held[place] >= 0, "the chain would skip the fill"
-            orders = [self.desk.word(one) for one in (fill.maker_digest, fill.taker_digest)]
-            self.desk.fact(
-                FillSettled(
-                    fill.market,
-                    fill.sequence,
-                    SettledTerms(
-                        *orders, fill.taker_is_buyer, fill.price, fill.quantity, *fees,
-                    ),
-                )
-            )  # fmt: skip
+            moved = (fill.taker_is_buyer, fill.price, fill.quantity, fees[0], fees[1])
+            terms = SettledTerms(self.desk.word(fill.maker_digest), self.desk.word(fill.taker_digest), *moved)
+            self.desk.fact(FillSettled(fill.market, fill.sequence, terms))
 
 
 persons = st.integers(0, 2)

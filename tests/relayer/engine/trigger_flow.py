@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
+from typing import Any
 
 from naive_exchange import ACCOUNTS, Known, NaiveExchange
 from trading_desk import BTC, ETH, FAR, Desk, of_type
@@ -18,6 +20,8 @@ from relayer.engine.orders import SETTLEMENT_SECONDS
 class TriggerFlow:
     desk: Desk
     naive: NaiveExchange
+    entered: Callable[..., Any]
+    traded: Callable[..., Any]
 
     def conditional(
         self, who: int, market: str, side: Side, lots: int, price: int, tif: str, stp: SelfTrade, lifetime: int,

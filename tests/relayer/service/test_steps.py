@@ -127,10 +127,11 @@ async def test_the_same_request_twice_at_once_is_one(parts: Parts) -> None:
     running = await open_market(parts)
     old = signed(ALICE, 0, Side.SELL, 1000, 10)
     await take(parts, PlaceStep(old))
-    steps = [ReplaceStep(newer(old, quantity=4), old.digest), PlaceStep(signed(ALICE, 1, Side.SELL, 1000, 10))]
+    replacing = ReplaceStep(newer(old, quantity=4), old.digest)
+    steps = [replacing, PlaceStep(signed(ALICE, 1, Side.SELL, 1000, 10))]
     both = await asyncio.gather(take(parts, *steps), take(parts, *steps))
     assert both[0] == both[1]
-    placed = await parts.handler.answer(PlaceOrders(2, [steps[0].order]))
+    placed = await parts.handler.answer(PlaceOrders(2, [replacing.order]))
     assert placed.results[0].state == both[0][0].state, "however it is sent"
     running.cancel()
 

@@ -75,7 +75,9 @@ def test_when_the_time_is_over_it_is_given_up(
     (trade, *_) = desk.rows("trade")
     ids = ["0x" + trade.maker_digest.hex(), "0x" + trade.taker_digest.hex()]
     told = [
-        record.about for record in caplog.records if record.levelname == "ERROR" and "match 1 " in record.getMessage()
+        record.about  # type: ignore[attr-defined]
+        for record in caplog.records
+        if record.levelname == "ERROR" and "match 1 " in record.getMessage()
     ]
     assert told == [{"match": 1, "orders": ids}] * 2, "refused and given up, each under both orders' ids"
 
