@@ -24,7 +24,7 @@ from api.database import Database
 from api.feed import FeedHub
 from api.feed_reader import FeedReader
 from api.markets import MarketDirectory
-from api.metrics import ApiMetrics, MetricsMiddleware
+from api.metrics import ApiMetrics, MetricsMiddleware, Patterns, patterns_of
 from api.middleware import BodyLimitMiddleware, ProblemMiddleware
 from api.node import Node
 from api.openapi import install_openapi
@@ -59,6 +59,8 @@ RESTART_SECONDS = 1.0
 
 log = logging.getLogger("api")
 
+_MODULES = (status, health, markets, orders, safety, accounts, settlements, vault, withdrawals, protection, auth)
+
 
 def create_app(settings: Settings) -> ASGIApp:
     """The whole API over these settings. Nothing is connected before the app starts.
@@ -69,7 +71,7 @@ def create_app(settings: Settings) -> ASGIApp:
     measures = ApiMetrics(context) if settings.metrics else None
     framework = _make_framework(context, measures)
     app = OrderLane(framework, context, ORDER_ENTRY, PLAIN_ENTRY)
-    return app if measures is None else MetricsMiddleware(app, measures)
+    return app if measures is None else MetricsMiddleware(app, measures, _patterns(framework))
 
 
 def _make_framework(context: Context, measures: ApiMetrics | None) -> FastAPI:
@@ -77,12 +79,13 @@ def _make_framework(context: Context, measures: ApiMetrics | None) -> FastAPI:
         redoc_url=None,
         title="Cxmpute DEX",
         version=VERSION,
+        redirect_slashes=False,  # it would send people, with their token, to whatever host the request named
         lifespan=partial(_lifespan, context),
         middleware=[
             Middleware(
                 CORSMiddleware,
                 allow_origins=["*"],  # wallet pages live anywhere; tokens travel in a header, never in a cookie
-                allow_methods=["GET", "POST", "DELETE"],
+                allow_methods=["GET", "POST", "PUT", "DELETE"],
                 allow_headers=["authorization", "content-type"],
                 expose_headers=["retry-after"],
                 max_age=DAY_SECONDS,
@@ -98,14 +101,20 @@ def _make_framework(context: Context, measures: ApiMetrics | None) -> FastAPI:
     app.include_router(pages.router)
     if measures is not None:
         app.router.routes.append(measures.route())
-    modules = (status, health, markets, orders, safety, accounts, settlements, vault, withdrawals, protection, auth)
-    for module in modules:
+    for module in _MODULES:
         app.include_router(module.router, prefix="/v1")
     app.add_exception_handler(Problem, _on_problem)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http_error)
     install_openapi(app)
     return app
+
+
+def _patterns(framework: FastAPI) -> Patterns:
+    patterns = {**patterns_of(framework.routes), **patterns_of(pages.router.routes)}
+    for module in _MODULES:
+        patterns.update(patterns_of(module.router.routes, "/v1"))
+    return patterns
 
 
 def make_context(settings: Settings) -> Context:

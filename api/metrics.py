@@ -8,14 +8,14 @@ Never:    looks into a body.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api import problems
@@ -28,7 +28,7 @@ ACK_ROUTES = frozenset(
     {"/v1/orders", "/v1/orders/batch", "/v1/orders/{order_id}/replace", "/v1/orders/cancel-and-place"}
 )
 ACK_OPS = frozenset({"place", "placeBatch", "replace", "cancelAndPlace", "steps"})
-_METHODS = frozenset({"GET", "HEAD", "POST", "DELETE", "OPTIONS"})
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"})
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 _ACK_SECONDS = (0.0005, 0.001, 0.0015, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.02, 0.05, 0.1, 0.25, 1.0, 5.0)
 
@@ -114,12 +114,21 @@ class _Settlements(Collector):
         yield counter_by("cxdex_api_settlement_messages", text, "channel", list(self._feed.messages.items()))
 
 
+Patterns = Mapping[object, str]
+"""The path of each route as we wrote it, by its endpoint: `/v1/book/{market}`."""
+
+
+def patterns_of(routes: Iterable[BaseRoute], prefix: str = "") -> Patterns:
+    return {route.endpoint: prefix + route.path for route in routes if isinstance(route, Route)}
+
+
 class MetricsMiddleware:
     """Outermost: it sees the status that the client sees."""
 
-    def __init__(self, app: ASGIApp, measures: ApiMetrics) -> None:
+    def __init__(self, app: ASGIApp, measures: ApiMetrics, patterns: Patterns) -> None:
         self.app = app
         self._measures = measures
+        self._patterns = patterns
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -138,16 +147,5 @@ class MetricsMiddleware:
             await self.app(scope, receive, watched_send)
         finally:
             method = scope["method"] if scope["method"] in _METHODS else "other"
-            self._measures.answered(method, route_pattern(scope), status, seconds or time.perf_counter() - started)
-
-
-def route_pattern(scope: Scope) -> str:
-    """`/v1/book/{market}` for `/v1/book/sBTC-USDC`, once the router has been; "none" where no route matched."""
-    if scope.get("endpoint") is None:
-        return UNMATCHED
-    path: str = scope["path"]
-    for name, value in scope.get("path_params", {}).items():
-        before, found, after = path.rpartition(str(value))
-        if found:
-            path = f"{before}{{{name}}}{after}"
-    return path
+            route = self._patterns.get(scope.get("endpoint"), UNMATCHED)  # once the router has been
+            self._measures.answered(method, route, status, seconds or time.perf_counter() - started)

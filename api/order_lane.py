@@ -1,7 +1,8 @@
 """The short way in for orders: to the handlers of order entry, past the framework and the browsers' middleware.
 
-Owns:     which requests take it: POSTs to order entry's own addresses by programs. A browser's request names its Origin
-          and takes the long way, where the answer gets the headers that browsers ask for.
+Owns:     which requests take it: POSTs by programs to those of order entry's addresses that are always spelt the same.
+          A browser's request names its Origin and takes the long way, where the answer gets the headers that browsers
+          ask for.
 Promises: the same answers as the long way, byte for byte but for what is made anew for every answer (trace ids).
 Never:    knows what the handlers do.
 """
@@ -29,7 +30,7 @@ class OrderLane:
     ) -> None:
         self._framework = framework
         self._context = context
-        self._routes = {route.path: route.endpoint for route in routes}
+        self._routes = {route.path: route.endpoint for route in routes if not route.param_convertors}
         self._plain = plain
         self._short = ProblemMiddleware(self._answer)
         self._with_request = BodyLimitMiddleware(self._answer_request)

@@ -109,6 +109,14 @@ def test_requests_acknowledgements_and_connections_are_counted(own: Exchange) ->
     for path in ("/v1/book/NO-MARKET", "/v1/book/book", f"/v1/book/{SYMBOL}", "/nobody/home", "/v1/nothing"):
         own.get(path)
     httpx.request("DELETE", own.url + "/v1/book/x")
+    tricks = (
+        "/v1/accounts/0x/protection/AAAA0xBB",
+        "/v1/orders/re/replace",
+        "/static-offline-docs/CC",
+        "/v1/book/book/",
+    )
+    for path in tricks:  # what is in a path may look like another part of it
+        own.get(path)
     client = Client(own)
     client.send(op="place", id=1, **alice.signed(alice.order(own.nonce(alice), limitPrice="1000")))
     assert client.next(id=1)["op"] == "place"
@@ -128,7 +136,7 @@ def test_requests_acknowledgements_and_connections_are_counted(own: Exchange) ->
     assert seen.of("cxdex_api_requests_total", **book, status="404") == 2
     assert seen.of("cxdex_api_requests_total", **book, status="200") == 1
     assert seen.of("cxdex_api_request_seconds_count", **book) == 3
-    assert seen.of("cxdex_api_requests_total", method="GET", route="none", status="404") == 2
+    assert seen.of("cxdex_api_requests_total", method="GET", route="none", status="404") == 4
     assert seen.of("cxdex_api_ack_seconds_count", route="/v1/orders") == 1
     assert 0 < seen.of("cxdex_api_ack_seconds_sum", route="/v1/orders") < 5
     assert seen.of("cxdex_api_websocket_requests_total", op="place", code="OK") == 1
@@ -138,7 +146,7 @@ def test_requests_acknowledgements_and_connections_are_counted(own: Exchange) ->
     assert seen.of("cxdex_api_problems_total", code="MARKET_UNKNOWN") >= 2, "waiting for the listing asked too"
     assert seen["cxdex_api_engine_connected"] == 1
     routes = seen.labels("cxdex_api_requests_total", "route")
-    assert not any("0x" in route or SYMBOL in route for route in routes), "a label is a pattern"
+    assert not any(word in route for route in routes for word in ("0x", SYMBOL, "AAAA", "re/", "CC", "book/book"))
     assert "/metrics" not in own.get("/openapi.json").json()["paths"]
     scrape_until(own.port, lambda seen: seen["cxdex_api_websocket_connections"] == 0)
     assert scrape(own.port)["process_open_fds"] > 0

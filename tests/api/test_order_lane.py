@@ -45,7 +45,28 @@ def test_an_accepted_order_is_answered_the_same_both_ways(exchange: Any) -> None
 
 def test_other_methods_and_addresses_are_answered_as_ever(exchange: Any) -> None:
     for method, path in (("PATCH", "/v1/orders"), ("POST", "/v1/orders/none"), ("POST", "/v1/orders/batch/")):
-        assert httpx.request(method, exchange.url + path, content=b"{}").status_code in (307, 404, 405)
+        assert httpx.request(method, exchange.url + path, content=b"{}").status_code in (404, 405)
+
+
+def test_an_address_that_is_spelt_like_our_own_pattern_is_one_like_any_other(exchange: Any) -> None:
+    alice = exchange.person()
+    signed = alice.signed(alice.order(exchange.nonce(alice), limitPrice="1000"))
+    reply = httpx.post(exchange.url + "/v1/orders/%7Border_id%7D/replace", json=signed)
+    assert (reply.status_code, reply.json()["code"]) == (400, "FIELD_INVALID")
+
+
+def test_nobody_is_sent_to_a_host_that_the_request_names(exchange: Any) -> None:
+    reply = httpx.get(exchange.url + "/v1/status/", headers={"Host": "elsewhere.example"})
+    assert (reply.status_code, reply.json()["code"]) == (404, "NOT_FOUND")
+
+
+@pytest.mark.parametrize("path", ["/v1/orders/x", "/v1/accounts/x/protection/y"])
+@pytest.mark.parametrize("method", ["PUT", "DELETE"])
+def test_a_page_in_a_browser_may_amend_and_cancel(exchange: Any, method: str, path: str) -> None:
+    asks = {"Access-Control-Request-Method": method, "Access-Control-Request-Headers": "authorization,content-type"}
+    reply = httpx.options(exchange.url + path, headers={**BROWSER, **asks})
+    assert reply.status_code == 200, reply.text
+    assert method in reply.headers["access-control-allow-methods"].split(", ")
 
 
 def without_traces(value: Any) -> Any:
