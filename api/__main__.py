@@ -19,6 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from api.app import create_app
 from api.context import MAX_LAG_BLOCKS, Settings
 from api.frame_socket import FrameSocket
+from api.request_socket import RequestSocket
 from cxdex import logs
 from cxdex.deployment import load_deployment
 from cxdex.problem import Problem
@@ -52,6 +53,7 @@ def main() -> int:
         log_config=None,
         access_log=False,
         server_header=False,
+        http=RequestSocket,
         ws=FrameSocket,
         ws_max_size=MAX_SOCKET_MESSAGE,
         ws_per_message_deflate=False,  # compressing every message for every subscriber costs more than it saves

@@ -1,13 +1,16 @@
 """The server's side of a WebSocket, with a way out for frames that are ready.
 
 Owns:     what uvicorn's protocol lacks for feeds: one message for a thousand subscribers is framed once, and all that
-          waits for a client goes out in one write. The application finds it in the scope under EXTENSION.
-Promises: frames never overtake what the application sent before through ASGI, and none follows a close.
+          waits for a client goes out in one write. The application finds it in the scope under EXTENSION. And what it
+          lacks against strangers: frames that are no message (pings, pongs, parts of one) are counted, as messages are.
+Promises: frames never overtake what the application sent before through ASGI, and none follows a close. A connection
+          that has not become a WebSocket in time, or does not take its close, is ended.
 Never:    compresses (`python -m api` turns that off), or splits a message.
 """
 
 from __future__ import annotations
 
+from asyncio.transports import BaseTransport
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, cast
@@ -18,6 +21,10 @@ EXTENSION = "cxdex.frames"
 SHARED_LETTERS = 16 * 1024  # longer ones are snapshots: one client's each
 SHARED_MESSAGES = 512
 PARTING_SECONDS = 10.0
+HANDSHAKE_SECONDS = 10.0
+CLOSE_TOO_MANY_MESSAGES = 4029
+FRAMES_A_SECOND = 20  # that are no message; a client sends one such in twenty seconds
+FRAME_BURST = 2_000  # a large message in parts
 _FINAL_TEXT = 0x81
 _SHORT, _MEDIUM = 126, 127
 
@@ -26,6 +33,8 @@ class FrameSocket(WebSocketsSansIOProtocol):
     """`on_writable` is called whenever the client has read enough for more to be written."""
 
     on_writable: Callable[[], None] | None = None
+    _frames_left = float(FRAME_BURST)
+    _refilled = 0.0
 
     @property
     def is_writable(self) -> bool:
@@ -41,6 +50,26 @@ class FrameSocket(WebSocketsSansIOProtocol):
             self.writable.set()
             self.loop.call_later(PARTING_SECONDS, self.transport.abort)
 
+    def connection_made(self, transport: BaseTransport) -> None:
+        super().connection_made(transport)
+        self.loop.call_later(HANDSHAKE_SECONDS, self._require_handshake)
+
+    def handle_ping(self) -> None:
+        if self._may_send_frame():
+            super().handle_ping()
+
+    def handle_pong(self, event: Any) -> None:
+        if self._may_send_frame():
+            super().handle_pong(event)
+
+    def handle_cont(self, event: Any) -> None:
+        if self._may_send_frame():
+            super().handle_cont(event)
+
+    def keepalive_timeout(self) -> None:
+        super().keepalive_timeout()
+        self.loop.call_later(PARTING_SECONDS, self.transport.abort)  # who does not answer does not read either
+
     def handle_connect(self, event: Any) -> None:
         super().handle_connect(event)
         if not self.close_sent:  # the application starts in the loop's next turn
@@ -50,6 +79,30 @@ class FrameSocket(WebSocketsSansIOProtocol):
         super().resume_writing()
         if self.on_writable is not None:
             self.on_writable()
+
+    def _may_send_frame(self) -> bool:
+        """Ends the connection when the client has sent too many frames that are no message."""
+        if self.close_sent:
+            return False
+        now = self.loop.time()
+        self._frames_left = min(FRAME_BURST, self._frames_left + (now - self._refilled) * FRAMES_A_SECOND) - 1
+        self._refilled = now
+        if self._frames_left < 0:
+            self._end(CLOSE_TOO_MANY_MESSAGES, "too many frames")
+        return self._frames_left >= 0
+
+    def _end(self, code: int, reason: str) -> None:
+        self.stop_keepalive()
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
+        self.conn.fail(code, reason)
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.close_sent = True
+        self.transport.close()
+        self.loop.call_later(PARTING_SECONDS, self.transport.abort)
+
+    def _require_handshake(self) -> None:
+        if not self.handshake_complete:
+            self.transport.abort()
 
 
 def frame_of(text: str, is_shared: bool) -> bytes:

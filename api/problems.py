@@ -44,6 +44,8 @@ def _entry(status: int, title: str, meaning: str, *, retryable: bool = False) ->
 CODES: Mapping[str, CodeEntry] = {
     "BODY_MALFORMED": _entry(400, "Malformed body", "The body is not JSON, or not the JSON object that is expected."),
     "BODY_TOO_LARGE": _entry(413, "Body too large", "The body is larger than 256 KiB; send orders in batches of 50."),
+    "HEAD_TOO_LARGE": _entry(431, "Head too large", "Address and headers of the request are larger than 64 KiB."),
+    "REQUEST_TIMEOUT": _entry(408, "Too slow", "The request was not here as a whole after 30 s.", retryable=True),
     "FIELD_MISSING": _entry(400, "Field missing", "A required field is absent."),
     "FIELD_UNKNOWN": _entry(400, "Unknown field", "A field that this exchange does not know; it would be ignored."),
     "FIELD_INVALID": _entry(400, "Invalid value", "A field, path part or query parameter has an impossible value."),

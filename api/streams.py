@@ -24,6 +24,7 @@ from api.context import Context
 from api.feed import DURABLE_CHANNELS, PRIVATE_CHANNELS, PUBLIC_CHANNELS, Stream
 from api.fields import decode_json, read_address, read_object, read_signature, read_small_integer, read_text
 from api.following import Following, Resume
+from api.frame_socket import CLOSE_TOO_MANY_MESSAGES
 from api.message_budget import MessageBudget
 from api.order_ops import OPS as ORDER_OPS
 from api.order_ops import Answered, OrderOps
@@ -36,7 +37,6 @@ MAX_MESSAGE_BYTES = 256 * 1024
 MAX_SUBSCRIPTIONS = 200
 MESSAGES_A_TURN = 32  # then the other connections, and the heartbeat, have their turn
 CLOSE_SLOW_CONSUMER = 4008
-CLOSE_TOO_MANY_MESSAGES = 4029
 CLOSE_SECONDS = 2.0
 MAX_CLOSE_REASON = 120  # a close frame holds 123 bytes
 HEARTBEAT_SECONDS = 5.0

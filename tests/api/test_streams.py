@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import signal
 import time
@@ -249,6 +250,28 @@ def test_a_flood_ends_the_connection(client: Client) -> None:
     with pytest.raises(ConnectionClosed):
         receive_for_ever(client)
     assert client.socket.close_code == 4029
+
+
+@pytest.mark.parametrize("flood", ["pings", "pongs", "parts"])
+def test_frames_that_are_no_message_are_counted_too(client: Client, flood: str) -> None:
+    send = {"pings": client.socket.ping, "pongs": client.socket.pong}.get(flood)
+    with contextlib.suppress(ConnectionClosed):
+        if send is None:
+            client.socket.send(itertools.repeat("", 20_000))
+        else:
+            for number in range(20_000):
+                send(str(number))
+    with pytest.raises(ConnectionClosed):
+        receive_for_ever(client)
+    assert client.socket.close_code == 4029
+
+
+def test_a_large_message_may_come_in_parts(client: Client) -> None:
+    client.send(op="ping")
+    client.next(op="pong")
+    text = json.dumps({"op": "ping", "id": "x" * 200_000})
+    client.socket.send(text[start : start + 256] for start in range(0, len(text), 256))
+    assert client.next(op="pong")["id"] == "x" * 200_000
 
 
 def receive_for_ever(client: Client) -> None:
