@@ -309,8 +309,8 @@ def settleBatch(entryCount: uint256):
             assert entry.who == MARKET_ENTRY and entry.vs == 0, "S:ENTRY"
             if market.hash != empty(bytes32):
                 self._flush_all(maker, taker, market)
-                maker = empty(Cursor)
-                taker = empty(Cursor)
+            maker = empty(Cursor)  # also before the first market: an order ahead of it was loaded with no market's terms
+            taker = empty(Cursor)
             market = self._load_market(convert(entry.terms, bytes32), entry.r)
             continue
         else:

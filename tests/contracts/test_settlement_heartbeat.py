@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from cxdex.batch import MatchedFill, SkipReason
+from cxdex import eip712
+from cxdex.batch import MatchedFill, Role, SkipReason, pack_market_entry, pack_order_entry
 from cxdex.eip712 import market_hash
 from cxdex.market import MarketStatus
+from cxdex.order import Side, SignedOrder
+from tests.contracts.raw_entries import Reverts
 from tests.contracts.settlement_desk import (
     BTC,
     CASH,
@@ -21,6 +24,7 @@ from tests.contracts.settlement_desk import (
     Desk,
     RevertedError,
     Trader,
+    batch,
 )
 
 SILENCE = 6 * HOUR
@@ -131,3 +135,32 @@ def test_attack_46_a_batch_from_anyone_else_in_time(desk: Desk, fill: MatchedFil
         desk.wait(SILENCE - 1)
         for caller in (STRANGER, VAULT, REGISTRY, ENGINE, alice.address):
             assert_refused("S:CORE", desk, fill, caller)
+
+
+@pytest.fixture(params=[None, "session key"])
+def marketless(
+    desk: Desk, alice: Trader, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> SignedOrder:
+    """A buy of Alice's for the market whose hash is zero, which there is not; signed by her or by her session key."""
+    key = None if request.param is None else Trader.named(request.param)
+    if key is not None:
+        desk.set_session(alice, key, expiry=LATER)
+    with monkeypatch.context() as patched:
+        patched.setattr(eip712, "market_hash", lambda _: bytes(32))
+        return desk.buy(alice, 10, 500, expiry=LATER, session=key)
+
+
+@pytest.mark.parametrize("role", [Role.MAKER, Role.TAKER])
+def test_attack_98_an_order_ahead_of_the_first_market(
+    desk: Desk, reverts: Reverts, marketless: SignedOrder, bob: Trader, role: Role
+) -> None:
+    """It was loaded without a market: without its fee, and as if its account held nothing of the base. If it stayed in
+    its cursor, it would trade for no fee, what it buys would replace what its account has, and an indexer, which adds,
+    would halt at that account's next deposit."""
+    desk.call(CORE, "beat()")
+    desk.wait(SILENCE + 1)
+    sale = desk.order(bob, Side.SELL, 10, 500, expiry=LATER)
+    ahead = pack_order_entry(marketless, role, 0)
+    other = pack_order_entry(sale, Role(1 - role), 10)
+    reverts("S:SIDE", desk.settle_bytes, batch(ahead, pack_market_entry(BTC, 0), other), STRANGER)
+    assert desk.settle_bytes(batch(ahead, pack_market_entry(BTC, 0)), STRANGER) == []

@@ -129,6 +129,22 @@ def test_what_was_minted_can_be_sold_on_in_the_same_batch(exchange: World) -> No
     assert exchange.cash(BOB) == RICH - 2 * FEE
 
 
+def test_the_ledger_is_up_to_date_when_the_engine_mints(exchange: World) -> None:
+    """Alice's own quarter is sold in the same batch before her order mints the rest: the mint's event says what she has
+    then, which is what the indexer counts, and not that quarter besides."""
+    quarter = ONE_SYNTH // 4
+    exchange.borrow(ALICE, SBTC, quarter, 45_000 * ONE_USDC)
+    sale, buy = short(exchange, OWN), bid(exchange)
+    fills = [MatchedFill(BTC, 0, sale, buy, LOTS // 4), MatchedFill(BTC, 1, sale, buy, LOTS - LOTS // 4)]
+    logs = exchange.evm.send(CORE, exchange.settlement.address, encode_settle_batch(fills))
+    events = told(exchange, logs)
+    assert [name for name, _ in events] == ["Fill", "DebtChanged", "SynthMinted", "Fill", "ProceedsLocked"]
+    minted = events[2][1]
+    assert (minted["amount"], minted["balance"], minted["supply"]) == (3 * quarter, 3 * quarter, ONE_SYNTH)
+    assert exchange.vault.call("balanceOf", BOB, SBTC) == ONE_SYNTH
+    assert exchange.vault.call("balanceOf", ALICE, SBTC) == 0
+
+
 def test_attack_45_core_starves_a_mint_of_gas(exchange: World) -> None:
     """Through both proxies: with too little gas the batch reverts, and no amount makes the engine seem to refuse."""
     data = encode_settle_batch([MatchedFill(BTC, 0, short(exchange, OWN), bid(exchange), LOTS)])
