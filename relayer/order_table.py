@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Table, bindparam, func, insert, select, update
+from sqlalchemy import Connection, Engine, Table, bindparam, func, insert, inspect, select, update
 from sqlmodel import SQLModel
 
 from cxdex.condition import Condition, Trigger
@@ -114,6 +114,14 @@ class OrderTables:
         with self._database.connect().execution_options(read_only=True) as connection:
             row = connection.execute(select(ORDERS).where(ORDERS.c.digest == digest)).mappings().first()
         return None if row is None else order_state_from_row(row)
+
+
+def stored_sequence(database: Engine) -> int | None:
+    """The last journal sequence whose events are in the tables; None where there are no tables. Changes nothing."""
+    if not inspect(database).has_table(CURSOR.name):
+        return None
+    with database.connect().execution_options(read_only=True) as connection:
+        return connection.scalar(select(CURSOR.c.journal_sequence).where(CURSOR.c.id == CURSOR_ID)) or 0
 
 
 def order_from_row(row: Any) -> Order:

@@ -4,7 +4,8 @@ Promises: afterwards the engine is what an uninterrupted one would be, and the t
           command in the journal. A damaged snapshot costs time, nothing else.
           A long replay says how far it is.
           Refuses to start (a Problem that names what and where) rather than guess: a journal that is damaged in
-          the middle, that lacks its beginning, or that ends before what the database already holds.
+          the middle, that lacks its beginning, or that ends before what the database already holds; a torn end is cut
+          only when database and snapshots have nothing of it.
 Never:    uses a snapshot that is newer than the tables: the events in between could not be regenerated.
 """
 
@@ -23,7 +24,8 @@ from relayer.engine.core import Engine
 from relayer.journal.format_check import foreign_format, require_format
 from relayer.journal.journal import Journal
 from relayer.journal.record import decode_command
-from relayer.journal.snapshot import Snapshot, snapshots
+from relayer.journal.segment import damaged
+from relayer.journal.snapshot import Snapshot, newest_sequence, snapshots
 from relayer.order_table import OrderTables
 from relayer.projector import Sequenced, project
 
@@ -52,8 +54,9 @@ def recover(directory: Path, tables: OrderTables) -> Recovered:
     last_time_ms = start.time_ms if start else 0
     pending: list[Sequenced] = []
     progress = _Progress(journal, start.position if start else journal.end)
-    records = journal.recover(start.sequence, start.position) if start else journal.recover()
-    for record in records:
+    covered = newest_sequence(directory)
+    sequence, position = (start.sequence, start.position) if start else (0, None)
+    for record in journal.recover(sequence, position, max(cursor, covered)):
         command = _decode(journal, record.sequence, record.payload)
         last_time_ms = command.time_ms
         events = engine.apply(command)
@@ -71,6 +74,9 @@ def recover(directory: Path, tables: OrderTables) -> Recovered:
             f"the database holds the events of {cursor} commands, {journal.path} ends at {journal.sequence}: "
             "they do not belong together. Restore the journal, or start with an empty database and journal",
         )
+    if journal.sequence < covered:
+        why = f"it ends with record {journal.sequence}, and there is a snapshot of record {covered}"
+        raise damaged(journal.path, journal.path.stat().st_size, why)
     project(tables, pending)
     replayed_from = start.sequence if start else 0
     log.info("replayed commands %d to %d", replayed_from + 1, journal.sequence)

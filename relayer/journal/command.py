@@ -14,14 +14,17 @@ from pathlib import Path
 from typing import get_args
 
 import msgspec
+from sqlalchemy.exc import SQLAlchemyError
 
 from cxdex.problem import Problem
+from cxdex.storage import open_database
 from relayer.engine.commands import AnyCommand
 from relayer.journal.inspection import Inspection, engine_of, inspect, open_journal, walk
 from relayer.journal.lock import JournalLock
 from relayer.journal.record import decode_command
 from relayer.journal.repair import cut_tail, damaged_tail
 from relayer.journal.scan import Damage, Found
+from relayer.order_table import stored_sequence
 
 KINDS = tuple(kind.__name__ for kind in get_args(AnyCommand))
 
@@ -43,6 +46,8 @@ def main(argv: list[str]) -> int:
         return _refuse(f"{problem.code}: {problem.detail}{remedy}")
     except OSError as error:
         return _refuse(f"{error.strerror}: {error.filename}" if error.filename else str(error))
+    except (SQLAlchemyError, ModuleNotFoundError) as error:
+        return _refuse(f"the database cannot be used: {str(error).splitlines()[0]}")
     return status
 
 
@@ -85,9 +90,10 @@ def repair(directory: Path, options: argparse.Namespace) -> int:
         pass
     lock = JournalLock(directory)
     try:
+        stored = _stored(options.database)
         if not options.yes:
-            return _propose(directory)
-        done = cut_tail(directory)
+            return _propose(directory, stored, options.database)
+        done = cut_tail(directory, stored)
     finally:
         lock.release()
     if done is None:
@@ -98,14 +104,25 @@ def repair(directory: Path, options: argparse.Namespace) -> int:
     return 0
 
 
-def _propose(directory: Path) -> int:
-    seen, tail = damaged_tail(directory)
+def _stored(url: str | None) -> int:
+    """The last record that the tables have; 0 when they are not asked. Raises Problem or SQLAlchemy's errors."""
+    if url is None:
+        return 0
+    stored = stored_sequence(open_database(url))
+    if stored is None:
+        raise Problem("DATABASE_EMPTY", "no engine has worked on this database yet", allowed="--database URL")
+    return stored
+
+
+def _propose(directory: Path, stored: int, url: str | None) -> int:
+    seen, tail = damaged_tail(directory, stored)
     if tail is None:
         print("nothing to repair")
         return 0
     print(
         f"would cut the last {tail.size} bytes of {tail.path}, from byte {tail.offset} on, after copying them to a "
         f"file beside it; the journal would end with record {seen.last}. Nothing was changed: repeat with --yes"
+        + ("" if url else ", and with --database to make sure that the tables have none of it")
     )
     return 1
 
@@ -125,7 +142,7 @@ def _summary(seen: Inspection) -> str:
 
 def _remedy(damage: Damage) -> str:
     if damage.tail:
-        return ", and nothing whole follows: a write that never finished (`repair` cuts it and keeps a copy)"
+        return ": the last write, which never finished (`repair` cuts it and keeps a copy)"
     return "; the engine refuses to start: restore the file from a copy"
 
 
@@ -187,5 +204,7 @@ def _parse(argv: list[str]) -> argparse.Namespace:
     parts["show"].add_argument("--from", dest="first", type=int, default=1, metavar="SEQUENCE")
     parts["show"].add_argument("--to", dest="last", type=int, metavar="SEQUENCE", help="included")
     parts["show"].add_argument("--kind", choices=KINDS)
+    url = os.environ.get("CXDEX_DATABASE_URL")
+    parts["repair"].add_argument("--database", metavar="URL", default=url, help="what it has stored is never cut")
     parts["repair"].add_argument("--yes", action="store_true", help="do it; without, only say what would be done")
     return parser.parse_args(argv)

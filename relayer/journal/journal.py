@@ -1,15 +1,16 @@
 """The open journal: append-only, synced before anyone is told, checked on the way back in.
 
 Owns:     the files of a journal's folder (see `segment`), with records of sequences 1, 2, 3 …
-Promises: `append` returns only when the bytes are on disk. If writing fails, the file is cut back to the last
-          synced record, so that what was refused does not come back at the next start. A sync that fails
-          breaks the journal for good, because the kernel may have dropped the pages: only a restart, which
-          reads the disk, knows what is there. A file is synced before the next one is begun.
+Promises: `append` returns only when the bytes are on disk, and what it wrote comes back whole or not at all. If writing
+          fails, the file is cut back to the last synced record, so that what was refused does not come back at the
+          next start. A sync that fails breaks the journal for good, because the kernel may have dropped the pages:
+          only a restart, which reads the disk, knows what is there. A file is synced before the next one is begun.
 Never:    decides what a command means, removes a file (see `retention`), reads a clock or runs in the event
           loop's thread by itself.
 
-A damaged record with no valid one behind it, in the newest file, is a write that never finished: nobody was
-told, it is cut. Anywhere else it is damage to something acknowledged: the start is refused.
+One append is one group of records, and the next is written when it is on disk. So the last group of the newest file may
+have been torn by a loss of power, in any of its pages: nobody was told of it, and all of it is cut. A damaged record
+anywhere else was acknowledged, and so was one that the caller knows to have been applied: the start is refused.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from cxdex.problem import Problem
-from relayer.journal.record import HEADER_BYTES, LARGEST_RECORD_BYTES, Record, encode_record, read_record
-from relayer.journal.scan import READ_BYTES, next_record
+from relayer.journal.record import HEADER_BYTES, LARGEST_RECORD_BYTES, Record, encode_group, read_record
+from relayer.journal.scan import READ_BYTES, Stop, why_acknowledged
 from relayer.journal.segment import (
     Segment,
     adopt_single_file,
@@ -35,7 +36,7 @@ SEGMENT_BYTES = 64 * 1024 * 1024
 
 
 class Journal:
-    """`sequence` and `end`: last synced record and the position behind it, after `recover`.
+    """`sequence` and `end`: last synced record and the position behind it; while `recover` reads, of the groups read.
 
     The caller holds the folder's lock. Raises Problem: JOURNAL_DAMAGED, JOURNAL_UNWRITABLE, JOURNAL_TWICE.
     """
@@ -59,6 +60,7 @@ class Journal:
                 allowed="a folder of this user on a disk with space",
             ) from None
         self.end = self._segments[0].position
+        self._stop = Stop(0, 0, 0)
 
     @property
     def path(self) -> Path:
@@ -70,11 +72,12 @@ class Journal:
         """Where the newest file ended when it was opened."""
         return self._segments[-1].end
 
-    def recover(self, sequence: int = 0, position: int | None = None) -> Iterator[Record]:
-        """Reads every record after `sequence`, which ends at `position`; then cuts a torn tail.
+    def recover(self, sequence: int = 0, position: int | None = None, applied: int = 0) -> Iterator[Record]:
+        """Reads every record after `sequence`, which ends at `position`; then cuts a last group that was torn.
 
-        `cut_bytes` says how much was cut. Raises JOURNAL_DAMAGED with file and offset, or JOURNAL_INCOMPLETE
-        when the first record wanted is in a file that retention has taken away.
+        applied: a record that was certainly acknowledged; the cut would not spare it: refused. `cut_bytes` says how
+        much was cut. Raises JOURNAL_DAMAGED with file and offset, or JOURNAL_INCOMPLETE when the first record wanted
+        is in a file that retention has taken away.
         """
         number = self._segment_after(sequence)
         self.sequence = sequence
@@ -90,18 +93,19 @@ class Journal:
             finally:
                 os.close(descriptor)
             if self.end != segment.end:
-                raise damaged(segment.path, segment.offset_of(self.end), f"record {self.sequence + 1} is bad")
+                raise damaged(segment.path, self._stop.offset, f"record {self._stop.last + 1} is bad")
         yield from self._read(self._descriptor, self._segments[-1])
-        self._cut_tail()
+        self._cut_tail(applied)
         del self._segments[:-1]
 
     def append(self, payloads: Sequence[bytes]) -> None:
         """Writes and syncs these commands, all or none. Raises OSError after restoring the file, or Problem."""
         if self._broken is not None:
             raise Problem("JOURNAL_BROKEN", self._broken)
-        if self._segments[-1].offset_of(self.end) >= self._segment_bytes:
+        newest = self._segments[-1]
+        if newest.offset_of(self.end) >= self._segment_bytes or not newest.is_grouped:
             self._rotate()
-        data = b"".join(encode_record(self.sequence + 1 + i, payload) for i, payload in enumerate(payloads))
+        data = encode_group(self.sequence + 1, payloads)
         try:
             self._write(data)
         except OSError:
@@ -139,25 +143,30 @@ class Journal:
         return max(number for number, segment in enumerate(self._segments) if segment.first <= sequence + 1)
 
     def _read(self, descriptor: int, segment: Segment) -> Iterator[Record]:
-        """The records from `end` on, up to the first that is not whole."""
-        buffer, position = b"", 0
+        """The records from `end` on, group by group, up to the first group that is not whole; `_stop` says where."""
+        buffer, position, offset = b"", 0, segment.offset_of(self.end)  # offset: of the buffer in the file
+        group: list[Record] = []
         while True:
             record = read_record(buffer, position)
             if record is None:
-                buffer, position = buffer[position:], 0
-                offset = segment.offset_of(self.end) + len(buffer)
-                more = os.pread(descriptor, READ_BYTES, offset) if len(buffer) < LARGEST_RECORD_BYTES else b""
+                buffer, position, offset = buffer[position:], 0, offset + position
+                enough = len(buffer) >= LARGEST_RECORD_BYTES
+                more = b"" if enough else os.pread(descriptor, READ_BYTES, offset + len(buffer))
                 if not more:
+                    behind = group[-1].behind if group else 0
+                    self._stop = Stop(offset, self.sequence + len(group), offset + behind)
                     return
                 buffer += more
                 continue
-            if record.sequence != self.sequence + 1:
-                why = f"record {record.sequence} follows record {self.sequence}"
-                raise damaged(segment.path, segment.offset_of(self.end), why)
-            self.sequence += 1
-            self.end += record.end - position
+            last = self.sequence + len(group)
+            if record.sequence != last + 1:
+                raise damaged(segment.path, offset + position, f"record {record.sequence} follows record {last}")
             position = record.end
-            yield record
+            group.append(record)
+            if not record.behind:
+                self.sequence, self.end = record.sequence, segment.position_of(offset + position)
+                yield from group
+                group.clear()
 
     def _rotate(self) -> None:
         """Goes on in a new file. Raises OSError, and the old one stays in use; or Problem JOURNAL_BROKEN."""
@@ -188,15 +197,16 @@ class Journal:
         except OSError as error:
             self._broken = f"{self.path} could not be cut back after a failed write ({error.strerror})"
 
-    def _cut_tail(self) -> None:
+    def _cut_tail(self, applied: int) -> None:
         segment = self._segments[-1]
         offset, size = segment.offset_of(self.end), os.fstat(self._descriptor).st_size
         if offset == size:
             return
-        following = next_record(self._descriptor, size, offset + 1, self.sequence)
-        if following is not None:
-            why = f"record {self.sequence + 1} is bad, but a later one at byte {following} is whole"
-            raise damaged(segment.path, offset, why)
+        why = why_acknowledged(self._descriptor, size, self._stop)
+        if why is None and applied > self.sequence:
+            why = f"record {applied} has been applied already, says the database or a snapshot"
+        if why is not None:
+            raise damaged(segment.path, self._stop.offset, f"record {self._stop.last + 1} is bad, but {why}")
         os.ftruncate(self._descriptor, offset)
         os.fsync(self._descriptor)
         self.cut_bytes = size - offset

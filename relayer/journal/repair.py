@@ -1,8 +1,8 @@
-"""Cuts a damaged tail off a journal, after keeping a copy of it.
+"""Cuts a torn last group off a journal, after keeping a copy of it.
 
-Promises: the copy is on disk before anything is cut; what is cut holds no whole record. At any failure the journal
-          is as it was.
-Never:    runs beside an engine, touches a whole record, or cuts what a snapshot knows to have been acknowledged.
+Promises: the copy is on disk before anything is cut; what is cut was one write that nobody was told of. At any failure
+          the journal is as it was.
+Never:    runs beside an engine, or cuts what a snapshot or the tables know to have been acknowledged.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ class Repaired:
     copy: Path
 
 
-def damaged_tail(directory: Path) -> tuple[Inspection, Damage | None]:
-    """What could be cut, None for a journal that needs nothing. The caller holds the lock.
+def damaged_tail(directory: Path, stored: int = 0) -> tuple[Inspection, Damage | None]:
+    """What could be cut, None for a journal that needs nothing. The caller holds the lock. stored: see `cut_tail`.
 
     Raises JOURNAL_NOT_REPAIRABLE when cutting would lose records or would not help, JOURNAL_MISSING or OSError.
     """
@@ -46,12 +46,17 @@ def damaged_tail(directory: Path) -> tuple[Inspection, Damage | None]:
             f"the journal ends at record {seen.last}, but a snapshot of record {promised} exists: "
             "what is missing was acknowledged"
         )
+    if stored > seen.last:
+        raise _not_repairable(
+            f"the journal would end at record {seen.last}, but the database has what record {stored} caused"
+        )
     return seen, seen.damage[0] if seen.damage else None
 
 
-def cut_tail(directory: Path) -> Repaired | None:
-    """None when nothing is damaged. The caller holds the lock. Raises as `damaged_tail` does."""
-    seen, tail = damaged_tail(directory)
+def cut_tail(directory: Path, stored: int = 0) -> Repaired | None:
+    """None when nothing is damaged. The caller holds the lock. stored: the last record whose events are in the tables,
+    0 when nobody asked them. Raises as `damaged_tail` does."""
+    seen, tail = damaged_tail(directory, stored)
     if tail is None:
         return None
     descriptor = os.open(tail.path, os.O_RDWR | os.O_CLOEXEC)

@@ -1,7 +1,7 @@
 """One file of the journal: its name, how it begins, and which files a folder has.
 
 Owns:     the names `journal-<first sequence>.log` and the header: magic 8 | crc32 4 | first sequence 8 |
-          position 8, little-endian; records follow (see `record`).
+          position 8, little-endian; records follow (see `record`), whose form the magic tells.
 Promises: a file under such a name has a whole header (temporary file, fsync, rename, directory fsync). The
           positions chain the files: each begins where the one before it ends, so that a missing or shortened
           file shows without reading a record.
@@ -9,7 +9,9 @@ Never:    reads or writes records.
 
 A position counts the bytes of all records since the journal began, whatever file they are in, so a snapshot's
 position survives rotation and retention. Version 1 was one file `journal.log` without a first sequence; it
-becomes the first segment by a rename, and its positions count its 8-byte magic.
+becomes the first segment by a rename, and its positions count its 8-byte magic. Version 2 had records without groups.
+Files of both are read and never written again: an older version, which would take this one's records for a torn end,
+knows no magic but its own and refuses.
 """
 
 from __future__ import annotations
@@ -25,7 +27,8 @@ from zlib import crc32
 
 from cxdex.problem import Problem
 
-MAGIC = b"CXJOURN2"
+MAGIC = b"CXJOURN3"
+UNGROUPED_MAGIC = b"CXJOURN2"
 SINGLE_FILE = "journal.log"
 SINGLE_FILE_MAGIC = b"CXJOURN1"
 
@@ -39,7 +42,7 @@ _NAME = re.compile(r"journal-\d{20}\.log")
 class Segment:
     """first: sequence of its first record. position: where that begins in the journal. header: bytes before it.
 
-    size: of the file, when it was looked at.
+    size: of the file, when it was looked at. is_grouped: it takes records of this version.
     """
 
     path: Path
@@ -47,6 +50,7 @@ class Segment:
     position: int
     header: int
     size: int
+    is_grouped: bool = True
 
     @property
     def end(self) -> int:
@@ -88,15 +92,16 @@ def read_header(path: Path) -> Segment | str:
     finally:
         os.close(descriptor)
     if head.startswith(SINGLE_FILE_MAGIC):
-        return Segment(path, 1, len(SINGLE_FILE_MAGIC), len(SINGLE_FILE_MAGIC), size)
-    if path.name == SINGLE_FILE or not MAGIC.startswith(head[: len(MAGIC)]):
+        return Segment(path, 1, len(SINGLE_FILE_MAGIC), len(SINGLE_FILE_MAGIC), size, is_grouped=False)
+    magic = head[: len(MAGIC)]
+    if path.name == SINGLE_FILE or not (MAGIC.startswith(magic) or magic == UNGROUPED_MAGIC):
         return "this is not a journal of this version"
     if len(head) < HEADER_BYTES:
         return "its header is not whole"
     _, checksum, first, position = _HEADER.unpack(head)
     if crc32(_CHECKED.pack(first, position)) != checksum or segment_name(first) != path.name:
         return "its header is damaged, or the file was renamed"
-    return Segment(path, first, position, HEADER_BYTES, size)
+    return Segment(path, first, position, HEADER_BYTES, size, is_grouped=magic == MAGIC)
 
 
 def missing_between(before: Segment, after: Segment) -> str | None:

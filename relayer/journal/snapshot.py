@@ -100,6 +100,12 @@ def _final(directory: Path, sequence: int) -> Path:
     return directory / f"snapshot-{sequence:020d}.bin"
 
 
+def newest_sequence(directory: Path) -> int:
+    """The last record that a snapshot speaks of, even a damaged one: it was whole, and applied, when it got its name.
+    0: there is no snapshot."""
+    return max((int(path.stem.removeprefix("snapshot-")) for path in _newest_first(directory)), default=0)
+
+
 def snapshots(directory: Path) -> Iterator[tuple[Path, Snapshot | None]]:
     """Newest first; None for a file that is damaged."""
     for path in _newest_first(directory):

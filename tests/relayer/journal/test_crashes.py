@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from relayer.journal.journal import Journal
-from relayer.journal.record import encode_record
 from relayer.journal.retention import Retention, retire
-from relayer.journal.segment import HEADER_BYTES, SINGLE_FILE, SINGLE_FILE_MAGIC, segment_paths
+from relayer.journal.segment import HEADER_BYTES, segment_paths
 from relayer.journal.snapshot import Snapshot, snapshots, write_snapshot
+from tests.relayer.journal.older_journals import write_version_1
 
 SMALL = HEADER_BYTES + 300
 CALLS = ("open", "pwrite", "fsync", "fdatasync", "ftruncate", "rename", "unlink", "fchmod")
@@ -158,8 +158,7 @@ def test_killed_during_the_migration_of_a_single_file(tmp_path: Path) -> None:
     for number in range(1, 50):
         directory = tmp_path / str(number)
         directory.mkdir()
-        records = b"".join(encode_record(one, payload(one)) for one in range(1, 21))
-        (directory / SINGLE_FILE).write_bytes(SINGLE_FILE_MAGIC + records)
+        write_version_1(directory, [payload(one) for one in range(1, 21)])
 
         def action(told: int, at: int = number, where: Path = directory) -> None:
             die_before_call(at)

@@ -15,18 +15,20 @@ from cxdex.problem import Problem
 from relayer.engine.commands import CancelAll, Expire
 from relayer.journal.journal import Journal
 from relayer.journal.lock import JournalLock
-from relayer.journal.record import MARKER, MAX_PAYLOAD_BYTES, decode_command, encode_command, encode_record, read_record
+from relayer.journal.record import MARKER, MAX_PAYLOAD_BYTES, decode_command, encode_command, read_record
 from relayer.journal.segment import HEADER_BYTES, SINGLE_FILE, segment_name
 
 FIRST = segment_name(1)
 PAYLOADS = [b"first", b"second, " + MARKER + b" inside", b"", b"x" * 1000]
 
 
-def written(directory: Path, payloads: list[bytes] = PAYLOADS) -> Path:
+def written(directory: Path) -> Path:
+    """PAYLOADS in three groups."""
     journal = Journal(directory)
     assert list(journal.recover()) == []
-    journal.append(payloads[:1])
-    journal.append(payloads[1:])
+    journal.append(PAYLOADS[:1])
+    journal.append(PAYLOADS[1:3])
+    journal.append(PAYLOADS[3:])
     journal.close()
     return directory / FIRST
 
@@ -79,7 +81,7 @@ def test_a_journal_goes_on_where_it_ended(tmp_path: Path) -> None:
 def test_a_tail_torn_anywhere_is_cut(tmp_path: Path) -> None:
     path = written(tmp_path)
     whole = path.read_bytes()
-    last = len(whole) - len(encode_record(4, PAYLOADS[3]))
+    last = len(whole) - Journal.record_bytes(PAYLOADS[3])
     for size in range(last + 1, len(whole), 97):
         path.write_bytes(whole[:size])
         journal, found = read(tmp_path)
@@ -106,7 +108,7 @@ def test_a_flipped_bit_before_the_last_record_is_refused(
     directory = tmp_path_factory.mktemp("journal")
     path = written(directory)
     damaged = bytearray(path.read_bytes())
-    last = len(damaged) - len(encode_record(4, PAYLOADS[3]))
+    last = len(damaged) - Journal.record_bytes(PAYLOADS[3])
     position = data.draw(st.integers(HEADER_BYTES, last - 1))
     damaged[position] ^= 1 << data.draw(st.integers(0, 7))
     path.write_bytes(damaged)

@@ -9,16 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from cxdex.facts import Credited
+from cxdex.storage import open_database
 from relayer.__main__ import main
 from relayer.engine.commands import AnyCommand, ApplyFact, CancelAll, Expire
 from relayer.engine.core import Engine
 from relayer.journal.journal import Journal
 from relayer.journal.lock import JournalLock
-from relayer.journal.record import encode_command, encode_record
+from relayer.journal.record import encode_command, encode_group
 from relayer.journal.segment import HEADER_BYTES, segment_name, segment_paths
 from relayer.journal.snapshot import Snapshot, write_snapshot
+from relayer.order_table import OrderTables
+from tests.relayer.journal.older_journals import write_version_1
 
 FIRST = segment_name(1)
 ALICE = b"\xa1" * 20
@@ -50,10 +54,12 @@ class Operator:
         self.path = self.journal / FIRST
         self._capsys = capsys
 
-    def write(self, commands: list[AnyCommand] = COMMANDS) -> None:
+    def write(self, commands: list[AnyCommand] = COMMANDS, together: int = 1) -> None:
+        """So many with each sync."""
         journal = Journal(self.journal)
         assert list(journal.recover()) == []
-        journal.append([encode_command(command) for command in commands])
+        for start in range(0, len(commands), together):
+            journal.append([encode_command(command) for command in commands[start : start + together]])
         journal.close()
 
     def write_in_files(self) -> list[Path]:
@@ -161,6 +167,44 @@ def test_a_torn_tail_is_named_and_cut_only_with_a_copy(operator: Operator) -> No
     assert operator.run("repair", "--yes").out == "nothing to repair\n"
 
 
+def test_a_torn_write_of_several_records_is_cut_whole_with_a_copy(operator: Operator) -> None:
+    operator.write(together=10)
+    start, bad = operator.start_of(41), operator.start_of(42)
+    operator.flip(bad + 30)
+    torn = operator.path.read_bytes()
+    said = operator.run("verify")
+    assert said.code == 1
+    assert "40 records, sequence 1 to 40" in said.out
+    damage = f"DAMAGE {operator.path} at byte {start}, {len(torn) - start} bytes: record 42 is not whole, and record 41"
+    assert f"{damage} before it came with the same write: the last write, which never finished" in said.out
+    assert [line["sequence"] for line in operator.run("show").lines] == [*range(1, 41)]
+    assert operator.run("repair", "--yes").code == 0
+    assert (operator.journal / f"{FIRST}.cut-at-{start}").read_bytes() == torn[start:]
+    assert operator.engine_accepts() == 40
+
+
+def test_repair_asks_the_tables_and_never_cuts_what_they_have(operator: Operator, tmp_path: Path) -> None:
+    operator.write(together=10)
+    operator.flip(operator.start_of(42) + 30)
+    before = files(operator)
+    url = f"sqlite:///{tmp_path / 'x.db'}"
+    assert operator.run("repair", "--yes", "--database", url).err.startswith("journal: DATABASE_EMPTY")
+    tables = OrderTables(open_database(url))
+    tables.open()
+    tables.store(tables.no_changes(), 41)
+    refused = operator.run("repair", "--yes", "--database", url)
+    assert (refused.code, files(operator)) == (1, before)
+    assert "JOURNAL_NOT_REPAIRABLE: the journal would end at record 40, but the database has what record 41" in (
+        refused.err
+    )
+    assert "cannot be used" in operator.run("repair", "--database", "sqlite:////nowhere/at/all.db").err
+    assert "with --database to make sure" in operator.run("repair").out
+    with open_database(url).begin() as connection:
+        connection.execute(text("UPDATE projector_cursor SET journal_sequence = 40"))
+    assert operator.run("repair", "--yes", "--database", url).code == 0
+    assert operator.engine_accepts() == 40
+
+
 def test_a_second_copy_does_not_replace_the_first(operator: Operator) -> None:
     operator.write()
     whole, last = operator.path.read_bytes(), operator.start_of(43)
@@ -206,7 +250,7 @@ def test_a_missing_record_is_damage_although_its_neighbours_are_whole(operator: 
 def test_a_record_that_is_no_command_is_not_cut(operator: Operator) -> None:
     operator.write()
     whole = operator.path.read_bytes()
-    operator.path.write_bytes(whole + encode_record(44, b'["Rename",5]'))
+    operator.path.write_bytes(whole + encode_group(44, [b'["Rename",5]']))
     assert operator.run("verify").code == 1
     assert "no command of this version" in operator.run("repair", "--yes").err
     assert operator.path.stat().st_size > len(whole)
@@ -384,9 +428,7 @@ def test_what_retention_took_away_must_be_covered_by_a_snapshot(operator: Operat
 
 
 def test_a_journal_of_version_1_is_read_as_it_is(operator: Operator) -> None:
-    records = b"".join(encode_record(number, encode_command(one)) for number, one in enumerate(COMMANDS, start=1))
-    single = operator.journal / "journal.log"
-    single.write_bytes(b"CXJOURN1" + records)
+    write_version_1(operator.journal, [encode_command(one) for one in COMMANDS])
     before = files(operator)
     assert "43 records, sequence 1 to 43" in operator.run("verify").out
     assert len(operator.run("show").lines) == 43

@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 
 from cxdex.problem import Problem
 from relayer.journal.journal import Journal
-from relayer.journal.record import encode_record
 from relayer.journal.retention import Retention, retire
 from relayer.journal.segment import (
     HEADER_BYTES,
@@ -27,6 +26,7 @@ from relayer.journal.segment import (
     segment_paths,
 )
 from relayer.journal.snapshot import Snapshot, write_snapshot
+from tests.relayer.journal import older_journals
 
 ROOT = Path(__file__).parents[3]
 SMALL = 100 + HEADER_BYTES
@@ -127,14 +127,12 @@ def test_a_crash_between_a_new_file_and_its_first_record_is_nothing(tmp_path: Pa
 
 
 def single_file(directory: Path, count: int) -> bytes:
-    data = SINGLE_FILE_MAGIC + b"".join(encode_record(number, payload(number)) for number in range(1, count + 1))
-    (directory / SINGLE_FILE).write_bytes(data)
-    return data
+    return older_journals.write_version_1(directory, [payload(number) for number in range(1, count + 1)])
 
 
 def test_a_journal_of_one_file_becomes_the_first_segment(tmp_path: Path) -> None:
     data = single_file(tmp_path, 8)
-    after_three = len(SINGLE_FILE_MAGIC) + position_after(3)
+    after_three = len(SINGLE_FILE_MAGIC + older_journals.records([payload(number) for number in range(1, 4)]))
     assert read(tmp_path, 3, after_three) == [payload(number) for number in range(4, 9)], "its snapshots stay good"
     assert contents(tmp_path) == {segment_name(1): data}
     write(tmp_path, 4).close()
@@ -154,6 +152,39 @@ def test_an_older_version_that_ran_after_a_newer_one_is_noticed(tmp_path: Path) 
     assert len(read(tmp_path)) == 5, "it wrote nothing"
     single_file(tmp_path, 2)
     assert refusal(tmp_path).code == "JOURNAL_TWICE"
+
+
+# ------------------------------------------------------------------ version 2
+
+
+def test_a_journal_without_groups_is_read_and_goes_on_in_a_new_file(tmp_path: Path) -> None:
+    first = older_journals.write_version_2(tmp_path, [payload(number) for number in range(1, 4)])
+    position = len(first) - HEADER_BYTES
+    second = older_journals.write_version_2(tmp_path, [payload(number) for number in range(4, 9)], 4, position)
+    assert read(tmp_path, 3, position) == [payload(number) for number in range(4, 9)], "its snapshots stay good"
+    assert len(read(tmp_path)) == 8
+    assert contents(tmp_path) == {segment_name(1): first, segment_name(4): second}, "a start alone changes nothing"
+    write(tmp_path, 2, 1 << 20).close()
+    assert contents(tmp_path).keys() == {segment_name(1), segment_name(4), segment_name(9)}
+    assert contents(tmp_path)[segment_name(4)] == second, "the older version refuses what it cannot read"
+    assert read(tmp_path) == [payload(number) for number in range(1, 11)]
+
+
+def test_a_journal_without_groups_and_without_records_begins_anew(tmp_path: Path) -> None:
+    older_journals.write_version_2(tmp_path, [])
+    write(tmp_path, 2, 1 << 20).close()
+    assert segment_paths(tmp_path) == [tmp_path / segment_name(1)]
+    assert read(tmp_path) == [payload(1), payload(2)]
+
+
+def test_a_torn_record_of_version_2_is_cut_and_a_damaged_one_refused(tmp_path: Path) -> None:
+    data = older_journals.write_version_2(tmp_path, [payload(number) for number in range(1, 9)])
+    (tmp_path / segment_name(1)).write_bytes(data[:-1])
+    assert read(tmp_path) == [payload(number) for number in range(1, 8)]
+    damaged = bytearray(data)
+    damaged[HEADER_BYTES + 40] ^= 1
+    (tmp_path / segment_name(1)).write_bytes(damaged)
+    assert refusal(tmp_path).code == "JOURNAL_DAMAGED"
 
 
 # ------------------------------------------------------------------ damage

@@ -260,7 +260,7 @@ async def test_a_damaged_snapshot_and_a_torn_tail_cost_nothing_acknowledged(
     await asyncio.to_thread(engine.kill)
     snapshot.write_bytes(snapshot.read_bytes()[:-1])
     with (engine.state / "journal" / segment_name(1)).open("ab") as journal:
-        journal.write(b"CXR1 half a rec")
+        journal.write(b"CXR2 half a rec")
     await asyncio.to_thread(engine.start)
     assert len(await client.open_orders(ALICE)) == 10
     assert "is damaged; using the one before it" in engine.log.read_text()
