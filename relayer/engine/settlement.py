@@ -103,11 +103,16 @@ def _take_foreign(turn: Turn, market: Market, sequence: int, block: int, terms: 
 
 
 def skip(turn: Turn, fact: FillSkipped, block: int) -> None:
-    """Numbers that moved nothing. If others used one up, their reason is not about our orders: our fill is voided."""
+    """Numbers that moved nothing. If others used one up, their reason is not about our orders: our fill is voided. If
+    CORE voided one, the fill was given up, and what is left of its orders is cancelled before it matches again."""
     for sequence in range(fact.sequence, fact.sequence + fact.count):
         market = turn.state.markets.get(fact.market)
         ours = None if market is None else market.unsettled.get(sequence)
         is_ours = ours is None or not fact.maker_order or ours.orders == (fact.maker_order, fact.taker_order)
+        if ours is not None and fact.reason == SkipReason.VOIDED:
+            # Given up for ever: what the contract has against these orders, it would have against their next fill too.
+            both = (turn.state.orders.get(digest) for digest in (ours.maker_digest, ours.taker_digest))
+            turn.close_all([record for record in both if record is not None], "QUARANTINED")
         resolve(turn, fact.market, sequence, block, fact.reason if is_ours else SkipReason.VOIDED)
 
 

@@ -24,7 +24,7 @@ from relayer.settler.store import Store
 
 _NEXT = {
     HELD: "its market waits: `retry` asks the contract again now, `drop` gives the fill up now",
-    VOIDED: "given up: the engine undoes it on both accounts and tells the owners; `drop` takes it off this list",
+    VOIDED: "given up: the engine undoes it, cancels both orders and tells the owners; `drop` takes it off this list",
     CLOSED: "given up, and seen by an operator",
     RELEASED: "the contract takes it after all; it settles with the others",
 }

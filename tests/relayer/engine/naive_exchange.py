@@ -27,6 +27,7 @@ CXPT = 1
 DAY_MS = 24 * 3600 * 1000
 RESTING = ("GTC", "POST_ONLY", "GTD")
 TIERS = [1_000, 10_000, 100_000, 1_000_000]  # whole CXPT
+GIVEN_UP = 255  # in place of a reason: CORE has used the number up, because the fill could never settle
 
 
 @dataclass
@@ -342,6 +343,9 @@ class NaiveExchange(NaiveTriggers):
 
     def skip_first(self, reason: int) -> None:
         market, _, day, moves, maker_id, taker_id = self.pending.pop(0)
+        for given_up in (maker_id, taker_id) if reason == GIVEN_UP else ():
+            if self.resting(given_up):
+                self.cancel(given_up)
         self._move(moves, -1)
         blamed = {1: maker_id, 2: taker_id, 3: maker_id, 4: taker_id}.get(reason)
         lots = next(abs(amount) for _, moved, amount in moves if moved) // 10 ** LISTINGS[market].lot_exponent

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection
 from random import Random
 
 from hypothesis import strategies as st
-from naive_exchange import CXPT
+from naive_exchange import CXPT, GIVEN_UP
 from trading_desk import ASSETS, BTC, ETH
 
 from cxdex.condition import Trigger
@@ -124,7 +124,7 @@ ACTIONS: dict[str, tuple[int, Callable[[Random], tuple]]] = {
     "credit": (4, _money),
     "debit": (5, _money),
     "settle": (6, lambda rng: (rng.randint(0, 3),)),
-    "skip": (5, lambda rng: (rng.randint(1, 6),)),
+    "skip": (5, lambda rng: (rng.choice([1, 2, 3, 4, 5, 6, GIVEN_UP]),)),
     "tier": (2, lambda rng: (_who(rng), rng.choice([1, 999, 1_000, 9_000, 90_000, 900_000]))),
     "charge": (2, lambda rng: (rng.randint(0, 40), rng.randint(0, 40))),
     "leave": (4, lambda rng: (_who(rng), rng.choice((*ASSETS, CXPT)), rng.randint(1, 30_000))),

@@ -131,6 +131,25 @@ def test_a_skipped_fill_closes_the_rest_of_a_blamed_taker() -> None:
     assert closings(events) == [(taker, "CANCELLED", "CHAIN_CANCEL")]
 
 
+def test_a_fill_that_was_given_up_closes_what_is_left_of_both_orders() -> None:
+    """Whatever the contract has against them, it would have it against their next fill too."""
+    desk = Desk()
+    before = {who: {asset: total for asset, (total, _) in desk.engine.balances(who).items()} for who in (ALICE, BOB)}
+    buy, _ = desk.buy(ALICE, 10, 100)
+    sell, _ = desk.sell(BOB, 14, 90)  # takes the ten, and four rest
+    bystander, _ = desk.buy(ALICE, 3, 80)
+    events = desk.fact(FillSkipped(BTC.symbol, 0, SkipReason.VOIDED))
+    assert closings(events) == [(sell, "CANCELLED", "QUARANTINED")]
+    assert desk.view(buy).status == "FILLED", "how the order ended is one thing, what became of its fill another"
+    assert desk.view(bystander).status == "OPEN"
+    after = {who: {asset: total for asset, (total, _) in desk.engine.balances(who).items()} for who in (ALICE, BOB)}
+    assert after == before
+    maker, _ = desk.buy(ALICE, 10, 100)
+    desk.sell(BOB, 4, 90)
+    assert closings(desk.fact(FillSkipped(BTC.symbol, 1, SkipReason.VOIDED))) == [(maker, "CANCELLED", "QUARANTINED")]
+    assert desk.engine.balances(BOB)[BTC.base_asset][1] == 0, "nothing is held back any more"
+
+
 def test_a_number_that_others_used_up_says_nothing_about_our_orders() -> None:
     desk = Desk()
     desk.sell(BOB, 4, 100)
