@@ -10,7 +10,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, MetaData, inspect, text
+from sqlalchemy import Engine, MetaData, inspect, select, text
 from sqlmodel import SQLModel
 
 from cxdex import outbox
@@ -137,6 +137,7 @@ def test_tables_of_a_newer_version_are_refused(database: Engine) -> None:
         schema.prepare(database)
 
 
+FILLS, ORDERS = (SQLModel.metadata.tables[name] for name in ("settled_fill", "order_fill"))
 MAKER, TAKER = bytes([1] * 20), bytes([2] * 20)
 MADE, TAKEN = keccak(b"made"), keccak(b"taken")  # digests
 
@@ -146,13 +147,13 @@ def old_fill(sequence: int, **described: Any) -> dict[str, Any]:
     return {**place, "tx_hash": bytes(32), "timestamp": 7, **described}
 
 
-def test_fills_of_before_keep_their_accounts_nonces_and_tails(database: Engine) -> None:
+def fills_of_before(engine: Engine) -> None:
     """The three kinds of rows, as the event of six words left them: settled, skipped (no nonces), voided (nothing)."""
-    old = first_tables(database).tables
+    old = first_tables(engine).tables
     match = {"maker_order": MADE, "taker_order": TAKEN, "maker": MAKER, "taker": TAKER, "price": 2**63}
     match |= {"quantity": 4, "taker_is_buyer": True}
     fees = {"maker_fee": 1, "taker_fee": 2**40, "maker_nonce": 2**63 + 9, "taker_nonce": 8}
-    with database.begin() as connection:
+    with engine.begin() as connection:
         for row in (
             old_fill(0, **match, **fees),
             old_fill(1, **match, **fees),
@@ -162,24 +163,35 @@ def test_fills_of_before_keep_their_accounts_nonces_and_tails(database: Engine) 
             connection.execute(old["settled_fill"].insert().values(**row))
         connection.execute(old["order_fill"].insert().values(digest=MADE, account=MAKER, market="sBTC-USDC", filled=8))
         connection.execute(old["undo"].insert().values(block=5, images=b"of before"))
-        connection.execute(text("INSERT INTO checkpoint VALUES (1, 5, x'00', 0, 5, 5, 0, 31337, x'00', 2)"))
-    schema.prepare(database)
+        place = {"id": 1, "block": 5, "hash": b"", "timestamp": 0, "emitted_block": 5, "head": 5, "undo_floor": 0}
+        place |= {"chain_id": 31337, "settlement": b"", "projection_version": 2}
+        connection.execute(old["checkpoint"].insert().values(**place))
 
-    columns = "sequence, maker_order, taker_order, maker, taker, price, quantity, taker_is_buyer, maker_fee, reason"
+
+def assert_fills_are_named(engine: Engine) -> None:
+    """Every row of `fills_of_before` is there, by the chain's names, and each of their fields is what it was."""
     made, taken = order_word(MAKER, 2**63 + 9, MADE), order_word(TAKER, 8, TAKEN)
-    price = (2**63).to_bytes(32, "big")
-    with database.connect() as connection:
-        rows = [tuple(row) for row in connection.execute(text(f"SELECT {columns} FROM settled_fill ORDER BY sequence"))]
-        totals = {bytes(order): filled for order, _, filled in connection.execute(text("SELECT * FROM order_fill"))}
+    with engine.connect() as connection:
+        rows = connection.execute(select(FILLS).order_by(FILLS.c.sequence)).all()
+        totals = connection.execute(select(ORDERS).order_by(ORDERS.c.order_word)).all()
         assert connection.execute(text("SELECT count(*) FROM undo")).scalar() == 0
         assert connection.execute(text("SELECT undo_floor FROM checkpoint")).scalar() == 5
-    assert rows == [
-        (0, made, taken, MAKER, TAKER, price, 4, 1, (1).to_bytes(32, "big"), None),
-        (1, made, taken, MAKER, TAKER, price, 4, 1, (1).to_bytes(32, "big"), None),
-        (2, order_word(MAKER, 0, MADE), order_word(TAKER, 0, TAKEN), MAKER, TAKER, price, 4, 1, None, 5),
-        (3, *[None] * 8, 255),
+    named = {"maker_order": made, "taker_order": taken, "maker": MAKER, "taker": TAKER, "price": 2**63, "quantity": 4}
+    named |= {"taker_is_buyer": True, "maker_fee": 1, "taker_fee": 2**40, "reason": None}
+    skipped = {"maker_order": order_word(MAKER, 0, MADE), "taker_order": order_word(TAKER, 0, TAKEN), "reason": 5}
+    assert [row._asdict() for row in rows] == [
+        old_fill(0, **named),
+        old_fill(1, **named),
+        old_fill(2, **{**named, **skipped, "maker_fee": None, "taker_fee": None}),
+        old_fill(3, **{**dict.fromkeys(named), "reason": 255}),
     ]
-    assert totals == {made: 8, taken: 8}
+    assert [tuple(row) for row in totals] == [(made, "sBTC-USDC", 8), (taken, "sBTC-USDC", 8)]
+
+
+def test_fills_of_before_keep_their_accounts_nonces_and_tails(database: Engine) -> None:
+    fills_of_before(database)
+    schema.prepare(database)
+    assert_fills_are_named(database)
 
 
 @pytest.mark.parametrize("source", ["raw", "chain"])

@@ -14,7 +14,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, MetaData, inspect, text
 
 from cxdex.nonce import MAX_LANE
-from cxdex.order import Side
+from cxdex.order import Side, SignedOrder
 from cxdex.order_word import order_word
 from cxdex.problem import Problem
 from cxdex.storage import open_database
@@ -73,16 +73,22 @@ def test_the_tables_are_the_models_however_they_came_about(database: Engine, is_
         assert set(inspect(connection).get_table_names()) == NAMES | {schema.VERSION_TABLE}
 
 
-def test_orders_of_before_are_read_as_they_were(database: Engine) -> None:
-    order = first_tables(database).tables["order"]
+def order_of_before(engine: Engine) -> SignedOrder:
+    """An open order in tables of the first version."""
+    order = first_tables(engine).tables["order"]
     sent = signed(account(1), 0, Side.BUY, 1_000, 9)
     row: dict[str, Any] = {
         column.name: getattr(sent.order, column.name) for column in order.columns if hasattr(sent.order, column.name)
     }
     row |= {"digest": sent.digest, "signature": sent.signature, "signature_kind": 0, "accepted": 1, "status": "OPEN"}
     row |= {"filled": 0, "remaining": 9, "version": 1, "created_ms": 5, "updated_ms": 5}
-    with database.begin() as connection:
+    with engine.begin() as connection:
         connection.execute(order.insert().values(**row))
+    return sent
+
+
+def test_orders_of_before_are_read_as_they_were(database: Engine) -> None:
+    sent = order_of_before(database)
     tables = OrderTables(database)
     tables.open()
     found = tables.find(sent.digest)
@@ -90,10 +96,12 @@ def test_orders_of_before_are_read_as_they_were(database: Engine) -> None:
     assert (found.order, found.replaces, found.replaced_by, found.filled_before) == (sent.order, b"", b"", 0)
 
 
-def test_trades_of_before_get_the_names_of_their_orders(database: Engine) -> None:
-    tables = first_tables(database).tables
+def trades_of_before(engine: Engine) -> tuple[bytes, bytes]:
+    """Three trades of two orders, of a low lane and of the last one, in tables of the first version. Returns the
+    orders' words."""
+    tables = first_tables(engine).tables
     made, taken = signed(account(1), 3, Side.SELL, 1_000, 9), signed(account(2), MAX_LANE, Side.BUY, 1_000, 9)
-    with database.begin() as connection:
+    with engine.begin() as connection:
         for number, sent in enumerate((made, taken), 1):
             row = {
                 column.name: getattr(sent.order, column.name)
@@ -108,11 +116,20 @@ def test_trades_of_before_get_the_names_of_their_orders(database: Engine) -> Non
             trade |= {"maker_digest": made.digest, "taker_digest": taken.digest, "maker": made.order.account}
             trade |= {"taker": taken.order.account, "price": 1_000, "quantity": 3, "maker_fee": 0, "taker_fee": 0}
             connection.execute(tables["trade"].insert().values(**trade, time_ms=5, voided=False))
+    made_word, taken_word = (order_word(one.order.account, one.order.nonce, one.digest) for one in (made, taken))
+    return made_word, taken_word
+
+
+def names_of_trades(engine: Engine) -> list[tuple[bytes, bytes]]:
+    with engine.connect() as connection:
+        rows = connection.execute(text("SELECT maker_order, taker_order FROM trade ORDER BY match_id")).all()
+    return [(bytes(maker), bytes(taker)) for maker, taker in rows]
+
+
+def test_trades_of_before_get_the_names_of_their_orders(database: Engine) -> None:
+    words = trades_of_before(database)
     schema.prepare(database)
-    with database.connect() as connection:
-        rows = connection.execute(text("SELECT maker_order, taker_order FROM trade")).all()
-    words = [order_word(one.order.account, one.order.nonce, one.digest) for one in (made, taken)]
-    assert [tuple(row) for row in rows] == [tuple(words)] * 3
+    assert names_of_trades(database) == [words] * 3
 
 
 def test_tables_of_a_newer_version_are_refused_by_both_who_use_them(database: Engine) -> None:
