@@ -22,6 +22,7 @@ from tests.contracts.settlement_desk import (
     CASH,
     CHAIN_ID,
     CORE,
+    CXPT,
     NOW,
     STRANGER,
     Desk,
@@ -113,6 +114,20 @@ def test_a_newer_order_of_a_dying_lane_lives(desk: Desk, alice: Trader, bob: Tra
         desk.wait(DELAY)
         assert outcome(desk.fill(new, desk.buy(bob, 10, 500, lane=lane, seq=3), 4)) == 0
         assert desk.lane(alice, lane) == (5, 8)
+
+
+@pytest.mark.parametrize(("lane", "neighbour"), [(0, 1), (1, 0), (2, 3), (3, 2)])
+def test_a_lane_taken_over_leaves_its_word_alone(
+    desk: Desk, alice: Trader, bob: Trader, lane: int, neighbour: int
+) -> None:
+    desk.fund(alice, CXPT, 10**12)
+    desk.kill_all(alice)
+    desk.fill(desk.sell(alice, 10, 500, epoch=1, lane=neighbour), desk.buy(bob, 10, 500), 3)
+    desk.cancel(alice, pack_nonce(1, lane, 4))
+    ask = desk.sell(alice, 10, 500, epoch=1, lane=lane, seq=5)
+    assert outcome(desk.fill(ask, desk.buy(bob, 10, 500, seq=2), 4)) == 0
+    assert (desk.tier(alice), desk.epoch(alice)) == (4, 1)
+    assert (desk.lane(alice, lane), desk.lane(alice, neighbour)) == ((5, 4), (1, 3))
 
 
 def test_fills_of_a_dying_order_still_add_up(desk: Desk, alice: Trader, bob: Trader) -> None:

@@ -18,7 +18,11 @@ from tests.contracts.settlement_desk import BTC, Desk, Trader, batch
 
 @pytest.mark.parametrize(
     "bits",
-    [3 << 240, 1 << 243, *(kind << 248 for kind in (3, 7, 8, 255)), *(kind << 248 | 2 << 240 for kind in (1, 2, 4, 6))],
+    [
+        *(role << 240 for role in (3, 8, 128)),
+        *(kind << 248 for kind in (3, 7, 8, 255)),
+        *(kind << 248 | 2 << 240 for kind in (1, 2, 4, 6)),
+    ],
 )
 def test_unknown_roles_and_signature_kinds_are_refused(
     desk: Desk, reverts: Reverts, ask: SignedOrder, bits: int

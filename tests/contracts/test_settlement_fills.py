@@ -6,23 +6,28 @@ import pytest
 
 from cxdex.batch import MatchedFill, Role, pack_market_entry, pack_order_entry
 from cxdex.eip712 import market_hash
+from cxdex.market import MarketStatus
 from cxdex.order import OrderType, SelfTrade, Side, TimeInForce
+from tests.contracts.raw_entries import entry
 from tests.contracts.settlement_desk import (
     BTC,
     CASH,
     ETH,
     LISTINGS,
+    REGISTRY,
     SBTC,
     SETH,
     USDC,
     VAULT,
     Desk,
+    Listing,
     RevertedError,
     Trader,
     batch,
     fill_numbers,
     order_word,
 )
+from tests.contracts.storage_slots import account_slot
 
 RICH = 1_000_000 * USDC
 
@@ -72,7 +77,7 @@ def test_fills_of_one_order_add_up_across_batches(desk: Desk, alice: Trader, bob
 
 
 def test_a_newer_order_takes_its_lane_over(desk: Desk, alice: Trader, bob: Trader) -> None:
-    for lane in (0, 1, 2, 3, 4, 2**24 - 1):
+    for lane in (0, 1, 2, 3, 4, 2**23, 2**24 - 1):
         old, new = (desk.sell(alice, 10, 500, lane=lane, seq=seq) for seq in (4, 9))
         desk.fill(old, desk.buy(bob, 5, 500, lane=lane, seq=1), 5)
         desk.fill(new, desk.buy(bob, 3, 500, lane=lane, seq=2), 3)
@@ -121,6 +126,7 @@ def test_markets_of_one_batch_settle_by_their_own_terms(desk: Desk, alice: Trade
         (201, 50, 2),
         (100_000, 10, 200),  # the signed cap is below the market's rate
         (100_000, 24, 480),
+        (50_000_000, 10, 100_000),
         (100_000, 10_000, 500),  # a cap above the rate changes nothing
     ],
 )
@@ -184,6 +190,40 @@ def test_an_order_word_tells_orders_of_one_nonce_apart(desk: Desk, alice: Trader
     assert words == [order_word(first), order_word(second)]
     assert words[0] >> 32 == words[1] >> 32 == int.from_bytes(alice.account, "big") << 64 | first.order.nonce
     assert words[0] != words[1]
+
+
+@pytest.mark.parametrize("side", Side)
+def test_an_order_word_is_account_nonce_and_digest_to_the_bit(
+    desk: Desk, alice: Trader, bob: Trader, side: Side
+) -> None:
+    """The neighbours of the nonce in the entry, a free bit and the side, are no part of it."""
+    slot = account_slot(desk, alice)
+    desk.evm.insert_account_storage(desk.address, slot, desk.evm.storage(desk.address, slot) | 1 << 127)
+    order = desk.order(alice, side, 10, 500, epoch=2**15, lane=2**23, seq=2**23)
+    other = desk.order(bob, side.opposite, 10, 500)
+    maker, taker = entry(order, Role.MAKER, terms_bits=1 << 119), entry(other, Role.TAKER, 4)
+    (event,) = desk.settle_bytes(batch(pack_market_entry(BTC, 0), maker, taker))
+    assert alice.account[-1] % 2 == 0
+    assert (event.name, event.fields["maker"], event.fields["taker"]) == ("Fill", order_word(order), order_word(other))
+
+
+def test_a_market_at_every_bound_settles(desk: Desk, alice: Trader, bob: Trader) -> None:
+    symbol, top, lots, quote = "sXAU-USDC", 2**16 - 1, 2**24 - 1, 2**32 - 1
+    listing = Listing(symbol, top, top, 18, quote, lots, 0, 50)
+    desk.call(REGISTRY, "openMarket(bytes32,uint256)", market_hash(symbol), listing.word())
+    desk.set_status(symbol, MarketStatus.ACTIVE)
+    desk.fund(alice, top, lots * 10**18)
+    desk.fund(bob, CASH, 10**18)
+    ask, bid = desk.sell(alice, lots, 3, market=symbol), desk.buy(bob, lots, 3, market=symbol, max_fee_bps=1)
+    numbers = fill_numbers(desk.fill(ask, bid, lots))
+    notional = lots * 3 * quote
+    fee = notional // 10_000
+    assert (numbers.market_index, numbers.quantity, numbers.maker_fee, numbers.taker_fee) == (top, lots, 0, fee)
+    assert desk.balance(alice, CASH) == RICH + notional
+    assert desk.balance(bob, CASH) == RICH + 10**18 - notional - fee
+    assert (desk.balance(alice, top), desk.balance(bob, top)) == (0, lots * 10**18)
+    with pytest.raises(RevertedError, match="S:LOTS"):
+        desk.fill(ask, bid, lots - 1)
 
 
 def test_cash_that_the_account_word_cannot_hold_reverts(desk: Desk, alice: Trader, bob: Trader) -> None:

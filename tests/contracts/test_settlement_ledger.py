@@ -85,6 +85,16 @@ def test_roles_that_must_differ_do(desk: Desk, settlement_bytecode: bytes, pair:
     assert b"S:ROLES".hex() in deploy(desk, settlement_bytecode, *roles)
 
 
+@pytest.mark.parametrize("place", range(5))
+def test_no_role_is_the_contract_itself(desk: Desk, settlement_bytecode: bytes, place: int) -> None:
+    """Its address is known beforehand: the roles are named by addresses that are predicted."""
+    checkpoint = desk.evm.snapshot()
+    roles = list(ROLES)
+    roles[place] = deploy(desk, settlement_bytecode, *ROLES)
+    desk.evm.revert(checkpoint)
+    assert b"S:ROLES".hex() in deploy(desk, settlement_bytecode, *roles)
+
+
 def test_the_controls_are_there_before_it(desk: Desk, settlement_bytecode: bytes) -> None:
     """A delegated call to no code succeeds: a cancel would seem to have worked."""
     assert b"S:CODE".hex() in deploy(desk, settlement_bytecode, *ROLES, controls=STRANGER)

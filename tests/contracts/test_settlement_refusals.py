@@ -53,6 +53,10 @@ def test_an_entry_count_that_overflows_the_length_is_refused(desk: Desk, reverts
         reverts("S:LENGTH", desk.settle_bytes, selector + count.to_bytes(32, "big"))
 
 
+def test_a_batch_holds_4096_entries(desk: Desk) -> None:
+    assert desk.settle_bytes(batch(*[pack_market_entry(BTC, 0)] * MAX_ENTRIES)) == []
+
+
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(data=st.data())
 def test_no_cut_or_padded_calldata_settles(opened_desk: Desk, data: st.DataObject) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from cxdex.batch import MatchedFill, Role, SkipReason, encode_settle_batch, pack_market_entry, pack_order_entry
 from cxdex.eip712 import market_hash
-from cxdex.order import SignatureKind, SignedOrder
+from cxdex.order import SignatureKind, SignedOrder, TimeInForce
 from tests.contracts.settlement_desk import (
     BTC,
     CANCEL_ALL,
@@ -134,7 +134,18 @@ def test_both_sides_may_be_sessions(desk: Desk, alice: Trader, bob: Trader, key:
     desk.set_session(alice, key, 10_000)
     desk.set_session(bob, key, 6_000)
     desk.fill(desk.sell(alice, 10, 500, session=key), desk.buy(bob, 10, 500, session=key), 10)
-    assert sorted(used(desk)) == [1_000, 5_000]
+    assert used(desk) == [5_000, 1_000]  # the maker's first
+
+
+def test_an_order_of_a_session_rests_or_takes_as_it_says(desk: Desk, alice: Trader, bob: Trader, key: Trader) -> None:
+    desk.set_session(alice, key)
+    rests = desk.sell(alice, 10, 500, tif=TimeInForce.POST_ONLY, session=key)
+    takes = desk.sell(alice, 10, 500, tif=TimeInForce.IOC, session=key)
+    bid = desk.buy(bob, 10, 500)
+    for code, maker, taker in (("S:MAKER", takes, bid), ("S:TAKER", bid, rests)):
+        with pytest.raises(RevertedError, match=code):
+            desk.fill(maker, taker, 4)
+    assert [event.name for event in desk.fills((rests, bid, 4), (bid, takes, 4))] == ["Fill", "Fill"]
 
 
 def test_the_limit_is_met_to_the_unit(desk: Desk, alice: Trader, bob: Trader, key: Trader) -> None:

@@ -109,9 +109,10 @@ def test_the_buyer_must_pay_price_and_fee_to_the_unit(desk: Desk, alice: Trader,
     ask, bid = desk.sell(alice, 10, 1_000), desk.buy(bob, 10, 1_000)
     assert_skips(desk, ask, bid, SkipReason.BUYER_BALANCE)
     assert_skips(desk, bid, desk.sell(alice, 10, 1_000), SkipReason.BUYER_BALANCE)
-    desk.fund(bob, CASH, 1)
-    assert desk.fill(ask, bid, 4).name == "Fill"
-    assert desk.balance(bob, CASH) == 0
+    for maker, taker in ((ask, bid), (bid, desk.sell(alice, 10, 1_000))):
+        desk.fund(bob, CASH, cost - desk.balance(bob, CASH))
+        assert desk.fill(maker, taker, 4).name == "Fill"
+        assert desk.balance(bob, CASH) == 0
 
 
 def test_the_seller_must_own_what_is_sold_to_the_unit(desk: Desk, alice: Trader, bob: Trader) -> None:
@@ -120,9 +121,10 @@ def test_the_seller_must_own_what_is_sold_to_the_unit(desk: Desk, alice: Trader,
     ask, bid = desk.sell(alice, 10, 1_000), desk.buy(bob, 10, 1_000)
     assert_skips(desk, ask, bid, SkipReason.SELLER_BALANCE)
     assert_skips(desk, bid, ask, SkipReason.SELLER_BALANCE)
-    desk.fund(alice, SBTC, 1)
-    assert desk.fill(ask, bid, 4).name == "Fill"
-    assert desk.balance(alice, SBTC) == 0
+    for maker, taker in ((ask, bid), (bid, ask)):
+        desk.fund(alice, SBTC, amount - desk.balance(alice, SBTC))
+        assert desk.fill(maker, taker, 4).name == "Fill"
+        assert desk.balance(alice, SBTC) == 0
 
 
 def test_a_seller_without_cash_pays_the_fee_from_the_proceeds(desk: Desk, alice: Trader, bob: Trader) -> None:
