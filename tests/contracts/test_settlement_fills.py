@@ -97,7 +97,7 @@ def test_orders_that_share_a_nonce_share_one_quantity(desk: Desk, alice: Trader,
         desk.fill(amended, desk.buy(bob, 10, 500, seq=3), 2)
 
 
-def test_markets_of_one_batch_settle_by_their_own_terms(desk: Desk, alice: Trader, bob: Trader) -> None:
+def test_attack_56_markets_of_other_units_settle_by_their_own_terms(desk: Desk, alice: Trader, bob: Trader) -> None:
     events = desk.fills(
         (desk.sell(alice, 10, 1_000), desk.buy(bob, 10, 1_000), 10),
         (desk.sell(alice, 10, 8, market=ETH, lane=1), desk.buy(bob, 10, 8, market=ETH, lane=1), 10),

@@ -150,7 +150,7 @@ def test_the_least_quorum_is_the_smallest_majority(refuses, reporters: int) -> N
     assert world.oracle.call("quorum") == majority
 
 
-def test_there_are_at_most_nine_reporters(refuses) -> None:
+def test_attack_48_there_are_at_most_nine_reporters(refuses) -> None:
     world = OracleWorld(reporters=9, quorum=9)
     with refuses("O:COUNT"):
         world.oracle.send(TIMELOCK, "setReporter", STRANGER, True)

@@ -19,12 +19,17 @@ from debt_desk import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cxdex.batch import SkipReason
+from cxdex.order import Side, SignatureKind, SignedOrder
+
 # Alice owes one sBTC behind 90,000 USDC: below 125 % from a price above 72,000, below 105 % above 85,714.29.
 HEALTHY = 72_000 * ONE_USDC
 UNHEALTHY = 75_000 * ONE_USDC  # 120 %
 THIN = 88_000 * ONE_USDC  # 102 %
 UNDER_WATER = 100_000 * ONE_USDC
 BURNT, TAKEN_OVER = 0, 1
+REENTERS = 8  # a mode of HostileWallet: it calls somebody, and accepts if that call went through
+LOTS, TICKS = 1_000, 750_000  # a tenth of an sBTC at 75,000
 
 
 @pytest.fixture
@@ -154,8 +159,8 @@ def test_below_105_percent_a_debt_takes_its_share_of_the_collateral_and_no_more(
     assert position(market, ALICE) == (ONE_SYNTH - amount, NEEDED - NEEDED * amount // ONE_SYNTH)
 
 
-def test_the_boundary_is_125_percent_to_the_unit(market: World, refuses) -> None:
-    """Attack 40: equal is healthy, one unit less is not, and a position that is gone cannot be liquidated again."""
+def test_attack_40_the_boundary_is_125_percent_to_the_unit(market: World, refuses) -> None:
+    """Equal is healthy, one unit less is not, and a position that is gone cannot be liquidated again."""
     set_price(market, HEALTHY)
     for door, arguments in (("liquidate", ()), ("takeOver", (0,))):
         with refuses("E:HEALTHY"):
@@ -164,6 +169,28 @@ def test_the_boundary_is_125_percent_to_the_unit(market: World, refuses) -> None
     market.engine.send(BOB, "liquidate", ALICE, SBTC, ONE_SYNTH)
     with refuses("E:HEALTHY"):
         market.engine.send(BOB, "liquidate", ALICE, SBTC, 1)
+
+
+def test_attack_26_a_wallet_that_is_asked_in_mid_batch_cannot_liquidate(market: World) -> None:
+    """Settlement asks the taker's contract about its signature while the maker's balances are in memory; that contract has
+    all that it takes to liquidate the maker. It is asked read-only, so it does not get to, and its fill is skipped."""
+    set_price(market, UNHEALTHY)
+    hostile = market.create("HostileWallet", market.engine.address, REENTERS)
+    market.deposit(hostile.address, 100_000 * ONE_USDC)
+    give_synths(market, hostile.address, 2 * ONE_SYNTH)
+    liquidation = market.engine.encode("liquidate", ALICE, SBTC, ONE_SYNTH)
+    hostile.send(BOB, "setAttack", liquidation)
+    sale = market.order(ALICE, "sBTC-USDC", Side.SELL, LOTS, TICKS)
+    bid = market.order(hostile.address, "sBTC-USDC", Side.BUY, LOTS, TICKS, key="bob")
+    bid = SignedOrder(bid.order, b"", bid.digest, SignatureKind.CONTRACT)
+    cash, owed = market.cash(ALICE), position(market, ALICE)
+
+    ((name, skipped),) = announced(market, market.settle(sale, bid, LOTS))
+
+    assert (name, skipped["reason"]) == ("FillSkipped", SkipReason.TAKER_SIGNATURE)
+    assert (market.cash(ALICE), position(market, ALICE)) == (cash, owed)
+    market.evm.send(hostile.address, market.engine.address, liquidation)  # outside a batch nothing stops it
+    assert position(market, ALICE)[0] == 0
 
 
 def test_attack_36_an_owner_has_nothing_to_block_a_liquidation_with(market: World) -> None:

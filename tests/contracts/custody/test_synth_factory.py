@@ -47,6 +47,15 @@ def test_the_offline_prediction_agrees_for_any_text(name: str, symbol: str) -> N
     assert PRISTINE.factory.call("predict", name, symbol) == offline
 
 
+def test_attack_04_texts_that_run_into_one_another_are_different_synths(world: World) -> None:
+    """Laid side by side these three are the same bytes."""
+    texts = [("Synthetic A", "BC"), ("Synthetic AB", "C"), ("Synthetic ", "ABC")]
+    assert len({name + symbol for name, symbol in texts}) == 1
+    created = [dict(world.events(world.factory.send(GATEWAY, "createSynth", *pair)))["SynthCreated"] for pair in texts]
+    assert [(event["name"], event["symbol"]) for event in created] == texts
+    assert len({event["synth"] for event in created}) == 3
+
+
 def test_names_of_any_useful_length_work(world: World) -> None:
     name, symbol = "N" * 64, "S" * 16
     world.factory.send(GATEWAY, "createSynth", name, symbol)
