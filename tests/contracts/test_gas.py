@@ -1,4 +1,5 @@
-"""Gas of settleBatch, from a real node's receipts, against the checked-in snapshot tests/contracts/gas.json.
+"""Gas of settleBatch and of single calls, from a real node's receipts, against the checked-in snapshots beside this file:
+gas.json for a fill of each shape, calls_gas.json for a cancel and the like.
 
 A figure that gets worse by more than 0.5 % fails. To accept new figures on purpose, run the test with
 GAS_SNAPSHOT=write and commit the file with the reason.
@@ -14,10 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from scripts.gas_report import LOG, PAGE, SLOT, break_down, orders_loaded, slots
+from scripts.gas_report import LOG, PAGE, SLOT, SNAPSHOTS, break_down, orders_loaded, slots
 from tests.contracts.gas_scenarios import SHAPES, WITH_A_LANE_AN_ORDER, GasNode, running_anvil
 
 SNAPSHOT = Path(__file__).with_name("gas.json")
+CALLS = Path(__file__).with_name("calls_gas.json")
 TOLERANCE = 1.005
 TARGETS = dict(zip(SHAPES, (72_000, 26_000, 40_000, 21_000, 14_500, 12_300), strict=True))
 # W, the walk through the book, is a goal of ours that is not met yet.
@@ -50,11 +52,20 @@ def test_gas_per_fill_meets_the_target(measured: dict[str, int], name: str) -> N
 
 
 def test_gas_per_fill_is_no_worse_than_the_snapshot(measured: dict[str, int]) -> None:
+    assert_no_worse(measured, SNAPSHOT)
+
+
+def test_cancels_session_keys_and_what_core_calls_are_no_worse_than_the_snapshot(settlement_bytecode: bytes) -> None:
+    with running_anvil() as url:
+        assert_no_worse(GasNode(url, settlement_bytecode).single_calls(), CALLS)
+
+
+def assert_no_worse(measured: dict[str, int], snapshot: Path) -> None:
     if os.environ.get("GAS_SNAPSHOT") == "write":
-        SNAPSHOT.write_text(json.dumps(measured, indent=2) + "\n")
-    known = json.loads(SNAPSHOT.read_text())
+        snapshot.write_text(json.dumps(measured, indent=2) + "\n")
+    known = json.loads(snapshot.read_text())
     worse = {name: (known[name], gas) for name, gas in measured.items() if gas > known[name] * TOLERANCE}
-    assert not worse, "gas per fill (snapshot, now)"
+    assert not worse, "gas (snapshot, now)"
     assert known.keys() == measured.keys()
 
 
@@ -81,4 +92,12 @@ def test_the_page_says_what_the_snapshot_says() -> None:
     known = json.loads(SNAPSHOT.read_text())
     fills = PAGE.read_text().split("## ")[1].split("Behind")[0]
     shown = {name: int(total.replace(",", "")) for name, total in re.findall(r"\| ([^|]+) \| ([\d,]+) \|", fills)}
+    assert {name: shown[name] for name in known} == pytest.approx(known, rel=0.01)
+
+
+@pytest.mark.parametrize(("title", "snapshot"), {"Single calls": CALLS, **SNAPSHOTS}.items())
+def test_the_page_says_what_the_snapshot_of_calls_says(title: str, snapshot: Path) -> None:
+    known = json.loads(snapshot.read_text())
+    section = PAGE.read_text().split(f"## {title}\n")[1].split("## ")[0]
+    shown = {name: int(gas.replace(",", "")) for name, gas in re.findall(r"\| ([^|]+) \| ([\d,]+) \|", section)}
     assert {name: shown[name] for name in known} == pytest.approx(known, rel=0.01)

@@ -36,7 +36,9 @@ ATTACKS = 73  # of the protocol's list
 
 
 def test_every_attack_of_the_list_has_a_test_named_after_it() -> None:
-    names = [name for path in TESTS.rglob("test_*.py") for name in re.findall(r"def test_attack_(\w+)", path.read_text())]
+    names = [
+        name for path in TESTS.rglob("test_*.py") for name in re.findall(r"def test_attack_(\w+)", path.read_text())
+    ]
     tried = {int(number) for name in names for number in re.match(r"[\d_]*", name)[0].split("_") if number}
     assert set(range(1, ATTACKS + 1)) - tried == LATER
     assert not tried & LATER
