@@ -11,7 +11,7 @@ from cxdex.facts import FillSettled, FillSkipped, SettledTerms
 from cxdex.market import USDC_ASSET
 from cxdex.nonce import unpack_nonce
 from cxdex.order import SignatureKind
-from cxdex.order_word import unpack_order_word
+from cxdex.order_word import OrderWord, unpack_order_word
 from relayer.engine.events import FillRestored, FillVoided
 from relayer.engine.fills import FillRecord
 from relayer.engine.limits import correct_volume
@@ -92,14 +92,24 @@ def _take_foreign(turn: Turn, market: Market, sequence: int, block: int, terms: 
     )
     turn.pay(fill, 1)
     for party in (maker, taker):
-        nonce = unpack_nonce(party.nonce)
-        lane = turn.state.account(party.account).lane(nonce.lane)
-        lane.used = max(lane.used, nonce.seq)
+        _overtake(turn, party)
     market.settled_sequence = max(market.settled_sequence, sequence + 1)
     market.next_sequence = max(market.next_sequence, sequence + 1)
     market.foreign[sequence] = fill
     turn.state.resolutions.append((block, fill.market, sequence))
     _cover_both(turn, fill, "FILL_VOIDED")
+
+
+def _overtake(turn: Turn, party: OrderWord) -> None:
+    """Somebody else has filled this order on chain. If it is open, less is left of it there than here, and older ones
+    of its lane are dead there: they would match, and their fills could not settle."""
+    account, nonce = turn.state.account(party.account), unpack_nonce(party.nonce)
+    lane = account.lane(nonce.lane)
+    lane.used = max(lane.used, nonce.seq)
+    if lane.is_open:
+        in_lane = [record for record in account.open.values() if record.lane == nonce.lane]
+        overtaken = [record for record in in_lane if unpack_nonce(record.order.nonce).seq <= nonce.seq]
+        turn.close_all(overtaken, "SETTLED_ELSEWHERE")
 
 
 def skip(turn: Turn, fact: FillSkipped, block: int) -> None:

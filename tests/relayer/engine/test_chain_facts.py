@@ -368,12 +368,37 @@ def test_a_reorg_takes_a_foreign_fill_back_to_the_unit() -> None:
 
 def test_a_fill_that_somebody_else_settled_under_our_number_replaces_ours() -> None:
     desk, buy, _, trade = traded_desk()
-    other = settled_terms(trade, 99, 99)
+    other = settled_terms(trade, nonce(9, 1), nonce(9, 1))
     other = msgspec.structs.replace(other, quantity=1, maker_fee=0)
     events = desk.fact(FillSettled(BTC.symbol, 0, other))
     assert of_type(events, FillVoided) == [FillVoided(desk.now_ms, 1, BTC.symbol, 0, SkipReason.VOIDED)]
     assert desk.engine.balances(ALICE)[0][0] == 10**15 - 100
     assert desk.view(buy).status == "OPEN"
+
+
+def test_an_order_that_somebody_else_filled_is_not_matched_again() -> None:
+    """Six of Alice's lots were left. On chain they are gone, in a number that no match of ours has."""
+    desk, buy, _, trade = traded_desk()
+    desk.fact(FillSettled(BTC.symbol, 0))
+    beside, _ = desk.buy(ALICE, 1, 100)
+    other = msgspec.structs.replace(settled_terms(trade, nonce(0, 1), nonce(9, 1)), quantity=6)
+    events = desk.fact(FillSettled(BTC.symbol, 1, other))
+    assert closings(events) == [(buy, "CANCELLED", "SETTLED_ELSEWHERE")]
+    assert desk.view(beside).status == "OPEN"
+    assert desk.engine.balances(ALICE)[0] == (10**15 - 1_000 - 2 * trade.maker_fee, 100)
+    (later,) = of_type(desk.sell(CAROL, 3, 100)[1], Traded)
+    assert (later.maker_digest, later.quantity) == (beside, 1)
+
+
+def test_an_order_whose_lane_somebody_else_moved_on_is_dead_on_chain() -> None:
+    desk, buy, _, trade = traded_desk()
+    desk.fact(FillSettled(BTC.symbol, 0))
+    newer, _ = desk.buy(ALICE, 1, 100, nonce=nonce(1, 9))
+    other = settled_terms(trade, nonce(1, 8), nonce(9, 1))
+    assert closings(desk.fact(FillSettled(BTC.symbol, 1, other))) == [], "the lane will move on to the newer one"
+    other = settled_terms(trade, nonce(0, 2), nonce(9, 1))
+    assert closings(desk.fact(FillSettled(BTC.symbol, 2, other))) == [(buy, "CANCELLED", "SETTLED_ELSEWHERE")]
+    assert desk.view(newer).status == "OPEN"
 
 
 def test_one_fact_voids_a_range_and_gives_it_back() -> None:
