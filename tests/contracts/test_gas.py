@@ -1,4 +1,4 @@
-"""Gas of settleBatch and of single calls, from a real node's receipts, against the checked-in snapshots beside this file:
+"""Gas of settleBatch and of single calls, from a real node's receipts, against the snapshots beside this file:
 gas.json for a fill of each shape, calls_gas.json for a cancel and the like.
 
 A figure that gets worse by more than 0.5 % fails. To accept new figures on purpose, run the test with

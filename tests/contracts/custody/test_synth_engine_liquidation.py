@@ -172,8 +172,9 @@ def test_attack_40_the_boundary_is_125_percent_to_the_unit(market: World, refuse
 
 
 def test_attack_26_a_wallet_that_is_asked_in_mid_batch_cannot_liquidate(market: World) -> None:
-    """Settlement asks the taker's contract about its signature while the maker's balances are in memory; that contract has
-    all that it takes to liquidate the maker. It is asked read-only, so it does not get to, and its fill is skipped."""
+    """Settlement asks the taker's contract about its signature while the maker's balances are in memory; that contract
+    has all that it takes to liquidate the maker. It is asked read-only, so it does not get to, and its fill is
+    skipped."""
     set_price(market, UNHEALTHY)
     hostile = market.create("HostileWallet", market.engine.address, REENTERS)
     market.deposit(hostile.address, 100_000 * ONE_USDC)
