@@ -21,10 +21,19 @@ def find_order(reader: Reader, digest: bytes) -> OrderState | None:
 
 
 def list_orders(
-    reader: Reader, account: bytes, *, market: str | None, status: str | None, limit: int, cursor: str | None
+    reader: Reader,
+    account: bytes,
+    *,
+    market: str | None,
+    status: str | None,
+    client_order_id: str | None,
+    limit: int,
+    cursor: str | None,
 ) -> tuple[list[OrderState], str | None]:
     """(newest first, cursor of the next page). Raises FIELD_INVALID for a foreign cursor."""
     statement = select(_order).where(_order.c.account == account)
+    if client_order_id is not None:
+        statement = statement.where(_order.c.client_order_id == client_order_id)
     if market is not None:
         statement = statement.where(_order.c.market == market)
     if status == LIVE:

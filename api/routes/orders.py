@@ -11,6 +11,7 @@ from fastapi import APIRouter, Depends, Query
 from api.cancelling import cancel_all, cancel_one
 from api.context import Context
 from api.fields import read_address, read_digest
+from api.order_json import read_client_order_id
 from api.reads.orders import find_order, list_orders
 from api.routes.inputs import (
     LIMIT_DEFAULT,
@@ -55,6 +56,9 @@ def get_orders(
     account: Annotated[str | None, Query(description="the signed-in account, which is also the default")] = None,
     market: Market = None,
     status: Annotated[Status | None, Query(description="LIVE: OPEN or PENDING")] = None,
+    client_order_id: Annotated[
+        str | None, Query(alias="clientOrderId", description="only those with this name, of which there may be several")
+    ] = None,
     limit: Limit = LIMIT_DEFAULT,
     cursor: Cursor = None,
 ) -> dict[str, Any]:
@@ -62,8 +66,11 @@ def get_orders(
     if account is not None:
         require_own(read_address(account, "account"), session)
     symbol = context.markets.find(market).terms.symbol if market is not None else None
+    name = read_client_order_id(client_order_id)
     with context.database.snapshot() as reader:
-        states, following = list_orders(reader, session, market=symbol, status=status, limit=limit, cursor=cursor)
+        states, following = list_orders(
+            reader, session, market=symbol, status=status, client_order_id=name, limit=limit, cursor=cursor
+        )
     return {"data": [_json(context, state) for state in states], "next": following}
 
 

@@ -300,10 +300,16 @@ class AsyncExchange(AsyncOwnAccount):
         return await self._driver.run(self._session.request(endpoints.order(order_id), Order))
 
     async def orders(
-        self, market: str | None = None, status: str | None = "LIVE", count: int | None = None
+        self,
+        market: str | None = None,
+        status: str | None = "LIVE",
+        count: int | None = None,
+        *,
+        client_order_id: str | None = None,
     ) -> list[Order]:
-        """Newest first; `status` LIVE: open or waiting for a price; None: all that ever were."""
-        call = endpoints.orders(market, status, MAX_PAGE, None)
+        """Newest first; `status` LIVE: open or waiting for a price; None: all that ever were. `client_order_id`:
+        only those of this name, of which there may be several."""
+        call = endpoints.orders(market, status, client_order_id, MAX_PAGE, None)
         return await self._driver.run(self._session.pages(call, Order, count))
 
     async def fills(self, count: int | None = 100) -> list[Fill]:

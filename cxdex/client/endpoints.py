@@ -112,10 +112,11 @@ def order(order_id: str) -> Call:
     return Call("GET", f"/orders/{order_id}")
 
 
-def orders(market: str | None, order_status: str | None, limit: int, cursor: str | None) -> Call:
-    return Call(
-        "GET", "/orders", _query(market=market, status=order_status, limit=limit, cursor=cursor), needs_login=True
-    )
+def orders(
+    market: str | None, order_status: str | None, client_order_id: str | None, limit: int, cursor: str | None
+) -> Call:
+    query = _query(market=market, status=order_status, clientOrderId=client_order_id, limit=limit, cursor=cursor)
+    return Call("GET", "/orders", query, needs_login=True)
 
 
 def cancel(order_id: str) -> Call:

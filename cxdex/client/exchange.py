@@ -276,9 +276,17 @@ class Exchange(OwnAccount):
     def order(self, order_id: str) -> Order:
         return self._driver.run(self._session.request(endpoints.order(order_id), Order))
 
-    def orders(self, market: str | None = None, status: str | None = "LIVE", count: int | None = None) -> list[Order]:
-        """Newest first; `status` LIVE: open or waiting for a price; None: all that ever were."""
-        call = endpoints.orders(market, status, MAX_PAGE, None)
+    def orders(
+        self,
+        market: str | None = None,
+        status: str | None = "LIVE",
+        count: int | None = None,
+        *,
+        client_order_id: str | None = None,
+    ) -> list[Order]:
+        """Newest first; `status` LIVE: open or waiting for a price; None: all that ever were. `client_order_id`:
+        only those of this name, of which there may be several."""
+        call = endpoints.orders(market, status, client_order_id, MAX_PAGE, None)
         return self._driver.run(self._session.pages(call, Order, count))
 
     def fills(self, count: int | None = 100) -> list[Fill]:

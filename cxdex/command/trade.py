@@ -284,9 +284,12 @@ def orders(
     order_id: Annotated[str | None, typer.Argument(help="show this one order")] = None,
     market: Annotated[str | None, typer.Option(help="only this market")] = None,
     history: Annotated[bool, typer.Option("--all", help="closed ones too")] = False,
+    client_id: Annotated[
+        str | None, typer.Option("--client-id", help="only those that you gave this name, closed ones too")
+    ] = None,
     count: Annotated[int, typer.Option(help="at most")] = 50,
 ) -> None:
-    """Your open and waiting orders, newest first; or one order by its id, for ever."""
+    """Your open and waiting orders, newest first; or one order by its id, or those of a name, for ever."""
     settings: Settings = context.obj
     if order_id is not None:
         with settings.exchange(signed=False) as exchange:
@@ -294,7 +297,8 @@ def orders(
         view.show_json(order) if settings.as_json else view.show_order(order)
         return
     with settings.exchange() as exchange:
-        found = exchange.orders(market, None if history else "LIVE", count)
+        status = "LIVE" if client_id is None and not history else None
+        found = exchange.orders(market, status, count, client_order_id=client_id)
     view.show_json(found) if settings.as_json else view.show_orders(found)
 
 

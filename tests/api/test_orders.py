@@ -34,6 +34,21 @@ def test_the_same_order_twice_is_one_order(exchange: Any) -> None:
     when_listed(exchange, alice, "/v1/orders", [first["id"]])
 
 
+def test_orders_are_found_by_the_clients_own_name_whatever_became_of_them(exchange: Any) -> None:
+    alice, bob = exchange.person(), exchange.person()
+    ids = []
+    for person, name, price in ((alice, "a", "1001"), (alice, "b", "1002"), (alice, "a", "1003"), (bob, "a", "1004")):
+        body = person.signed(person.order(exchange.nonce(person), limitPrice=price), clientOrderId=name)
+        ids.append(exchange.post("/v1/orders", body).json()["id"])
+    exchange.delete(f"/v1/orders/{ids[0]}", exchange.login(alice))
+    when_listed(exchange, alice, "/v1/orders?clientOrderId=a", [ids[2], ids[0]])
+    when_listed(exchange, alice, "/v1/orders?clientOrderId=a&status=CANCELLED", [ids[0]])
+    when_listed(exchange, bob, "/v1/orders?clientOrderId=a", [ids[3]])
+    when_listed(exchange, alice, "/v1/orders?clientOrderId=nobody", [])
+    refused = exchange.get("/v1/orders?clientOrderId=" + "x" * 65, exchange.login(alice))
+    assert (refused.status_code, refused.json()["field"]) == (400, "clientOrderId")
+
+
 def test_the_same_order_from_many_threads_is_one_order(exchange: Any) -> None:
     alice = exchange.person()
     body = alice.signed(alice.order(exchange.nonce(alice), limitPrice=FAR_BELOW))
