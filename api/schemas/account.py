@@ -88,6 +88,32 @@ class ConditionShape(Shape):
     active_from: Annotated[str, Field(description="unix seconds")]
 
 
+ENDED_BY = {
+    "FILLED": "all of it",
+    "USER": "cancelled by its owner, or by a key of theirs",
+    "REDUCED": "lowered by its owner to what it had filled",
+    "REPLACED": "another order took its place: replacedBy",
+    "OCO": "the other leg of the pair was filled, set off or cancelled",
+    "IOC": "what could not be filled at once; a market order's, too",
+    "SELF_TRADE": "it met an order of the same account, and one of the two says so",
+    "EXPIRED": "its time is over",
+    "DEADMAN": "the countdown of POST /v1/deadman ran out",
+    "DISCONNECTED": "the connection was lost that was to cancel it",
+    "PROTECTION": "market-maker protection",
+    "CHAIN_CANCEL": "cancelled on chain, or its nonce was used there",
+    "SESSION_REVOKED": "the session key that signed it was revoked",
+    "SESSION_CHANGED": "the session key that signed it has other terms now",
+    "SESSION_LIMIT": "the session key that signed it has used up its notional",
+    "SIGNATURE_REFUSED": "the wallet refuses its signature now",
+    "BALANCE_WITHDRAWN": "money that it needed has left, or is announced to leave",
+    "FILL_VOIDED": "money that it needed came from a fill that the chain passed over",
+    "FEE_CHANGED": "a fill cost more than foreseen, and money that it needed was taken for that",
+    "MARKET_DELISTED": "the market is closed for ever",
+    "QUARANTINED": "the contract refuses one of its fills for ever",
+}
+"""Why an order is over. An order that was set off and then refused has the problem's code instead."""
+
+
 class OrderShape(Shape):
     """The signed fields, and what has become of the order. `id` is its EIP-712 digest.
 
@@ -111,7 +137,14 @@ class OrderShape(Shape):
     condition: ConditionShape | None
     client_order_id: str | None
     status: Literal["PENDING", "OPEN", "FILLED", "CANCELLED", "EXPIRED"]
-    reason: str | None
+    reason: Annotated[
+        str | None,
+        Field(
+            description="why it is over; null while it is PENDING or OPEN. "
+            + "; ".join(f"{word}: {meaning}" for word, meaning in ENDED_BY.items())
+            + ". When its price came and it was refused: the code of the problem"
+        ),
+    ]
     filled: Decimal
     remaining: Decimal
     display_quantity: Annotated[
