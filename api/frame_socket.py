@@ -21,6 +21,7 @@ EXTENSION = "cxdex.frames"
 SHARED_LETTERS = 16 * 1024  # longer ones are snapshots: one client's each
 SHARED_MESSAGES = 512
 PARTING_SECONDS = 10.0
+LINGER_SECONDS = 2.0
 HANDSHAKE_SECONDS = 10.0
 CLOSE_TOO_MANY_MESSAGES = 4029
 FRAMES_A_SECOND = 20  # that are no message; a client sends one such in twenty seconds
@@ -92,13 +93,15 @@ class FrameSocket(WebSocketsSansIOProtocol):
         return self._frames_left >= 0
 
     def _end(self, code: int, reason: str) -> None:
+        """What still comes is read and thrown away for a while: closed at once, the reason would not arrive."""
         self.stop_keepalive()
         self.queue.put_nowait({"type": "websocket.disconnect", "code": code, "reason": reason})
         self.conn.fail(code, reason)
         self.transport.write(b"".join(self.conn.data_to_send()))
         self.close_sent = True
-        self.transport.close()
-        self.loop.call_later(PARTING_SECONDS, self.transport.abort)
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self.close_timer = self.loop.call_later(LINGER_SECONDS, self.transport.abort)
 
     def _require_handshake(self) -> None:
         if not self.handshake_complete:

@@ -236,6 +236,7 @@ class Connection:
         return streams(channel, self._context.markets.find(market).terms.symbol)
 
     def _own_account(self) -> bytes:
+        self._expire_session(int(time.time()))
         if self._session is None:
             raise Problem("AUTH_REQUIRED", "sign in first", allowed='{"op":"auth","token":"..."}')
         return self._session[0]

@@ -7,7 +7,8 @@
             print(feed.book("sBTC-USDC").bids[:5])
 
 Promises: every message once and in order, or a `reset` and a snapshot. A book that is shown has no gap and its
-          last checksum was right. Silence longer than three heartbeats is a broken connection.
+          last checksum was right. Silence longer than three heartbeats is a broken connection. A sign-in is renewed
+          before it expires.
 Never:    shows a book between a gap and the snapshot that heals it.
 """
 
@@ -64,6 +65,8 @@ class Feed:
         self._silence = silence_seconds
         self._subscriptions: dict[tuple[str, str | None], Subscription] = {}
         self._socket: ClientConnection | None = None
+        self._token: str | None = None  # what this connection was last told
+        self._is_signed_in = False
         self.reconnects = 0
         self.gaps = 0
 
@@ -96,10 +99,12 @@ class Feed:
                         message = await self._take(socket, text)
                         if message is not None:
                             yield message
-            except (OSError, TimeoutError, WebSocketException, Unreachable) as error:
+            except (OSError, TimeoutError, WebSocketException, Unreachable, ApiProblem) as error:
+                if isinstance(error, ApiProblem) and not error.retryable:
+                    raise
                 log.warning("feed lost (%s); again in %.1f s", str(error) or type(error).__name__, pause)
             finally:
-                self._socket = None
+                self._socket, self._token, self._is_signed_in = None, None, False
                 self.guarded.clear()
             self.reconnects += 1
             await asyncio.sleep(pause)
@@ -107,12 +112,19 @@ class Feed:
 
     async def _introduce(self, socket: ClientConnection, subscriptions: list[Subscription]) -> None:
         if any(subscription.channel in PRIVATE_CHANNELS for subscription in subscriptions):
-            await _send(socket, {"op": "auth", "token": await self._exchange.login()})
+            await self._sign_in(socket)
         for subscription in subscriptions:
             await self._ask(socket, subscription)
 
+    async def _sign_in(self, socket: ClientConnection) -> None:
+        """Also again: a token that is about to expire is another one by now."""
+        token = await self._exchange.login()
+        if token != self._token:
+            self._token = token
+            await _send(socket, {"op": "auth", "token": token})
+
     async def _guard(self, socket: ClientConnection) -> None:
-        await _send(socket, {"op": "auth", "token": await self._exchange.login()})
+        await self._sign_in(socket)
         await _send(socket, {"op": "cancelOnDisconnect", "enabled": True})
 
     async def _ask(self, socket: ClientConnection, subscription: Subscription) -> None:
@@ -140,11 +152,23 @@ class Feed:
             await self._hear(socket, decoded)
         elif decoded.get("op") == "cancelOnDisconnect":
             self.guarded.set()
-        elif decoded.get("op") == "error" and not decoded.get("retryable"):
-            raise ApiProblem(int(decoded.get("status", 400)), decoded)
+        elif decoded.get("op") == "authenticated":
+            self._is_signed_in = True
+        elif decoded.get("op") == "error":
+            self._refused(ApiProblem(int(decoded.get("status", 400)), decoded))
         return None
 
+    def _refused(self, problem: ApiProblem) -> None:
+        """Raises it, unless the exchange goes on by itself or the connection only has to be made anew."""
+        if problem.code == "AUTH_INVALID" and self._is_signed_in:
+            raise Unreachable(problem.detail)
+        if not problem.retryable:
+            raise problem
+        log.warning("%s: %s", problem.code, problem.detail)
+
     async def _hear(self, socket: ClientConnection, heartbeat: dict[str, Any]) -> None:
+        if self._token is not None:
+            await self._sign_in(socket)
         for channel in heartbeat["channels"]:
             subscription = self._find(channel["ch"], channel["key"])
             try:

@@ -237,6 +237,25 @@ def test_a_mistake_is_answered_and_the_connection_stays(client: Client, text: st
     client.next(op="pong")
 
 
+def test_a_sign_in_ends_with_its_time_and_goes_on_with_a_new_one(exchange: Any, client: Client) -> None:
+    person = exchange.person()
+    order = exchange.place(person, limitPrice=FAR_BELOW)
+    body = person.login_body(int(time.time()) + 2)
+    client.send(op="auth", **body)
+    client.next(op="authenticated")
+    client.subscribe("orders")
+    time.sleep(max(0.0, int(body["expiresAt"]) - time.time()))
+    client.send(op="cancel", id=1, orderId=order["id"])
+    assert client.next(id=1)["code"] == "AUTH_REQUIRED"
+    assert client.next(op="error")["code"] == "AUTH_INVALID", "the private channels are closed, which is told"
+    client.sign_in(exchange, person)
+    client.subscribe("orders")
+    client.sign_in(exchange, person)  # again: nothing is lost by it
+    client.send(op="cancel", id=2, orderId=order["id"])
+    assert client.next(id=2)["data"]["status"] == "CANCELLED"
+    assert client.next(ch="orders", type="event")["data"]["status"] == "CANCELLED"
+
+
 def test_too_many_messages_are_refused_not_served(client: Client) -> None:
     for _ in range(150):
         client.send(op="ping")

@@ -209,3 +209,87 @@ async def test_a_refused_subscription_is_told() -> None:
 
     with pytest.raises(ApiProblem, match="MARKET_UNKNOWN"):
         await read(Exchange(talk), 1)
+
+
+# Signed in ----------------------------------------------------------------------------------------------------------
+
+HEARTBEAT = json.dumps({"op": "heartbeat", "ts": 1, "epoch": "e1", "channels": []})
+EXPIRED = json.dumps({"op": "error", "code": "AUTH_INVALID", "status": 401, "detail": "expired", "retryable": False})
+
+
+class Wallet:
+    """Where the feed connects to, with one sign-in after the other."""
+
+    def __init__(self, url: str, tokens: list[str]) -> None:
+        self.feed_url = url.replace("http", "ws") + "/v1/ws"
+        self._tokens = tokens
+
+    async def login(self) -> str:
+        return self._tokens.pop(0) if len(self._tokens) > 1 else self._tokens[0]
+
+
+async def follow(exchange: Exchange, tokens: list[str], count: int) -> list[int]:
+    """The numbers of the first messages of a private channel."""
+    async with serve(exchange.handle, "127.0.0.1", 0) as server:
+        exchange.server = server
+        feed = Feed(Wallet(exchange.url, tokens), silence_seconds=5.0)
+        await feed.subscribe("fills")
+        messages: AsyncIterator[Envelope] = feed.__aiter__()
+        async with asyncio.timeout(20):
+            seen = [(await anext(messages)).seq for _ in range(count)]
+        await messages.aclose()  # type: ignore[attr-defined]
+        return seen
+
+
+def about_fills(kind: str, seq: int) -> str:
+    return text(Envelope("fills", "0xaa", "e1", seq, seq - 1, 0, kind, []))
+
+
+async def signed_in(exchange: Exchange, socket: ServerConnection) -> None:
+    await exchange.hear(socket)
+    await socket.send(json.dumps({"op": "authenticated", "account": "0xaa", "expiresAt": "1"}))
+    await exchange.hear(socket)
+
+
+async def test_a_sign_in_is_renewed_on_the_connection_that_needs_it() -> None:
+    async def talk(exchange: Exchange, socket: ServerConnection) -> None:
+        await signed_in(exchange, socket)
+        await socket.send(about_fills("snapshot", 5))
+        await socket.send(HEARTBEAT)  # the same token: nothing is said
+        await socket.send(HEARTBEAT)
+        await exchange.hear(socket)
+        await socket.send(about_fills("event", 6))
+        await socket.wait_closed()
+
+    exchange = Exchange(talk)
+    assert await follow(exchange, ["first", "first", "second"], 2) == [5, 6]
+    assert [asked.get("token") for asked in exchange.asked] == ["first", None, "second"]
+
+
+async def test_a_sign_in_that_has_expired_all_the_same_is_a_lost_connection() -> None:
+    async def first(exchange: Exchange, socket: ServerConnection) -> None:
+        await signed_in(exchange, socket)
+        await socket.send(about_fills("snapshot", 5))
+        await socket.send(EXPIRED)
+        await socket.wait_closed()
+
+    async def second(exchange: Exchange, socket: ServerConnection) -> None:
+        await signed_in(exchange, socket)
+        await socket.send(about_fills("event", 6))
+        await socket.wait_closed()
+
+    exchange = Exchange(first, second)
+    assert await follow(exchange, ["first", "second"], 2) == [5, 6]
+    assert exchange.asked[3]["resume"] == {"epoch": "e1", "seq": 5}
+
+
+async def test_a_sign_in_that_is_refused_is_told() -> None:
+    from cxdex import ApiProblem
+
+    async def talk(exchange: Exchange, socket: ServerConnection) -> None:
+        await exchange.hear(socket)
+        await socket.send(EXPIRED)
+        await socket.wait_closed()
+
+    with pytest.raises(ApiProblem, match="AUTH_INVALID"):
+        await follow(Exchange(talk), ["wrong"], 1)
