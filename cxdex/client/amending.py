@@ -17,9 +17,10 @@ from typing import Any
 from cxdex.client import endpoints, trading
 from cxdex.client.amounts import Amount, to_decimal_text
 from cxdex.client.errors import ApiProblem, Unreachable
+from cxdex.client.patience import before_again
 from cxdex.client.replies import BatchEntry, BatchReply, CancelledAndPlaced, Order, Outcome
 from cxdex.client.session import Session
-from cxdex.client.steps import Flow, Pause
+from cxdex.client.steps import Flow
 from cxdex.client.ticket import OrderTerms, Ticket
 from cxdex.condition import Condition, Trigger
 from cxdex.eip712 import order_digest
@@ -148,17 +149,17 @@ def batch(session: Session, steps: Sequence[Step]) -> Flow[list[Outcome]]:
 
 def _send(session: Session, call: Any, count: int) -> Flow[list[BatchEntry | None]]:
     """None for each step when nobody can say."""
+    failed: Problem | None = None
     for attempt in range(trading.PLACE_ATTEMPTS):
         if attempt:
-            yield Pause(trading.FIRST_PAUSE_SECONDS * 2 ** (attempt - 1))
+            yield before_again(attempt, trading.PLACE_ATTEMPTS, failed)
         try:
             reply: BatchReply = yield from session.request(call, BatchReply)
-        except Unreachable:
+        except (Unreachable, ApiProblem) as problem:
+            if not trading.may_be_sent_again(problem):
+                raise
+            failed = problem
             continue
-        except ApiProblem as problem:
-            if problem.leaves_outcome_open or problem.status == 429:
-                continue
-            raise
         if len(reply.results) == count:
             return list(reply.results)
     return [None] * count

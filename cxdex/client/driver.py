@@ -10,6 +10,7 @@ import httpx
 
 from cxdex.client import transport
 from cxdex.client.order_socket import OrderSocket
+from cxdex.client.patience import explain
 from cxdex.client.steps import Answer, Call, Flow, NodeCall, Pause, Step
 
 T = TypeVar("T")
@@ -33,9 +34,12 @@ class Driver:
         self._http.close()
 
     def run(self, flow: Flow[T]) -> T:
+        began = time.monotonic()
         try:
             step = next(flow)
             while True:
+                if isinstance(step, Pause):
+                    explain(step, time.monotonic() - began)
                 try:
                     result = self._carry_out(step)
                 except Exception as error:
@@ -85,9 +89,12 @@ class AsyncDriver:
         await self._http.aclose()
 
     async def run(self, flow: Flow[T]) -> T:
+        began = time.monotonic()
         try:
             step = next(flow)
             while True:
+                if isinstance(step, Pause):
+                    explain(step, time.monotonic() - began)
                 try:
                     result = await self._carry_out(step)
                 except Exception as error:

@@ -16,6 +16,7 @@ import msgspec
 from cxdex.client import endpoints
 from cxdex.client.errors import ApiProblem, Unreachable
 from cxdex.client.nonces import NoncePool
+from cxdex.client.patience import before_again
 from cxdex.client.replies import Login, Market, NonceList, Page, Status, Ticker
 from cxdex.client.steps import Call, Flow, Pause
 from cxdex.deployment import Deployment
@@ -27,7 +28,6 @@ from cxdex.wallet import Wallet
 T = TypeVar("T")
 
 READ_ATTEMPTS = 4
-FIRST_PAUSE_SECONDS = 0.2
 LOGIN_SECONDS = 3_600
 NONCE_ATTEMPTS = 3
 NONCE_PAUSE_SECONDS = 0.005
@@ -70,7 +70,8 @@ class Session:
                 retryable = isinstance(problem, Unreachable) or problem.retryable
                 if not retryable or attempt == attempts:
                     raise
-            yield Pause(FIRST_PAUSE_SECONDS * 2 ** (attempt - 1))
+                pause = before_again(attempt, attempts, problem)
+            yield pause
         raise AssertionError("unreachable")
 
     def pages(self, call: Call, kind: type[T], count: int | None) -> Flow[list[T]]:

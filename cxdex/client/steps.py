@@ -48,7 +48,10 @@ class NodeCall:
 
 @dataclass(frozen=True, slots=True)
 class Pause:
+    """why: for a person who waits; empty for a pause that is nothing out of the ordinary."""
+
     seconds: float
+    why: str = ""
 
 
 Step = Call | NodeCall | Pause

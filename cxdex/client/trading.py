@@ -17,6 +17,7 @@ import msgspec
 
 from cxdex.client import endpoints
 from cxdex.client.errors import ApiProblem, OutcomeUnknown, Unreachable
+from cxdex.client.patience import before_again
 from cxdex.client.replies import (
     Balance,
     BatchEntry,
@@ -41,7 +42,6 @@ T = TypeVar("T")
 
 NONCE_REFUSALS = ("ORDER_NONCE_USED", "ORDER_NONCE_LANE_BUSY", "ORDER_EPOCH_STALE")
 PLACE_ATTEMPTS = 5
-FIRST_PAUSE_SECONDS = 0.2
 CANCEL_SECONDS = 60
 MAX_BATCH = 50
 MAX_CANCELS = 200
@@ -95,14 +95,16 @@ def submit(
 def send_until_known(session: Session, call: Call, signed: SignedOrder, kind: type[T]) -> Flow[T]:
     """Sends a request about a new order, the very same one again when there is no answer."""
     silence = ""
+    failed: Problem | None = None
     for attempt in range(PLACE_ATTEMPTS):
         if attempt:
-            yield Pause(FIRST_PAUSE_SECONDS * 2 ** (attempt - 1))
+            yield before_again(attempt, PLACE_ATTEMPTS, failed)
         try:
             return (yield from session.request(call, kind))
         except Unreachable as problem:
-            silence = problem.detail
+            failed, silence = problem, problem.detail
         except ApiProblem as problem:
+            failed = problem
             if problem.leaves_outcome_open:
                 silence = problem.detail
             elif problem.status == 429:
@@ -212,20 +214,25 @@ def place_pair(session: Session, first: Ticket, second: Ticket) -> Flow[tuple[Or
 def _send_batch(entries: list[dict[str, Any]]) -> Flow[list[BatchEntry | None]]:
     """None for each order when nobody can say."""
     call = endpoints.place_batch(entries)
+    failed: Problem | None = None
     for attempt in range(PLACE_ATTEMPTS):
         if attempt:
-            yield Pause(FIRST_PAUSE_SECONDS * 2 ** (attempt - 1))
+            yield before_again(attempt, PLACE_ATTEMPTS, failed)
         try:
             reply = endpoints.read((yield call), BatchReply)
-        except Unreachable:
+        except (Unreachable, ApiProblem) as problem:
+            if not may_be_sent_again(problem):
+                raise
+            failed = problem
             continue
-        except ApiProblem as problem:
-            if problem.leaves_outcome_open or problem.status == 429:
-                continue
-            raise
         if len(reply.results) == len(entries):
             return list(reply.results)
     return [None] * len(entries)
+
+
+def may_be_sent_again(problem: Unreachable | ApiProblem) -> bool:
+    """Nobody knows whether a request about orders took effect, or it was not looked at."""
+    return isinstance(problem, Unreachable) or problem.leaves_outcome_open or problem.status == 429
 
 
 def outcome(order_id: str, result: BatchEntry | None) -> Outcome:

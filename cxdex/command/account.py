@@ -9,6 +9,7 @@ import typer
 
 from cxdex.command import view
 from cxdex.command.context import Settings
+from cxdex.problem import Problem
 
 Amount = Annotated[str, typer.Argument(help="decimal, for example 100 or 0.5")]
 Asset = Annotated[str, typer.Option(help="USDC, CXPT or a synth such as sBTC")]
@@ -43,15 +44,22 @@ def fills(
     context: typer.Context,
     count: Annotated[int, typer.Option(help="at most")] = 50,
     follow: Annotated[bool, typer.Option("--follow", help="each change as it happens, until Ctrl-C")] = False,
+    settled: Annotated[bool, typer.Option("--settled", help="what the chain has, whoever sent it there")] = False,
 ) -> None:
     """Your fills, newest first, and how far each is on its way to the chain.
 
     With --follow those that are not final yet, and then every change of one: matched, submitted, mined, final, skipped,
-    reverted. With --json one JSON object a line.
+    reverted. With --json one JSON object a line. With --settled only what the chain has settled, also of orders that
+    the exchange never saw.
     """
     settings: Settings = context.obj
+    if follow and settled:
+        raise Problem("OPTION_INVALID", "what the chain has is listed, not followed", allowed="--follow or --settled")
     if follow:
         _follow_fills(settings)
+        return
+    if settled:
+        _list_settled_fills(settings, count)
         return
     with settings.exchange() as exchange:
         found = exchange.fills(count)
@@ -62,6 +70,12 @@ def _follow_fills(settings: Settings) -> None:
     with settings.exchange() as exchange, suppress(KeyboardInterrupt):
         for change in exchange.follow_fills():
             view.show_json_line(change) if settings.as_json else view.show_fill_change(change)
+
+
+def _list_settled_fills(settings: Settings, count: int) -> None:
+    with settings.exchange() as exchange:
+        found = exchange.settled_fills(count)
+    view.show_json(found) if settings.as_json else view.show_settled_fills(found)
 
 
 def deposit(context: typer.Context, amount: Amount, asset: Asset = "USDC") -> None:

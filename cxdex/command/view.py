@@ -12,7 +12,7 @@ from rich.console import Console, JustifyMethod
 from rich.markup import escape
 from rich.table import Table
 
-from cxdex.client.replies import Book, Fill, Order
+from cxdex.client.replies import Book, Fill, Order, SettledFill
 from cxdex.client.settlements import FillChange
 from cxdex.problem import Problem
 
@@ -35,7 +35,7 @@ NUMBER_COLUMNS = frozenset(
     ]
 )
 
-FOLDED_COLUMNS = ("id", "transaction")
+FOLDED_COLUMNS = ("id", "transaction", "order")
 PIPE_WIDTH = 250  # a pipe sees whole ids, one row a line
 
 console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else PIPE_WIDTH)
@@ -140,6 +140,21 @@ def show_fills(fills: Sequence[Fill]) -> None:
             for f in fills
         ],
         "no fills yet",
+    )
+
+
+def show_settled_fills(fills: Sequence[SettledFill]) -> None:
+    show_rows(
+        "",
+        ("time", "market", "side", "quantity", "price", "fee", "role", "block", "transaction", "order"),
+        [
+            (
+                *(moment(f.time), f.market, side(f.side), f.quantity, f.price, f.fee, f.role, f.block, f.transaction),
+                f.order_id or f"nonce {f.nonce}, id ends in {f.digest_tail[2:]}",
+            )
+            for f in fills
+        ],
+        "nothing has settled yet",
     )
 
 
