@@ -190,6 +190,24 @@ class Placements:
             return order_state(view)
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._tables.find, digest)
 
+    async def find_or_wait(self, digest: bytes) -> wire.OrderState | None:
+        """None only when no such order was accepted: one that is closed and forgotten may not be in the tables yet.
+
+        Raises ENGINE_UNAVAILABLE while they are too far behind to say so.
+        """
+        through = self._sequencer.sequence
+        is_sure = self._projector.stored >= through
+        state = await self.find(digest)
+        if state is not None or is_sure:
+            return state
+        try:
+            async with asyncio.timeout(LONGEST_LOOK_SECONDS):
+                await self._projector.stored_through(through, hurry=False)
+                return await self.find(digest)
+        except TimeoutError:
+            detail = "the tables are behind, so it cannot be said whether this order was accepted once; ask again"
+            raise Problem("ENGINE_UNAVAILABLE", detail) from None
+
     async def not_cancelled(self, account: bytes, digest: bytes) -> wire.CancelResult:
         """Why the order of this id could not be cancelled."""
         state = await self.find(digest)

@@ -72,9 +72,11 @@ class Projector:
         if len(self._queue) >= MAX_COMMANDS_A_TRANSACTION:
             self._hurry.set()
 
-    async def stored_through(self, sequence: int) -> None:
-        """Returns once everything up to `sequence` is in the tables."""
-        self._hurry.set()
+    async def stored_through(self, sequence: int, *, hurry: bool = True) -> None:
+        """Returns once everything up to `sequence` is in the tables. Without `hurry` no sync of the disk is made for
+        it: for whoever may be a stranger."""
+        if hurry:
+            self._hurry.set()
         async with self._moved:
             await self._moved.wait_for(lambda: self._tables.cursor >= sequence)
 

@@ -87,7 +87,7 @@ class RequestHandler:
             case wire.NextNonces():
                 return self._next_nonces(request)
             case wire.GetOrder():
-                return wire.OrderReply(request.id, await self._placements.find(request.digest))
+                return wire.OrderReply(request.id, await self._placements.find_or_wait(request.digest))
             case wire.OpenOrders():
                 views = self._engine.open_orders(request.account, request.market)
                 return wire.OrdersReply(request.id, [order_state(view) for view in views])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query
@@ -42,7 +41,9 @@ Market = Annotated[str | None, Query(description="only this market")]
 
 @router.get("/orders/{order_id}", response_model=OrderShape)
 async def get_order(context: Shared, order_id: str) -> dict[str, Any]:
-    """An order by its id, for ever. Who has the id has seen the order, so this needs no sign-in."""
+    """An order by its id, for ever. Who has the id has seen the order, so this needs no sign-in.
+
+    ORDER_UNKNOWN: no such order was accepted. While that cannot be said: ENGINE_UNAVAILABLE, ask again."""
     state = await _find(context, read_digest(order_id))
     if state is None:
         raise Problem("ORDER_UNKNOWN", "no order with this id was accepted", field="id", given=order_id)
@@ -107,12 +108,19 @@ async def cancel_orders(
 
 
 async def _find(context: Context, digest: bytes) -> OrderState | None:
-    """From the engine, which is newest; from the tables when it is away or has forgotten a closed order."""
-    state = None
-    if context.engine.is_connected:
-        with contextlib.suppress(Problem):
-            state = await context.engine.order(digest)
-    return state or await asyncio.to_thread(_find_stored, context, digest)
+    """From the engine, which is newest, and looks into the tables for what it has forgotten; from the tables while it
+    is away. They may lack what it has accepted, so then nothing is unknown. Raises ENGINE_UNAVAILABLE."""
+    try:
+        if not context.engine.is_connected:
+            raise Problem(
+                "ENGINE_UNAVAILABLE", "the matching engine is away, and the tables do not have this order yet"
+            )
+        return await context.engine.order(digest)
+    except Problem:
+        state = await asyncio.to_thread(_find_stored, context, digest)
+        if state is None:
+            raise
+        return state
 
 
 def _find_stored(context: Context, digest: bytes) -> OrderState | None:

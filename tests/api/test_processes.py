@@ -42,7 +42,7 @@ def test_the_api_may_start_first(own: Exchange) -> None:
     assert own.get(f"/v1/accounts/{address}/fills").json() == {"data": [], "next": None, "asOf": None}
     assert own.get(f"/v1/accounts/{address}/withdrawals").json()["data"] == []
     unknown = own.get("/v1/orders/0x" + "12" * 32)
-    assert (unknown.status_code, unknown.json()["code"]) == (404, "ORDER_UNKNOWN")
+    assert (unknown.status_code, unknown.json()["code"]) == (503, "ENGINE_UNAVAILABLE"), "the engine may know it"
     markets = own.get("/v1/markets")
     assert (markets.status_code, markets.json()["code"]) == (503, "ENGINE_UNAVAILABLE")
     assert markets.headers["retry-after"] == "1"
@@ -68,6 +68,8 @@ def test_an_engine_that_comes_back_is_joined_and_subscribers_start_afresh(own: E
     book = own.get(f"/v1/book/{SYMBOL}")
     assert (book.status_code, book.json()["code"]) == (503, "ENGINE_UNAVAILABLE")
     assert own.get(f"/v1/orders/{resting['id']}").json()["status"] == "OPEN"
+    unknown = own.get(f"/v1/orders/0x{'ab' * 32}")  # it may be on the engine's disk and nowhere else
+    assert (unknown.status_code, unknown.json()["code"]) == (503, "ENGINE_UNAVAILABLE")
     assert [market["symbol"] for market in own.get("/v1/markets").json()["data"]] == [SYMBOL]
 
     own.start_engine()

@@ -20,9 +20,10 @@ from cxdex.nonce import pack_nonce
 from cxdex.order import Side, SignedOrder
 from cxdex.problem import Problem
 from cxdex.storage import open_database
-from relayer import recovery
+from relayer import placements, recovery
 from relayer.chain_feed import ChainFeed
 from relayer.client import EngineClient
+from relayer.engine import state
 from relayer.engine.commands import ApplyFact, Expire, Place
 from relayer.engine.core import Engine
 from relayer.engine.events import FillRestored, FillVoided, OrderAccepted
@@ -36,7 +37,7 @@ from relayer.recovery import recover
 from relayer.request_handler import RequestHandler
 from relayer.sequencer import Applied, Sequencer
 from relayer.settler.store import Store
-from relayer.wire import Feed
+from relayer.wire import CancelOrders, Feed, GetOrder, OrderReply, PlaceOrders
 from tests.relayer.service.running_engine import LISTED, MARKET, ChainFacts, account, signed
 
 ALICE, BOB = account(1), account(2)
@@ -62,6 +63,37 @@ class Parts:
 @pytest.fixture
 def parts(tmp_path: Path) -> Parts:
     return Parts(tmp_path)
+
+
+async def test_an_order_that_is_forgotten_and_not_stored_yet_is_not_called_unknown(
+    parts: Parts, facts: ChainFacts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(state, "CLOSED_ORDERS_KEPT", 0)
+    monkeypatch.setattr(placements, "LONGEST_LOOK_SECONDS", 0.2)
+    running = asyncio.create_task(parts.sequencer.run())
+    facts.open_market([ALICE])
+    await ChainFeed(parts.database, parts.sequencer, parts.thread).poll()
+    order = signed(ALICE, 0, Side.SELL, 1_000, 1)
+    await parts.handler.answer(PlaceOrders(1, [order]))
+    await parts.handler.answer(CancelOrders(2, ALICE, [order.digest]))
+    await parts.handler.answer(PlaceOrders(3, [signed(ALICE, 1, Side.SELL, 1_000, 1)]))
+    assert parts.sequencer.engine.order_state(order.digest) is None, "forgotten"
+    with pytest.raises(Problem, match="ENGINE_UNAVAILABLE"):
+        await parts.handler.answer(GetOrder(4, order.digest))
+    monkeypatch.setattr(placements, "LONGEST_LOOK_SECONDS", 60.0)
+    asked = [asyncio.create_task(parts.handler.answer(GetOrder(5, digest))) for digest in (order.digest, b"n" * 32)]
+    await asyncio.sleep(0.05)
+    for one in parts.applied:
+        parts.projector.enqueue(one.sequence, one.events)
+    projecting = asyncio.create_task(parts.projector.run())
+    found, unknown = await asyncio.gather(*asked)
+    assert isinstance(found, OrderReply)
+    assert found.state is not None
+    assert found.state.status == "CANCELLED"
+    assert isinstance(unknown, OrderReply)
+    assert unknown.state is None
+    for task in (running, projecting):
+        task.cancel()
 
 
 async def test_facts_are_read_once_and_again_from_a_table_made_anew(parts: Parts, facts: ChainFacts) -> None:
