@@ -26,6 +26,7 @@ from api.database import Database
 from api.feed import DURABLE_CHANNELS, Envelope, Stream
 from api.markets import MarketDirectory
 from api.reads import progress
+from api.reads.settler import settler_row
 from cxdex.problem import Problem
 
 FILLS, SETTLEMENTS = "fills", "settlements"
@@ -52,6 +53,7 @@ class SettlementFeed:
     def __init__(self, database: Database, markets: MarketDirectory) -> None:
         self.epoch: str | None = None  # None until there is a log
         self.messages = dict.fromkeys(DURABLE_CHANNELS, 0)  # made for subscribers; for the measures, as is the next
+        self.settler_ms: int | None = None  # when the settler last said that it works
         self.delay_ms = 0  # from when the newest change was written until it was told
         self._position = 0
         self._database = database
@@ -108,7 +110,7 @@ class SettlementFeed:
 
     async def _look(self) -> bool:
         """Takes in what was written since. True when there is more."""
-        read = await asyncio.to_thread(self._read_tail)
+        self.settler_ms, read = await asyncio.to_thread(self._read_tail)
         if read is None:
             return False
         epoch, end, tail = read
@@ -171,15 +173,17 @@ class SettlementFeed:
 
     # In a thread ------------------------------------------------------------------------------------------
 
-    def _read_tail(self) -> tuple[str, int, progress.Tail] | None:
+    def _read_tail(self) -> tuple[int | None, tuple[str, int, progress.Tail] | None]:
         with self._database.snapshot() as reader:
+            settler = settler_row(reader)
+            settler_ms = None if settler is None else int(settler.updated_ms)
             end = progress.log_end(reader)
             if end is None:
-                return None
+                return settler_ms, None
             is_known = end[0] == self.epoch and end[1] >= self._position
             empty = progress.Tail([], {})
             tail = progress.tail_after(reader, self._position, CHANGES_A_LOOK) if is_known else empty
-            return (*end, tail)
+            return settler_ms, (*end, tail)
 
     def _read_fills(self, wanted: Iterable[tuple[Row[Any], list[bytes]]]) -> dict[tuple[int, bytes], Any]:
         found: dict[tuple[int, bytes], Any] = {}

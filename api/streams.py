@@ -106,6 +106,7 @@ class Connection:
                 "ts": now_ms,
                 "epoch": self._context.hub.epoch,
                 "live": self._context.engine.is_connected,
+                "settler": self._context.settlements.settler_ms,
                 "channels": self._following.places(),
             }
         )

@@ -7,11 +7,14 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from fastapi import APIRouter
+from sqlalchemy import Row
+from sqlalchemy.exc import SQLAlchemyError
 
 from api.context import Context, now_ms
 from api.order_json import domain_to_json
 from api.problems import CODES
 from api.reads.chain import ChainPosition, chain_position
+from api.reads.settler import settler_json, settler_row
 from api.routes.inputs import Shared
 from api.schemas.status import ErrorCodes, Status, Time
 from cxdex.eip712 import DOMAIN_VERSION, to_checksum
@@ -25,12 +28,13 @@ API_VERSION = "v1"
 
 @router.get("/status", response_model=Status)
 async def get_status(context: Shared) -> dict[str, Any]:
-    """Engine, indexer and node; the contracts and the EIP-712 domain. Always answers, also when a part is away."""
-    engine, node_block, position = await asyncio.gather(
+    """Engine, indexer, settler, node; the contracts and the EIP-712 domain. Always answers, also when one is away."""
+    engine, node_block, (position, settler) = await asyncio.gather(
         _engine_status(context),
         asyncio.to_thread(_node_block, context),
-        asyncio.to_thread(_position, context),
+        asyncio.to_thread(_stored, context),
     )
+    now = now_ms()
     lag = None
     if position is not None:
         lag = max(0, (position.head if node_block is None else node_block) - position.block)
@@ -49,12 +53,13 @@ async def get_status(context: Shared) -> dict[str, Any]:
             "lag": lag,
             "asOf": position.to_json() if position else None,
         },
+        "settler": settler_json(settler, now),
         "node": {"up": node_block is not None, "block": node_block},
         "domain": domain_to_json(context.domain),
         "contracts": {name: to_checksum(address) for name, address in context.deployment.contracts.items()},
         "cancelDelaySeconds": CANCEL_DELAY_SECONDS,
         "versions": {"api": API_VERSION, "cxdex": _client_version(), "order": DOMAIN_VERSION},
-        "time": now_ms(),
+        "time": now,
     }
 
 
@@ -79,9 +84,13 @@ async def _engine_status(context: Context) -> StatusReply | None:
         return None
 
 
-def _position(context: Context) -> ChainPosition | None:
-    with context.database.snapshot() as reader:
-        return chain_position(reader)
+def _stored(context: Context) -> tuple[ChainPosition | None, Row[Any] | None]:
+    """What indexer and settler have written; nothing while the database cannot be read."""
+    try:
+        with context.database.snapshot() as reader:
+            return chain_position(reader), settler_row(reader)
+    except SQLAlchemyError:
+        return None, None
 
 
 def _node_block(context: Context) -> int | None:

@@ -25,6 +25,16 @@ class IndexerStatus(Shape):
     as_of: AsOf | None
 
 
+class SettlerStatus(Shape):
+    """Who sends fills to the chain and tells how far they are. While it is away fills wait, `fills` and `settlements`
+    of the WebSocket stand still, and after its promise new orders are refused (SETTLEMENT_BEHIND)."""
+
+    up: bool
+    as_of: Annotated[Millis | None, Field(description="when it last said so; it does each second")]
+    waiting: Annotated[int | None, Field(description="fills matched and not settled")]
+    oldest_match: Annotated[Millis | None, Field(description="of the fills that could settle and have not")]
+
+
 class NodeStatus(Shape):
     up: bool
     block: int | None
@@ -47,6 +57,7 @@ class Status(Shape):
     chain_id: int
     engine: EngineStatus
     indexer: IndexerStatus
+    settler: SettlerStatus
     node: NodeStatus
     domain: DomainShape
     contracts: dict[str, Address]

@@ -179,12 +179,14 @@ class StreamPlace(Shape):
 
 
 class Heartbeat(Shape):
-    """Every five seconds. `live`: whether the matching engine is connected."""
+    """Every five seconds. `live`: whether the matching engine is connected. `settler`: when the settler last said that
+    it works, as it does each second; while it does not, its channels stand still. null: none ever has."""
 
     op: Literal["heartbeat"]
     ts: Millis
     epoch: str | None
     live: bool
+    settler: Millis | None
     channels: list[StreamPlace]
 
 

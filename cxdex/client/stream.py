@@ -28,7 +28,9 @@ from cxdex.client.local_book import LocalBook
 from cxdex.client.subscription import Envelope, Gap, Subscription
 
 PRIVATE_CHANNELS = ("orders", "balances", "protection", "fills")
+SETTLEMENT_CHANNELS = ("fills", "settlements")
 SILENCE_SECONDS = 15.0
+OLD_NEWS_SECONDS = 20
 FIRST_PAUSE_SECONDS = 0.2
 LONGEST_PAUSE_SECONDS = 5.0
 MAX_MESSAGE_BYTES = 8 * 1024 * 1024
@@ -67,6 +69,7 @@ class Feed:
         self._socket: ClientConnection | None = None
         self._token: str | None = None  # what this connection was last told
         self._is_signed_in = False
+        self._is_old = False
         self.reconnects = 0
         self.gaps = 0
 
@@ -169,6 +172,7 @@ class Feed:
     async def _hear(self, socket: ClientConnection, heartbeat: dict[str, Any]) -> None:
         if self._token is not None:
             await self._sign_in(socket)
+        self._say_how_old(heartbeat)
         for channel in heartbeat["channels"]:
             subscription = self._find(channel["ch"], channel["key"])
             try:
@@ -176,6 +180,18 @@ class Feed:
                     subscription.hear(channel.get("epoch", heartbeat.get("epoch")), channel["seq"])
             except Gap as gap:
                 await self._heal(socket, subscription, gap)
+
+    def _say_how_old(self, heartbeat: dict[str, Any]) -> None:
+        """How far fills are is only told while the exchange's settler works."""
+        if not any(subscription.channel in SETTLEMENT_CHANNELS for subscription in self._subscriptions.values()):
+            return
+        told, now = heartbeat.get("settler"), heartbeat["ts"]
+        is_old = told is not None and now - told > OLD_NEWS_SECONDS * 1_000
+        if is_old and not self._is_old:
+            log.warning("the exchange's settler has been silent for %d s: fills may be further", (now - told) // 1_000)
+        elif self._is_old and not is_old:
+            log.warning("the exchange's settler goes on")
+        self._is_old = is_old
 
     async def _heal(self, socket: ClientConnection, subscription: Subscription | None, gap: Gap) -> None:
         self.gaps += 1

@@ -75,7 +75,8 @@ class Keeper:
         return len(self._open)
 
     def run(self, stop: Event) -> None:
-        """Until `stop` is set. A database that is away is asked again."""
+        """Until `stop` is set. A database that is away is asked again; nothing else ends it either, or the log would
+        stand still while the settler goes on."""
         said = ""
         while not stop.is_set():
             try:
@@ -85,6 +86,10 @@ class Keeper:
                 if said != str(error):
                     log.error("the settlement log is not kept: %s; trying again", str(error).splitlines()[0])
                 said = str(error)
+                stop.wait(PAUSE_SECONDS)
+                continue
+            except Exception:
+                log.exception("the settlement log is not kept: a fault of ours; trying again")
                 stop.wait(PAUSE_SECONDS)
                 continue
             if said:

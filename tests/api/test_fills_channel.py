@@ -15,6 +15,7 @@ from sqlmodel import SQLModel
 
 from relayer.settlement_log.keeper import Keeper
 from relayer.settler.plan import Span
+from relayer.settler.state import SettlerState
 from relayer.settler.store import Draft, Store
 from relayer.settler.wallet import SignedTransaction
 from tests.api.conftest import SYMBOL, TERMS, Exchange, list_market, market_status, spawn, wait_for
@@ -316,6 +317,26 @@ def test_heartbeats_say_how_far_it_is(exchange: Exchange, settling: Settling, pe
     start = client.next(ch="fills", type="snapshot")
     (place,) = client.next(op="heartbeat")["channels"]
     assert (place["ch"], place["seq"], place["epoch"]) == ("fills", start["seq"], start["epoch"])
+
+
+def test_how_old_it_is_shows_in_heartbeats_and_in_the_status(
+    exchange: Exchange, settling: Settling, people: tuple[Any, Any]
+) -> None:
+    told = exchange.get("/v1/status").json()["settler"]
+    assert told == {"up": False, "asOf": None, "waiting": None, "oldestMatch": None}
+    client = follower(exchange, people[0])
+    assert client.next(op="heartbeat")["settler"] is None
+    long_ago = time.time_ns() // 10**6 - 60_000
+    try:
+        settling.store.write_state(SettlerState(long_ago, long_ago, 3, 10**9, 0))
+        told = exchange.get("/v1/status").json()["settler"]
+        assert told == {"up": False, "asOf": long_ago, "waiting": 3, "oldestMatch": long_ago}
+        wait_for("the heartbeat", lambda: client.next(op="heartbeat")["settler"] == long_ago)
+        settling.store.write_state(SettlerState(time.time_ns() // 10**6, None, 0, 10**9, 0))
+        assert exchange.get("/v1/status").json()["settler"]["up"]
+    finally:
+        with exchange.database.begin() as connection:
+            connection.execute(delete(SQLModel.metadata.tables["settler_state"]))
 
 
 def test_without_a_settler_it_says_so_and_begins_when_one_comes(tmp_path: Path, node_url: str) -> None:

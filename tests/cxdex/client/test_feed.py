@@ -293,3 +293,20 @@ async def test_a_sign_in_that_is_refused_is_told() -> None:
 
     with pytest.raises(ApiProblem, match="AUTH_INVALID"):
         await follow(Exchange(talk), ["wrong"], 1)
+
+
+async def test_a_settler_that_is_silent_is_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    def beat(settler: int | None) -> str:
+        return json.dumps({"op": "heartbeat", "ts": 100_000, "epoch": "e1", "settler": settler, "channels": []})
+
+    async def talk(exchange: Exchange, socket: ServerConnection) -> None:
+        await signed_in(exchange, socket)
+        for settler in (None, 99_000, 70_000, 70_000, 99_500):
+            await socket.send(beat(settler))
+        await socket.send(about_fills("snapshot", 5))
+        await socket.wait_closed()
+
+    assert await follow(Exchange(talk), ["token"], 1) == [5]
+    told = [message for message in caplog.messages if "settler" in message]
+    assert told == ["the exchange's settler has been silent for 30 s: fills may be further", *told[1:]]
+    assert [message.endswith("goes on") for message in told] == [False, True]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from collections import defaultdict
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -18,11 +20,12 @@ from sqlmodel import SQLModel
 
 from api.database import Database
 from api.reads.settlement import settlements_of
-from relayer.settlement_log import rows
+from relayer.settlement_log import keeper, rows
 from relayer.settlement_log.keeper import KEEP_DAYS, Keeper
 
 BTC = MARKETS[0]
 DAY_MS = 86_400_000
+PATIENCE_SECONDS = 60.0
 
 
 def keeper_of(tables: Tables, now_ms: int = 7) -> Keeper:
@@ -208,6 +211,27 @@ def test_two_keepers_do_not_both_say_it(tables: Tables) -> None:
         other.look()
     look(other)
     assert story(tables) == [("matched", None, None)]
+
+
+def test_a_fault_does_not_end_it(tables: Tables, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The settler would go on, and nobody would be told anything any more."""
+    monkeypatch.setattr(keeper, "PAUSE_SECONDS", 0.01)
+    faults, stop = iter([RuntimeError("a fault of ours")]), Event()
+
+    def now_ms() -> int:
+        for fault in faults:
+            raise fault
+        return 7
+
+    running = Thread(target=Keeper(tables.database, now_ms).run, args=[stop])
+    running.start()
+    tables.match(BTC)
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not changes(tables) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    stop.set()
+    running.join()
+    assert [change.status for change in changes(tables)] == ["matched"]
 
 
 def test_what_is_old_and_final_goes_and_numbers_go_on(tables: Tables) -> None:
