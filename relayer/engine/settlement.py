@@ -231,8 +231,14 @@ def forget_resolved(state: State, before: int) -> None:
 
 
 def _drop_resolution(turn: Turn, resolution: tuple[int, str, int]) -> None:
-    if turn.state.resolutions and turn.state.resolutions[-1] == resolution:
-        turn.state.resolutions.pop()
+    """Nearly always the last one; a snapshot does not keep their order within a block."""
+    resolutions = turn.state.resolutions
+    for place in range(len(resolutions) - 1, -1, -1):
+        if resolutions[place] == resolution:
+            del resolutions[place]
+            return
+        if resolutions[place][0] < resolution[0]:
+            return
 
 
 def _cover_both(turn: Turn, fill: FillRecord, reason: str) -> None:

@@ -11,8 +11,10 @@ import msgspec
 import pytest
 from trading_desk import ALICE, BOB, BTC, Desk, nonce
 
-from cxdex.facts import FillSettled
+from cxdex.facts import Credited, FillSettled, SettledTerms
+from cxdex.order_word import order_word
 from relayer.engine import state
+from relayer.engine.chain import UNDO_BLOCKS
 from relayer.engine.commands import AnyCommand
 from relayer.engine.core import Engine
 from relayer.engine.snapshot import SNAPSHOT_VERSION
@@ -158,3 +160,27 @@ def test_other_processes_replay_to_the_same_hash() -> None:
             env={**os.environ, "PYTHONHASHSEED": hash_seed},
         )
         assert replay.stdout.decode().strip() == desk.engine.state_hash().hex()
+
+
+def test_fills_of_ours_and_of_others_in_one_block_are_forgotten_together_wherever_the_engine_was_restored() -> None:
+    """A reorg settles both one block earlier; what is remembered of them may not depend on a restart in between."""
+    desk = Desk()
+    desk.buy(ALICE, 10, 100)
+    desk.sell(BOB, 10, 100)
+    words = [order_word(account, nonce(5, 1), digest) for account, digest in ((ALICE, b"a" * 32), (BOB, b"b" * 32))]
+    foreign = SettledTerms(words[0], words[1], True, 9, 9, 0, 0)
+    both = FillSettled(BTC.symbol, 0), FillSettled(BTC.symbol, 1, foreign)
+    block = desk.block + 2
+    for index, fact in enumerate(both):
+        desk.fact(fact, at=(block, index))
+    restored = Desk(fresh=True)
+    restored.engine = Engine.restore(desk.engine.snapshot())
+    desk.outbox_seq = restored.outbox_seq = 100
+    for one in (desk, restored):
+        for index in (1, 0):
+            one.fact(both[index], at=(block, index), reverted=True)
+        for index in (0, 1):
+            one.fact(both[index], at=(block - 1, index))
+        for later in range(block, block + UNDO_BLOCKS + 1):
+            one.fact(Credited(ALICE, 0, 1), at=(later, 0))
+    assert restored.engine.state_hash() == desk.engine.state_hash()
