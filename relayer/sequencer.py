@@ -100,7 +100,8 @@ class Sequencer:
     def submit(self, commands: Sequence[AnyCommand]) -> asyncio.Future[list[Applied]]:
         """Done when these commands, which stay together, are on disk and applied.
 
-        Fails with ENGINE_UNAVAILABLE when they could not be written; then they are not in the journal.
+        Fails with ENGINE_UNAVAILABLE when they could not be written; then they are not in the journal, unless it is
+        broken: then only the next start knows, and the words do not say otherwise.
         """
         if self._closing:
             raise Problem("ENGINE_UNAVAILABLE", "the engine is stopping")
@@ -155,8 +156,10 @@ class Sequencer:
             await sync
         except (OSError, Problem) as error:
             why = error.strerror if isinstance(error, OSError) else error.detail
-            problem = Problem("ENGINE_UNAVAILABLE", f"the journal cannot be written ({why}); nothing was accepted")
-            log.error("the journal cannot be written (%s); %d commands refused", why, len(batch))
+            # What was written and could not be synced may be on the disk: the next start finds out.
+            then = "nothing was accepted" if isinstance(error, OSError) else "ask again what was accepted"
+            problem = Problem("ENGINE_UNAVAILABLE", f"the journal cannot be written ({why}); {then}")
+            log.error("the journal cannot be written (%s); %d commands not applied", why, len(batch))
             for group in batch:
                 self._waiting -= len(group.commands)
                 if not group.done.done():

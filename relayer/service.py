@@ -101,7 +101,7 @@ class Service:
             state / "journal", every, self.sequencer, self.projector, self._helpers_thread, retention
         )
         self.chain_feed = ChainFeed(database, self.sequencer, self._helpers_thread)
-        self.settlement = SettlementWatch(database, self._helpers_thread)
+        self.settlement = SettlementWatch(database, self._helpers_thread, self.sequencer.now_ms)
         handler = RequestHandler(
             self.sequencer,
             self.projector,

@@ -1,7 +1,8 @@
 """Keeps an eye on the settler's word, so that new orders are refused while the chain is too far behind.
 
 Promises: the word is at most a second old. A settler that was away while the engine was gets as long as it promises
-          from the engine's start on. Without any settler on this database nothing is refused.
+          from the engine's start on. Without any settler on this database nothing is refused. A leap of the machine's
+          clock, which the settler does not believe either, makes nothing look late.
 Never:    blocks the event loop, or stops cancels.
 """
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
-import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from sqlalchemy import Engine as Database
@@ -25,10 +26,11 @@ LOOK_EVERY_SECONDS = 1.0
 
 
 class SettlementWatch:
-    def __init__(self, database: Database, readers: ThreadPoolExecutor) -> None:
+    def __init__(self, database: Database, readers: ThreadPoolExecutor, now_ms: Callable[[], int]) -> None:
         self._database = database
         self._readers = readers
-        self._started_ms = _now_ms()
+        self._now_ms = now_ms
+        self._started_ms = now_ms()
         self._state: SettlerState | None = None
         self._refusing = False
 
@@ -36,7 +38,7 @@ class SettlementWatch:
         """Why no new orders are taken now."""
         if self._state is None:
             return None
-        return self._state.refusal(_now_ms())
+        return self._state.refusal(self._now_ms())
 
     async def run(self) -> None:
         loop = asyncio.get_running_loop()
@@ -58,7 +60,3 @@ class SettlementWatch:
         elif refusal is None and self._refusing:
             log.info("settlement has caught up: orders are taken again")
         self._refusing = refusal is not None
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 10**6
