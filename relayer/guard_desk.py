@@ -12,13 +12,17 @@ from cxdex.problem import Problem
 from relayer import wire
 from relayer.engine.commands import AnyCommand, ResetGuard, SetGuard
 from relayer.engine.quote_guard import GuardTerms
+from relayer.refusal_budget import RefusalBudget
 from relayer.safety_desk import require_known
 from relayer.sequencer import Sequencer
 
 
 class GuardDesk:
-    def __init__(self, sequencer: Sequencer) -> None:
+    """budget: of what accounts have set."""
+
+    def __init__(self, sequencer: Sequencer, budget: RefusalBudget) -> None:
         self._sequencer = sequencer
+        self._budget = budget
 
     async def answer(self, request: wire.GetGuards | wire.SetGuard | wire.ResetGuard) -> wire.GuardsReply:
         """Raises Problem when there is no such account, market or protection."""
@@ -26,6 +30,7 @@ class GuardDesk:
             require_known(self._sequencer.engine, request.account)
         command = self._command(request)
         if command is not None:
+            self._budget.take(request.account)
             await asyncio.shield(self._sequencer.submit([command]))
         states = [
             wire.GuardState(market, terms.window_ms, terms.lots, terms.notional, terms.cooldown_ms, until_ms)

@@ -1,6 +1,7 @@
 """Signed orders on their way through the engine, and what is said about them.
 
-Owns:     which orders are on their way, and how a command's events become the answer about its order.
+Owns:     which orders are on their way, what is answered without a command, and how a command's events become the
+          answer about its order.
 Promises: idempotent: an order that is known, on its way or forgotten by the engine is answered with its state, not
           taken again. Commands are handed over before anything is waited for, so requests keep their order.
 Never:    checks signatures (the gateway did, and the chain does again).
@@ -13,17 +14,20 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from cxdex.order import Order, SignatureKind
 from cxdex.problem import Problem
 from relayer import wire
-from relayer.engine.commands import AnyCommand, CancelAndPlace, Place, Replace, SignedCommand
+from relayer.engine.commands import AnyCommand, Cancel, CancelAndPlace, Place, Replace, SignedCommand
 from relayer.engine.events import OrderRejected, ReduceRefused, Traded
+from relayer.engine.orders import LIVE
 from relayer.framing import wire_problem
 from relayer.nonce_leases import NonceLeases
 from relayer.order_table import OrderTables
 from relayer.order_view import order_state
 from relayer.projector import Projector
-from relayer.refusal_budget import RefusalBudget
+from relayer.refusal_budget import EARLY_CANCELS, RefusalBudget
 from relayer.sequencer import Applied, Sequencer
 
 LONGEST_LOOK_SECONDS = 4.0  # a gateway gives up after 5, and requests that wait for a database must not pile up
@@ -72,6 +76,8 @@ class Placements:
         self._leases = leases
         self._on_refused = on_refused
         self.refusals = RefusalBudget(sequencer.engine, clock)
+        self._early_cancels = RefusalBudget(sequencer.engine, clock, EARLY_CANCELS)
+        self._coming: dict[bytes, dict[bytes, None]] = {}  # digests on their way, by account
         self.on_their_way: dict[bytes, OnItsWay] = {}
 
     async def place(self, orders: Sequence[wire.WireOrder]) -> list[wire.PlaceResult]:
@@ -79,18 +85,19 @@ class Placements:
         now = self._sequencer.now_ms()
         fresh: dict[bytes, Place] = {}
         known: dict[bytes, OnItsWay | None] = {}
+        stopped: dict[bytes, Problem] = {}
         results: dict[bytes, wire.PlaceResult] = {}
         for sent in orders:
             digest = sent.digest
             if self.knows(digest):
                 known[digest] = self.on_their_way.get(digest)
-            elif digest not in fresh:
+            elif digest not in fresh and digest not in stopped:
                 command = Place(now, *signed_fields(sent))
                 problem = self.at_the_door(command)
                 if problem is None:
                     fresh[digest] = command
                 else:
-                    results[digest] = wire.PlaceResult(digest, None, wire_problem(problem))
+                    stopped[digest] = problem
         if fresh:
             applied = await self.run(list(fresh.values()))
             refused = []
@@ -105,41 +112,52 @@ class Placements:
         for digest, on_its_way in known.items():
             results[digest] = await self.known(digest, on_its_way)
         for sent in orders:
-            limited = results[sent.digest].problem
-            if limited is not None and limited.code == "RATE_LIMITED":
-                results[sent.digest] = await self.unless_known(sent, limited)
+            if sent.digest not in results:
+                results[sent.digest] = await self.unless_known(sent, stopped[sent.digest])
         return [results[sent.digest] for sent in orders]
 
     def knows(self, digest: bytes) -> bool:
         return self._engine.order_state(digest) is not None or digest in self.on_their_way
 
+    def has_coming(self, account: bytes, digest: bytes | None = None) -> bool:
+        """Whether an order of the account is on its way: this one or (None) any."""
+        coming = self._coming.get(account, ())
+        return bool(coming) if digest is None else digest in coming
+
     def at_the_door(self, command: Place | Replace | CancelAndPlace) -> Problem | None:
-        """Why the order is refused without being written down: a refusal must cost its sender something.
+        """Why the order is refused without being written down: a refusal must cost its sender something, and must not
+        cost anybody else anything.
 
         It changes nothing in the engine, now or in a replay. An order that was accepted once and is forgotten is
         answered with its state all the same (`unless_known`).
         """
-        account = command.order.account
-        event = self._engine.refused_stranger(command)
+        event = self._engine.refused_at_once(command)
         if event is not None:
-            self._on_refused(event.code)
             return Problem(event.code, event.detail, field=event.field, given=event.given, allowed=event.allowed)
-        refusal = self.refusals.refusal(account)
-        if refusal is not None:
-            self._on_refused(refusal.code)
-        return refusal
+        return self.refusals.refusal(command.order.account, command.signer)
 
-    async def unless_known(self, sent: wire.WireOrder, problem: wire.WireProblem) -> wire.PlaceResult:
-        """The state of an order that was accepted before, else the refusal."""
+    async def unless_known(self, sent: wire.WireOrder, problem: Problem) -> wire.PlaceResult:
+        """The state of an order that was accepted before, else why it was refused at the door."""
         state = None
         if self._engine.has_used(sent.order.account, sent.order.nonce):
             try:
                 async with asyncio.timeout(LONGEST_LOOK_SECONDS):
-                    await self._projector.stored_through(self._sequencer.sequence)
                     state = await self.find(sent.digest)
-            except TimeoutError:
+                    if state is None or state.status in LIVE:  # the tables may not have all of it yet
+                        await self._projector.stored_through(self._sequencer.sequence)
+                        state = await self.find(sent.digest)
+            except (TimeoutError, SQLAlchemyError):
                 return wire.PlaceResult(sent.digest, None, _DATABASE_AWAY)
-        return wire.PlaceResult(sent.digest, state, problem if state is None else None)
+        if state is None:
+            self._on_refused(problem.code)
+        return wire.PlaceResult(sent.digest, state, wire_problem(problem) if state is None else None)
+
+    def cancel(self, account: bytes, digest: bytes, now: int) -> Cancel:
+        """The command for an order of this id, which is to be there or to come. Raises RATE_LIMITED for ids that nobody
+        has seen: each is remembered for a while, and written down."""
+        if self._engine.order_state(digest) is None and not self.has_coming(account, digest):
+            self._early_cancels.take(account)
+        return Cancel(now, account, [digest])
 
     async def run(self, commands: Sequence[AnyCommand]) -> list[Applied]:
         """They go to the engine together, before this first waits."""
@@ -147,6 +165,7 @@ class Placements:
         signed = [command for command in commands if isinstance(command, SignedCommand)]
         for command in signed:
             self.on_their_way[command.digest] = done
+            self._coming.setdefault(command.order.account, {})[command.digest] = None
         try:
             applied = await asyncio.shield(done)
             for one in applied:
@@ -155,12 +174,20 @@ class Placements:
         finally:
             for command in signed:
                 self.on_their_way.pop(command.digest, None)
+                self._has_come(command.order.account, command.digest)
                 self._leases.release(command.order.account, command.order.nonce)
 
+    def _has_come(self, account: bytes, digest: bytes) -> None:
+        coming = self._coming.get(account, {})
+        coming.pop(digest, None)
+        if not coming:
+            self._coming.pop(account, None)
+
     def _count_refusals(self, applied: Applied) -> None:
+        signer = applied.command.signer if isinstance(applied.command, SignedCommand) else b""
         for event in applied.events:
             if isinstance(event, OrderRejected | ReduceRefused):
-                self.refusals.charge(event.account)
+                self.refusals.charge(event.account, signer)
 
     async def known(self, digest: bytes, on_its_way: OnItsWay | None) -> wire.PlaceResult:
         """The order as it is; of one on its way, as it is when it has come."""

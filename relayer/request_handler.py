@@ -20,12 +20,14 @@ from relayer.cosigner import Cosigner
 from relayer.engine.commands import AnyCommand, Cancel, CancelAll
 from relayer.engine.events import OrderClosed
 from relayer.engine.orders import LIVE
+from relayer.framing import wire_problem
 from relayer.guard_desk import GuardDesk
 from relayer.nonce_leases import NonceLeases
 from relayer.order_table import OrderTables
 from relayer.order_view import account_reply, market_state, order_state
 from relayer.placements import Placements
 from relayer.projector import Projector
+from relayer.refusal_budget import SETTINGS, RefusalBudget
 from relayer.safety_desk import SafetyDesk
 from relayer.sequencer import Sequencer
 from relayer.step_desk import StepDesk
@@ -58,9 +60,10 @@ class RequestHandler:
         self._projector = projector
         self._epoch = epoch
         self._clock = clock
-        self._withdrawals = WithdrawalDesk(sequencer, cosigner)
-        self._guards = GuardDesk(sequencer)
-        self.safety = SafetyDesk(sequencer)
+        settings = RefusalBudget(sequencer.engine, clock, SETTINGS)
+        self._withdrawals = WithdrawalDesk(sequencer, cosigner, settings)
+        self._guards = GuardDesk(sequencer, settings)
+        self.safety = SafetyDesk(sequencer, settings)
         self._leases = NonceLeases(self._engine.free_nonces)
         self._placements = Placements(sequencer, projector, tables, readers, self._leases, clock, on_refused)
         self._steps = StepDesk(sequencer, self._placements, self._refusal)
@@ -118,12 +121,25 @@ class RequestHandler:
         asked = len(request.digests) + len(request.client_order_ids)
         if asked > MAX_ORDERS_A_REQUEST:
             raise _too_many("digests", asked, MAX_ORDERS_A_REQUEST)
-        wanted = [digest for digest in request.digests if await self._may_have_to_cancel(request.account, digest)]
+        account, limited = request.account, dict[bytes, Problem]()
+        wanted: list[bytes] = []
+        for digest in request.digests:
+            try:
+                if await self._may_have_to_cancel(account, digest):
+                    wanted += self._placements.cancel(account, digest, self._sequencer.now_ms()).digests
+            except Problem as problem:
+                limited[digest] = problem
+        coming = self._placements.has_coming(account)
+        names = [name for name in request.client_order_ids if coming or self._engine.has_open(account, name)]
         closed: dict[bytes, wire.OrderState] = {}
-        if wanted or (request.client_order_ids and self._engine.knows(request.account)):
-            now = self._sequencer.now_ms()
-            closed = await self._closed_by(Cancel(now, request.account, wanted, request.client_order_ids))
-        results = [await self._cancel_result(request.account, digest, closed) for digest in request.digests]
+        if wanted or names:
+            closed = await self._closed_by(Cancel(self._sequencer.now_ms(), account, wanted, names))
+        results = [
+            wire.CancelResult(digest, None, wire_problem(limited[digest]))
+            if digest in limited
+            else await self._cancel_result(account, digest, closed)
+            for digest in request.digests
+        ]
         named = set(request.digests)
         for name in dict.fromkeys(request.client_order_ids):
             found = [s for s in closed.values() if s.client_order_id == name and s.digest not in named]
@@ -132,7 +148,8 @@ class RequestHandler:
 
     async def _cancel_all(self, request: wire.CancelAllOrders) -> wire.CancelReply:
         closed: dict[bytes, wire.OrderState] = {}
-        if self._placements.on_their_way or self._engine.open_orders(request.account, request.market):
+        has_coming = self._placements.has_coming(request.account)
+        if has_coming or self._engine.open_orders(request.account, request.market):
             command = CancelAll(self._sequencer.now_ms(), request.account, request.market, request.side)
             closed = await self._closed_by(command)
         return wire.CancelReply(
@@ -155,15 +172,14 @@ class RequestHandler:
     async def _may_have_to_cancel(self, account: bytes, digest: bytes) -> bool:
         """Also an order that nobody has seen: it may come behind its cancel, and the engine has to know then."""
         view = self._engine.order_state(digest)
-        if view is not None:
-            return view.status in LIVE
-        if digest in self._placements.on_their_way:
+        if view is None and self._placements.has_coming(account, digest):
             return True
-        if not self._engine.knows(account):
-            return False
-        stored = await self._placements.find(digest)
-        arrived = self._engine.order_state(digest)  # it may have come while the tables were asked
-        return stored is None if arrived is None else arrived.status in LIVE
+        if view is None and self._engine.knows(account):
+            stored = await self._placements.find(digest)
+            view = self._engine.order_state(digest)  # it may have come while the tables were asked
+            if view is None:
+                return stored is None
+        return view is not None and view.status in LIVE and view.order.account == account
 
     def _next_nonces(self, request: wire.NextNonces) -> wire.NoncesReply:
         if not 1 <= request.count <= MAX_NONCES_A_REQUEST:

@@ -18,6 +18,7 @@ from relayer.engine.cancelling import LONGEST_COUNTDOWN_SECONDS, MOST_WATCHED_CO
 from relayer.engine.commands import AnyCommand, EndWatch, SetCountdown, WatchConnection
 from relayer.engine.core import Engine
 from relayer.engine.events import ConnectionWatched, CountdownSet
+from relayer.refusal_budget import RefusalBudget
 from relayer.sequencer import Applied, Sequencer
 
 log = logging.getLogger("relayer.safety")
@@ -32,8 +33,11 @@ Watched = tuple[bytes, bytes]
 
 
 class SafetyDesk:
-    def __init__(self, sequencer: Sequencer) -> None:
+    """budget: of what accounts have set. The loss of a connection is always written down."""
+
+    def __init__(self, sequencer: Sequencer, budget: RefusalBudget) -> None:
         self._sequencer = sequencer
+        self._budget = budget
         self._named: set[Watched] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -47,6 +51,7 @@ class SafetyDesk:
                 allowed=f"1 to {LONGEST_COUNTDOWN_SECONDS}; 0 ends it",
             )
         require_known(self._sequencer.engine, request.account)
+        self._budget.take(request.account)
         command = SetCountdown(self._sequencer.now_ms(), request.account, request.seconds)
         applied = await self._submit(command)
         # The last one: what was due before may have fired in the same command.
@@ -57,6 +62,7 @@ class SafetyDesk:
         if len(request.connection) != CONNECTION_BYTES:
             raise Problem("BODY_MALFORMED", f"a connection is named by {CONNECTION_BYTES} bytes")
         require_known(self._sequencer.engine, request.account)
+        self._budget.take(request.account)
         self._named.add((request.account, request.connection))
         command = WatchConnection(self._sequencer.now_ms(), request.account, request.connection)
         applied = await self._submit(command)
@@ -71,10 +77,10 @@ class SafetyDesk:
 
     async def end_watch(self, request: wire.EndWatch) -> wire.WatchReply:
         """A loss is not forgotten when it cannot be written now: nobody may be left to say it again."""
-        watched = (request.account, request.connection)
-        if request.lost:
+        watched, engine = (request.account, request.connection), self._sequencer.engine
+        if request.lost and engine.knows(request.account):
             await asyncio.shield(self._begin([watched]))
-        else:
+        elif watched in self._named or engine.is_watched(*watched):
             self._named.discard(watched)
             await self._submit(EndWatch(self._sequencer.now_ms(), *watched, lost=False))
         return wire.WatchReply(request.id)

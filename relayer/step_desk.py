@@ -10,6 +10,7 @@ Never:    checks who asks (the gateway did).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -31,7 +32,7 @@ _OrderStep = wire.PlaceStep | wire.ReplaceStep | wire.CancelAndPlaceStep
 class _Plan:
     """What one step comes to: a command, an order that is known, a refusal, or nothing to do.
 
-    number: of the command among those of the request.
+    number: of the command among those of the request. at_the_door: the order may have been accepted once all the same.
     """
 
     step: wire.AnyStep
@@ -40,6 +41,7 @@ class _Plan:
     is_known: bool = False
     on_its_way: OnItsWay | None = None
     problem: Problem | None = None
+    at_the_door: bool = False
 
 
 class StepDesk:
@@ -57,7 +59,7 @@ class StepDesk:
         refusal = self._refusal()
         for step in request.steps:
             if isinstance(step, _OrderStep):
-                plan = fresh.get(step.order.digest) or self._plan_order(step, refusal)
+                plan = fresh.get(step.order.digest) or self._plan_order(step, refusal, fresh)
                 fresh[step.order.digest] = plan
             else:
                 plan = self._plan_other(step, fresh)
@@ -71,34 +73,58 @@ class StepDesk:
         answers = (self._result(plan, applied[plan.number] if plan.number >= 0 else None) for plan in plans)
         return wire.StepsReply(request.id, await asyncio.gather(*answers))
 
-    def _plan_order(self, step: _OrderStep, refusal: Problem | None) -> _Plan:
+    def _plan_order(self, step: _OrderStep, refusal: Problem | None, fresh: dict[bytes, _Plan]) -> _Plan:
         order, now = step.order, self._sequencer.now_ms()
         if self._placements.knows(order.digest):
             return _Plan(step, is_known=True, on_its_way=self._placements.on_their_way.get(order.digest))
         if refusal is not None:
-            return self._refused_plan(step, refusal, now)
+            return self._refused_plan(step, refusal, now, fresh)
         command = _signed_command(step, now)
         problem = self._placements.at_the_door(command)
-        return _Plan(step, command) if problem is None else self._refused_plan(step, problem, now)
+        if problem is None:
+            return _Plan(step, command)
+        plan = self._refused_plan(step, problem, now, fresh)
+        plan.at_the_door = True
+        return plan
 
-    def _refused_plan(self, step: _OrderStep, refusal: Problem, now: int) -> _Plan:
-        account = step.order.order.account
-        if isinstance(step, wire.CancelAndPlaceStep) and not step.keep_if_refused and self._engine.knows(account):
-            names = [step.cancels_name] if step.cancels_name is not None else []
-            digests = [step.cancels] if step.cancels_name is None else []
-            return _Plan(step, Cancel(now, account, digests, names), problem=refusal)
-        return _Plan(step, problem=refusal)
+    def _refused_plan(self, step: _OrderStep, refusal: Problem, now: int, fresh: dict[bytes, _Plan]) -> _Plan:
+        plan = _Plan(step, problem=refusal)
+        if isinstance(step, wire.CancelAndPlaceStep) and not step.keep_if_refused:
+            with contextlib.suppress(Problem):  # the refusal of the order says enough
+                plan.command = self._cancel(_account_of(step), step.cancels, step.cancels_name, now, fresh)
+        return plan
+
+    def _cancel(
+        self, account: bytes, digest: bytes, name: str | None, now: int, fresh: dict[bytes, _Plan]
+    ) -> Cancel | None:
+        """None when there is nothing to cancel. Raises RATE_LIMITED (see `Placements.cancel`).
+
+        fresh: orders of the same request, before this.
+        """
+        if not self._engine.knows(account):
+            return None
+        if name is not None:  # only orders that are there, or before this, can have it
+            ours = [plan for plan in fresh.values() if plan.command is not None and _account_of(plan.step) == account]
+            there = ours or self._placements.has_coming(account) or self._engine.has_open(account, name)
+            return Cancel(now, account, [], [name]) if there else None
+        if digest in fresh and fresh[digest].command is not None:
+            return Cancel(now, account, [digest])
+        view = self._engine.order_state(digest)
+        if view is not None and (view.status not in LIVE or view.order.account != account):
+            return None
+        return self._placements.cancel(account, digest, now)
 
     def _plan_other(self, step: wire.CancelStep | wire.ReduceStep, fresh: dict[bytes, _Plan]) -> _Plan:
         """No command for what is known to be closed, or of an account that the exchange has never seen."""
+        now = self._sequencer.now_ms()
+        if isinstance(step, wire.CancelStep):
+            try:
+                return _Plan(step, self._cancel(step.account, step.digest, step.client_order_id, now, fresh))
+            except Problem as problem:
+                return _Plan(step, problem=problem)
         view = self._engine.order_state(step.digest)
         if not self._engine.knows(step.account) or (view is not None and view.status not in LIVE):
             return _Plan(step)
-        now = self._sequencer.now_ms()
-        if isinstance(step, wire.CancelStep):
-            if step.client_order_id is not None:
-                return _Plan(step, Cancel(now, step.account, [], [step.client_order_id]))
-            return _Plan(step, Cancel(now, step.account, [step.digest]))
         if view is None and step.digest not in fresh and step.digest not in self._placements.on_their_way:
             return _Plan(step)
         limited = self._placements.refusals.refusal(step.account)
@@ -109,6 +135,8 @@ class StepDesk:
     async def _result(self, plan: _Plan, applied: Applied | None) -> wire.StepResult:
         match plan.step:
             case wire.CancelStep() as step:
+                if plan.problem is not None:
+                    return wire.StepResult(step.digest, problem=wire_problem(plan.problem))
                 return await self._cancelled(step, applied)
             case wire.ReduceStep() as step:
                 if plan.problem is not None:
@@ -120,12 +148,13 @@ class StepDesk:
     async def _entered(self, step: _OrderStep, plan: _Plan, applied: Applied | None) -> wire.StepResult:
         digest = step.order.digest
         if plan.problem is not None:
-            problem: wire.WireProblem | None = wire_problem(plan.problem)
-            state = None
-            if problem is not None and problem.code == "RATE_LIMITED":
-                found = await self._placements.unless_known(step.order, problem)
-                state, problem = found.state, found.problem
-            return wire.StepResult(digest, state, problem, cancelled=_ended(applied))
+            found = wire.PlaceResult(digest, None, wire_problem(plan.problem))
+            if plan.at_the_door:
+                found = await self._placements.unless_known(step.order, plan.problem)
+            ended = _ended(applied)
+            if found.state is not None and not isinstance(step, wire.PlaceStep):
+                ended = ended or await self._ended_before(step)
+            return wire.StepResult(digest, found.state, found.problem, cancelled=ended)
         if applied is not None:
             done = await self._placements.result(digest, applied)
             ended = _ended(applied)
@@ -167,6 +196,10 @@ class StepDesk:
             )
         state = next((state for state in applied.states if state.digest == step.digest), None)
         return wire.StepResult(step.digest, state or await self._placements.find(step.digest))
+
+
+def _account_of(step: wire.AnyStep) -> bytes:
+    return step.order.order.account if isinstance(step, _OrderStep) else step.account
 
 
 def _signed_command(step: _OrderStep, now: int) -> Place | Replace | CancelAndPlace:

@@ -3,6 +3,7 @@
 Owns:     how long a co-signature lives.
 Promises: signs only what the engine has set aside in a command that is on disk, so that no crash can let the same money
           out twice: a signature that was never sent is found again by asking with the same nonce, or runs out.
+          What an account without a deposit asks for is not written down.
 Never:    checks who asks: the gateway did, and the Vault pays only when the account itself sends the transaction.
 """
 
@@ -16,15 +17,20 @@ from relayer.cosigner import Cosigner
 from relayer.engine.commands import SetAsideWithdrawal
 from relayer.engine.core import SetAside
 from relayer.engine.events import WithdrawalRefused
+from relayer.refusal_budget import RefusalBudget
+from relayer.safety_desk import require_known
 from relayer.sequencer import Sequencer
 
 LIFETIME_SECONDS = 120
 
 
 class WithdrawalDesk:
-    def __init__(self, sequencer: Sequencer, cosigner: Cosigner | None) -> None:
+    """budget: of what accounts have asked for."""
+
+    def __init__(self, sequencer: Sequencer, cosigner: Cosigner | None, budget: RefusalBudget) -> None:
         self._sequencer = sequencer
         self._cosigner = cosigner
+        self._budget = budget
 
     async def answer(self, request: wire.WithdrawInstantly) -> wire.WithdrawalReply:
         """Raises Problem when the engine refuses."""
@@ -38,6 +44,8 @@ class WithdrawalDesk:
         return wire.WithdrawalReply(request.id, held.deadline, self._cosigner.sign(held))
 
     async def _set_aside(self, request: wire.WithdrawInstantly) -> SetAside:
+        require_known(self._sequencer.engine, request.account)
+        self._budget.take(request.account)
         now = self._sequencer.now_ms()
         command = SetAsideWithdrawal(
             now,

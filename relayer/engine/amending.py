@@ -62,11 +62,8 @@ def reduce(turn: Turn, command: Reduce) -> None:
 
 
 def replace(turn: Turn, command: Replace) -> None:
-    state = turn.state
     try:
-        old = _require_replaceable(state, command)
-        with _without(state, [old]):
-            market, new = admit(turn, command, old)
+        old, market, new = admit_replacement(turn, command)
     except Problem as problem:
         reject(turn, command, problem)
         return
@@ -80,6 +77,15 @@ def replace(turn: Turn, command: Replace) -> None:
         enter(turn, market, new, command)
 
 
+def admit_replacement(turn: Turn, command: Replace) -> tuple[OrderRecord, Market, OrderRecord]:
+    """The order to replace, its market, and the new one as it could enter now. Raises Problem; either way nothing has
+    changed."""
+    old = _require_replaceable(turn.state, command)
+    with _without(turn.state, [old]):
+        market, new = admit(turn, command, old)
+    return old, market, new
+
+
 def cancel_and_place(turn: Turn, command: CancelAndPlace) -> None:
     state = turn.state
     try:
@@ -90,7 +96,7 @@ def cancel_and_place(turn: Turn, command: CancelAndPlace) -> None:
             return
         account = state.accounts.get(command.order.account)
         if account is not None and command.cancels and command.cancels not in state.orders:
-            block_early(account, command.cancels, turn.time_ms)
+            block_early(turn, account, command.cancels)
         olds = []
     if not command.keep_if_refused:
         turn.close_all(olds, "USER")

@@ -2,13 +2,15 @@
 
 Owns:     what a cancel finds, and what it leaves behind for an order that has not come yet.
 Promises: a cancel that overtakes its order blocks it for EARLY_CANCEL_MS. An account leaves at most
-          MOST_EARLY_CANCELS such marks; the oldest make room. A countdown fires in the first command at or after its
-          time, before anything else of that command, so also before any match of an engine that was down meanwhile.
+          MOST_EARLY_CANCELS such marks; the oldest make room, and none outlives its time. A countdown fires in the
+          first command at or after its time, before anything else of that command, so also before any match of an
+          engine that was down meanwhile.
 Never:    makes an account: strangers leave nothing behind.
 """
 
 from __future__ import annotations
 
+from heapq import heappop, heappush
 from typing import TYPE_CHECKING
 
 from cxdex.problem import OrderProblem
@@ -45,7 +47,7 @@ def cancel(turn: Turn, command: Cancel) -> None:
     for digest in command.digests:
         record = turn.state.orders.get(digest)
         if record is None:
-            block_early(account, digest, turn.time_ms)
+            block_early(turn, account, digest)
         elif record.status in LIVE and record.order.account == command.account:
             turn.close(record, CANCELLED, "USER")
     if command.client_order_ids:
@@ -73,10 +75,7 @@ def require_in_time(turn: Turn, command: SignedCommand) -> None:
             allowed=f"{turn.time_ms} or later, unix milliseconds",
         )
     account = turn.state.accounts.get(command.order.account)
-    if account is None:
-        return
-    _forget_early(account, turn.time_ms)
-    if command.digest in account.early_cancels:
+    if account is not None and account.early_cancels.get(command.digest, 0) > turn.time_ms:
         raise OrderProblem(
             "ORDER_CANCELLED_BEFORE",
             "a cancel of this order came before the order",
@@ -121,20 +120,19 @@ def end_watch(turn: Turn, command: EndWatch) -> None:
         turn.close_all(open_orders(turn.state, command.account), "DISCONNECTED")
 
 
-def block_early(account: Account, digest: bytes, time_ms: int) -> None:
-    _forget_early(account, time_ms)
-    early = account.early_cancels
+def block_early(turn: Turn, account: Account, digest: bytes) -> None:
+    early, until = account.early_cancels, turn.time_ms + EARLY_CANCEL_MS
     early.pop(digest, None)
-    early[digest] = time_ms + EARLY_CANCEL_MS
+    early[digest] = until
+    heappush(turn.state.early, (until, account.address))
     if len(early) > MOST_EARLY_CANCELS:
         del early[next(iter(early))]
 
 
-def _forget_early(account: Account, time_ms: int) -> None:
-    """The oldest come first, because each lasts equally long."""
-    early = account.early_cancels
-    while early:
-        digest = next(iter(early))
-        if early[digest] > time_ms:
-            return
-        del early[digest]
+def forget_early(turn: Turn) -> None:
+    """Every command begins with it: an account that never comes back must not leave its marks for ever."""
+    ends = turn.state.early
+    while ends and ends[0][0] <= turn.time_ms:
+        early = turn.state.accounts[heappop(ends)[1]].early_cancels
+        while early and early[next(iter(early))] <= turn.time_ms:  # oldest first, because each lasts equally long
+            del early[next(iter(early))]

@@ -23,6 +23,8 @@ from relayer.engine.cancelling import (
     cancel_all,
     end_watch,
     fire_countdowns,
+    forget_early,
+    named,
     open_orders,
     set_countdown,
     watch,
@@ -50,6 +52,7 @@ from relayer.engine.commands import (
 )
 from relayer.engine.conditional import enter_triggered
 from relayer.engine.events import AnyEvent, OrderRejected
+from relayer.engine.hopeless import refused_at_once
 from relayer.engine.lanes import free_nonces
 from relayer.engine.limit_terms import Limits, LimitTable
 from relayer.engine.limits import volume_today
@@ -101,6 +104,7 @@ class Engine:
         """What the command caused, in order."""
         self._state.drop_closed()
         turn = Turn(self._state, command.time_ms)
+        forget_early(turn)
         turn.close_expired()
         fire_countdowns(turn)
         match command:
@@ -142,20 +146,10 @@ class Engine:
             enter_triggered(turn)
         return turn.finish()
 
-    def refused_stranger(self, command: Place | Replace | CancelAndPlace) -> OrderRejected | None:
-        """What the command would come to when neither the chain nor an order ever named its account: a refusal that
-        changes nothing. None when one did."""
-        if command.order.account in self._state.accounts:
-            return None
-        turn = Turn(self._state, command.time_ms)
-        match command:
-            case Place():
-                place(turn, command)
-            case Replace():
-                replace(turn, command)
-            case CancelAndPlace():
-                cancel_and_place(turn, command)
-        return next((event for event in turn.events if isinstance(event, OrderRejected)), None)
+    def refused_at_once(self, command: Place | Replace | CancelAndPlace) -> OrderRejected | None:
+        """What the command would come to when it can only be refused, and not by its account's doing (see `hopeless`):
+        a refusal that changes nothing. None for all others."""
+        return refused_at_once(Turn(self._state, command.time_ms), command)
 
     def has_used(self, account: bytes, nonce: int) -> bool:
         """Whether an order of this nonce may have been accepted once."""
@@ -169,6 +163,11 @@ class Engine:
         """An open or recently closed order. None: never accepted, or closed and settled long ago."""
         record = self._state.orders.get(digest)
         return None if record is None else record.view()
+
+    def has_open(self, account: bytes, name: str) -> bool:
+        """Whether an open order of the account has this name."""
+        found = self._state.accounts.get(account)
+        return found is not None and bool(named(found, (name,)))
 
     def open_orders(self, account: bytes, market: str | None = None) -> list[OrderView]:
         """Oldest first."""
@@ -185,6 +184,9 @@ class Engine:
     def watched_connections(self) -> list[tuple[bytes, bytes]]:
         """(account, connection) of every connection whose loss cancels the account's orders."""
         return [(account, one) for account, connections in self._state.watched.items() for one in connections]
+
+    def is_watched(self, account: bytes, connection: bytes) -> bool:
+        return connection in self._state.watched.get(account, ())
 
     def balances(self, account: bytes) -> dict[int, tuple[int, int]]:
         """asset -> (total, reserved), by asset number."""

@@ -168,6 +168,7 @@ def load(data: bytes) -> State:
         state.markets[market.terms.symbol] = _market(market)
     for account in image.accounts:
         state.accounts[account.address] = _account(account)
+    state.early = sorted((until, account.address) for account in image.accounts for _, until in account.early_cancels)
     for held in image.set_asides:
         state.set_asides[held.account, held.nonce] = held
     for address, until in image.countdowns:

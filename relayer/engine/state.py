@@ -100,6 +100,7 @@ class State:
 
     set_asides: co-signed withdrawals on their way, oldest first. paid_nonces: of those in `applied`.
     watched: connections of clients by account; when one is lost, the account's orders go.
+    early: (unix milliseconds, account) of each cancel that came before its order, by when that is forgotten.
     """
 
     __slots__ = (
@@ -108,6 +109,7 @@ class State:
         "applied",
         "closed",
         "countdowns",
+        "early",
         "floor",
         "limits",
         "markets",
@@ -139,6 +141,7 @@ class State:
         self.paid_nonces: set[tuple[bytes, int]] = set()
         self.countdowns = Countdowns()
         self.watched: dict[bytes, dict[bytes, None]] = {}
+        self.early: list[tuple[int, bytes]] = []
         self._expiries: list[tuple[int, int, bytes]] = []
 
     @property

@@ -6,7 +6,7 @@ from trading_desk import ALICE, BOB, ETH, Desk, of_type
 
 from cxdex.order import Side
 from relayer.engine.cancelling import EARLY_CANCEL_MS, MOST_EARLY_CANCELS, MOST_WATCHED_CONNECTIONS
-from relayer.engine.commands import EndWatch, WatchConnection
+from relayer.engine.commands import EndWatch, Expire, WatchConnection
 from relayer.engine.core import Engine
 from relayer.engine.events import ConnectionWatched, CountdownSet, OrderClosed, OrderRejected, Traded
 
@@ -149,3 +149,20 @@ def test_early_cancels_are_bounded_and_the_oldest_makes_room() -> None:
     first = desk.next_digest
     desk.cancel(ALICE, first, *(b"x" + number.to_bytes(31, "big") for number in range(MOST_EARLY_CANCELS)))
     assert refused(desk.buy(ALICE, 10, 90)[1]) == []
+
+
+def test_early_cancels_end_by_themselves_also_of_accounts_that_never_come_back() -> None:
+    desk = Desk()
+    nothing = desk.engine.snapshot()
+    desk.cancel(ALICE, *(bytes([number]) * 32 for number in range(1, 100)))
+    desk.now_ms += EARLY_CANCEL_MS // 2
+    desk.cancel(BOB, b"x" * 32)
+    both = desk.engine.snapshot()
+    for half in (1, 2):
+        desk.now_ms += EARLY_CANCEL_MS // 2
+        restored = Engine.restore(both)
+        restored.apply(Expire(desk.now_ms))
+        desk.expire()
+        assert restored.snapshot() == desk.engine.snapshot()
+        assert (desk.engine.snapshot() == nothing) == (half == 2), "the second account's lasts half a time longer"
+    assert len(both) > len(nothing) + 99 * 32

@@ -2,21 +2,58 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
-from cxdex.facts import Credited
-from cxdex.order import Side
-from relayer.engine.commands import SetLimits
+from cxdex.facts import Credited, SessionSet
+from cxdex.order import Side, SignatureKind, TimeInForce
+from cxdex.problem import Problem
+from cxdex.wallet import LocalWallet
+from relayer.cosigner import Cosigner
+from relayer.engine.commands import AnyCommand, ApplyFact, Place, SetLimits
 from relayer.engine.core import Engine
 from relayer.engine.limit_terms import Limits, LimitTable
+from relayer.engine.state import CLOSED_ORDERS_KEPT
 from relayer.refusal_budget import RefusalBudget
-from relayer.wire import CancelAndPlaceStep, PlaceStep, ReplaceStep
-from tests.relayer.service.running_engine import ChainFacts, RunningEngine, account, signed, wait_for_market
+from relayer.request_handler import RequestHandler
+from relayer.sequencer import Applied
+from relayer.wire import (
+    AnyStep,
+    CancelAllOrders,
+    CancelAndPlaceStep,
+    CancelOrders,
+    CancelStep,
+    EndWatch,
+    PlaceOrders,
+    PlaceStep,
+    ReplaceStep,
+    SetCountdown,
+    StepResult,
+    TakeSteps,
+    WatchConnection,
+    WireOrder,
+    WithdrawInstantly,
+)
+from tests.relayer.service.running_engine import (
+    DOMAIN,
+    LISTED,
+    ChainFacts,
+    RunningEngine,
+    account,
+    as_sent,
+    signed,
+    wait_for_market,
+)
+from tests.relayer.service.test_parts import ACTIVE, Parts
 
 ALICE, BOB, POOR, STRANGER = (account(number) for number in (1, 2, 3, 9))
 BURST = 20
+IOC = TimeInForce.IOC
 
 
 @pytest.fixture
@@ -84,3 +121,194 @@ def test_the_budget_comes_back_at_the_accounts_own_rate() -> None:
     assert budget.refusal(BOB) is None
     now[0] += 1.0
     assert budget.refusal(ALICE) is None
+
+
+class Exchange:
+    """The parts of an engine, in this process, with a clock that stands still and one order a second."""
+
+    def __init__(self, state: Path) -> None:
+        self.parts = parts = Parts(state)
+        parts.sequencer._publish = self._publish
+        self.now = 0.0
+        self.handler = RequestHandler(
+            parts.sequencer,
+            parts.projector,
+            parts.tables,
+            parts.thread,
+            "e",
+            clock=lambda: self.now,
+            cosigner=Cosigner(LocalWallet(b"\x01" * 32), DOMAIN),
+        )
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def open(self) -> None:
+        parts = self.parts
+        self._tasks = [asyncio.create_task(part.run()) for part in (parts.sequencer, parts.projector)]
+        facts = [LISTED, ACTIVE, *(Credited(who, asset, 10**20) for who in (ALICE, BOB) for asset in (0, 2))]
+        now = parts.sequencer.now_ms()
+        commands: list[AnyCommand] = [SetLimits(now, LimitTable((Limits(orders_per_second=1, order_burst=BURST),)))]
+        commands += [ApplyFact(now, n, 0, n, False, fact) for n, fact in enumerate(facts, 1)]
+        await parts.sequencer.submit(commands)
+
+    def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+
+    @property
+    def written(self) -> int:
+        return self.parts.sequencer.sequence
+
+    async def place(self, *orders: WireOrder) -> list[str]:
+        """The code of each refusal, or the order's status."""
+        results = (await self.handler.answer(PlaceOrders(1, list(orders)))).results
+        return [result.problem.code if result.problem else result.state.status for result in results]
+
+    async def take(self, *steps: AnyStep) -> list[StepResult]:
+        return (await self.handler.answer(TakeSteps(1, list(steps)))).results
+
+    async def cancel(self, who: bytes, *digests: bytes, names: tuple[str, ...] = ()) -> list[str]:
+        results = (await self.handler.answer(CancelOrders(1, who, list(digests), list(names)))).results
+        return [result.problem.code if result.problem else result.state.status for result in results]
+
+    async def forget_closed(self) -> None:
+        """So many orders are closed that the engine remembers none from before."""
+        now = self.parts.sequencer.now_ms()
+        for start in range(0, CLOSED_ORDERS_KEPT + 500, 500):
+            orders = [signed(BOB, 9, Side.BUY, 5, 1, seq=start + n + 1, tif=IOC) for n in range(500)]
+            placing = [Place(now, one.order, one.signature, one.digest) for one in orders]
+            await self.parts.sequencer.submit([SetLimits(now, LimitTable()), *placing])
+        await self.parts.sequencer.submit(
+            [SetLimits(now, LimitTable((Limits(orders_per_second=1, order_burst=BURST),)))]
+        )
+
+    def _publish(self, batch: list[Applied]) -> None:
+        for one in batch:
+            self.parts.projector.enqueue(one.sequence, one.events)
+
+
+@pytest.fixture
+async def exchange(tmp_path: Path) -> AsyncIterator[Exchange]:
+    made = Exchange(tmp_path)
+    await made.open()
+    yield made
+    made.close()
+
+
+async def test_old_orders_that_anybody_sends_again_cost_their_account_nothing(exchange: Exchange) -> None:
+    """The chain shows the signatures of all that has settled."""
+    mine = signed(ALICE, 0, Side.SELL, 1000, 10)
+    newer = as_sent(replace(mine.order, expiry=mine.order.expiry + 1))
+    newest = as_sent(replace(mine.order, expiry=mine.order.expiry + 2))
+    gone = signed(ALICE, 1, Side.SELL, 1000, 10)
+    assert await exchange.place(mine, gone) == ["OPEN", "OPEN"]
+    await exchange.take(ReplaceStep(newer, mine.digest), ReplaceStep(newest, newer.digest))
+    assert await exchange.cancel(ALICE, gone.digest) == ["CANCELLED"]
+    await exchange.forget_closed()
+    assert exchange.parts.sequencer.engine.order_state(mine.digest) is None
+    before = exchange.written
+    for _ in range(2 * BURST):
+        assert await exchange.place(gone, mine, newer) == ["CANCELLED"] * 3
+        steps = [PlaceStep(gone), ReplaceStep(mine, newest.digest), ReplaceStep(newer, b"?" * 32)]
+        states = [result.state and result.state.status for result in await exchange.take(*steps)]
+        assert states == ["CANCELLED"] * 3
+    assert exchange.written == before, "nothing of it is written down"
+    assert await exchange.place(signed(ALICE, 2, Side.SELL, 1000, 1)) == ["OPEN"]
+
+
+async def test_a_key_whose_session_has_ended_costs_its_account_nothing(exchange: Exchange) -> None:
+    before = exchange.written
+    for lane in range(2 * BURST):
+        order = signed(ALICE, lane, Side.SELL, 1000, 1)
+        stolen = structs.replace(order, kind=SignatureKind.SESSION, signer=b"k" * 20)
+        assert await exchange.place(stolen) == ["SESSION_NOT_LIVE"]
+    assert exchange.written == before
+    assert await exchange.place(signed(ALICE, 0, Side.SELL, 1000, 1)) == ["OPEN"]
+
+
+async def test_refusals_of_a_session_key_do_not_stop_the_account(exchange: Exchange) -> None:
+    sequencer = exchange.parts.sequencer
+    fact = SessionSet(ALICE, b"k" * 20, None, 10**20, 2**31)
+    await sequencer.submit([ApplyFact(sequencer.now_ms(), 99, 0, 99, False, fact)])
+    codes = []
+    for lane in range(BURST + 1):
+        order = signed(ALICE, lane, Side.SELL, 1000, 10**9)
+        mine = structs.replace(order, kind=SignatureKind.SESSION, signer=b"k" * 20)
+        codes += await exchange.place(mine)
+    assert codes == ["BALANCE_INSUFFICIENT"] * BURST + ["RATE_LIMITED"]
+    assert await exchange.place(signed(ALICE, 0, Side.SELL, 1000, 1)) == ["OPEN"]
+
+
+# ------------------------------------------------------------------ cancels of what nobody has seen
+
+
+def unseen(number: int) -> bytes:
+    return b"unseen" + number.to_bytes(26, "big")
+
+
+async def test_cancels_of_ids_that_nobody_has_seen_are_bounded_and_others_never(exchange: Exchange) -> None:
+    mine = signed(ALICE, 0, Side.SELL, 1000, 1)
+    late = signed(ALICE, 1, Side.SELL, 1000, 1)
+    assert await exchange.place(mine) == ["OPEN"]
+    assert await exchange.cancel(ALICE, late.digest) == ["ORDER_UNKNOWN"]
+    assert await exchange.place(late) == ["ORDER_CANCELLED_BEFORE"]
+    ids = [unseen(number) for number in range(BURST + 5)]
+    assert await exchange.cancel(ALICE, *ids) == ["ORDER_UNKNOWN"] * (BURST - 1) + ["RATE_LIMITED"] * 6
+    before = exchange.written
+    results = await exchange.take(*(CancelStep(ALICE, digest) for digest in ids))
+    assert {result.problem.code for result in results if result.problem} == {"RATE_LIMITED"}
+    assert await exchange.cancel(ALICE, *ids) == ["RATE_LIMITED"] * len(ids)
+    assert exchange.written == before
+    assert await exchange.cancel(ALICE, mine.digest, ids[0]) == ["CANCELLED", "RATE_LIMITED"]
+    assert await exchange.cancel(BOB, unseen(0)) == ["ORDER_UNKNOWN"], "another account has its own"
+    exchange.now += 2
+    assert await exchange.cancel(ALICE, *ids[:3]) == ["ORDER_UNKNOWN"] * 2 + ["RATE_LIMITED"]
+
+
+async def test_a_cancel_beyond_the_bound_still_takes_an_order_that_is_on_its_way(exchange: Exchange) -> None:
+    await exchange.cancel(ALICE, *(unseen(number) for number in range(BURST + 1)))
+    mine, named = signed(ALICE, 0, Side.SELL, 1000, 1), as_sent(signed(ALICE, 1, Side.SELL, 1000, 1).order, "mine")
+    placing = asyncio.create_task(exchange.place(mine, named))
+    await asyncio.sleep(0)
+    assert await exchange.cancel(ALICE, mine.digest, names=("mine",)) == ["CANCELLED", "CANCELLED"]
+    await placing
+    steps = await exchange.take(
+        PlaceStep(again := signed(ALICE, 2, Side.SELL, 1000, 1)), CancelStep(ALICE, again.digest)
+    )
+    assert [len(result.cancelled) for result in steps] == [0, 1]
+
+
+async def test_cancels_that_find_nothing_are_not_written_down(exchange: Exchange) -> None:
+    """Of names, of everything, and of what is another's."""
+    (theirs, coming) = (signed(BOB, lane, Side.SELL, 1000, 1) for lane in (0, 1))
+    assert await exchange.place(theirs) == ["OPEN"]
+    placing = asyncio.create_task(exchange.place(coming))
+    await asyncio.sleep(0)
+    before = exchange.written
+    assert await exchange.cancel(ALICE, theirs.digest, names=("mine",)) == ["ORDER_UNKNOWN"] * 2
+    assert (await exchange.handler.answer(CancelAllOrders(1, ALICE, None, None))).results == []
+    steps = await exchange.take(CancelStep(ALICE, theirs.digest), CancelStep(ALICE, client_order_id="mine"))
+    assert [result.problem and result.problem.code for result in steps] == ["ORDER_UNKNOWN"] * 2
+    await placing
+    assert exchange.written == before + 1
+
+
+async def test_settings_and_withdrawals_are_bounded_and_strangers_write_nothing(exchange: Exchange) -> None:
+    before = exchange.written
+    stranger = b"\x77" * 20
+    for request in (
+        WithdrawInstantly(1, stranger, 0, 1, False, stranger, 1),
+        SetCountdown(1, stranger, 5),
+        WatchConnection(1, stranger, b"c" * 16),
+    ):
+        with pytest.raises(Problem, match="ACCOUNT_UNKNOWN"):
+            await exchange.handler.answer(request)
+    for lost in (True, False):
+        await exchange.handler.answer(EndWatch(1, stranger, b"c" * 16, lost))
+        await exchange.handler.answer(EndWatch(1, ALICE, b"c" * 16, False))
+    assert exchange.written == before
+    for _ in range(BURST):
+        await exchange.handler.answer(SetCountdown(1, ALICE, 60))
+    with pytest.raises(Problem, match="RATE_LIMITED"):
+        await exchange.handler.answer(SetCountdown(1, ALICE, 60))
+    assert exchange.written == before + BURST
+    assert await exchange.place(signed(ALICE, 0, Side.SELL, 1000, 1)) == ["OPEN"]
