@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from model_flow import Flow
+from naive_exchange import ACCOUNTS
+from random_actions import random_flow
 from trading_desk import ALICE, BOB, BTC, CAROL, FAR, SIGNATURE, Desk, of_type
 
 from cxdex.condition import Condition, Trigger
 from cxdex.facts import EpochRaised, NonceRaised, SessionRevoked, SessionSet
 from cxdex.order import Order, Side, SignatureKind, TimeInForce
 from relayer.engine.commands import Expire, Place, Replace
-from relayer.engine.events import OrderRejected
+from relayer.engine.events import OrderAccepted, OrderRejected
 
 KEY = b"k" * 20
 
@@ -104,3 +109,25 @@ def test_a_stranger_is_foreseen_and_leaves_nothing_behind() -> None:
     assert foreseen(desk, b"1" * 32, order) == "BALANCE_INSUFFICIENT"
     assert of_type(desk.events[-1], OrderRejected)
     assert not desk.engine.knows(b"\x77" * 20)
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(st.integers(0, 2**32))
+def test_whatever_was_accepted_and_is_over_is_foreseen_and_whatever_is_foreseen_is_refused(seed: int) -> None:
+    both = Flow()
+    for action in random_flow(seed, 80):
+        both.step(action)
+    desk = both.desk
+    desk.apply(Expire(desk.now_ms))
+    accepted = [event for events in desk.events for event in of_type(events, OrderAccepted)]
+    live = {view.digest for who in ACCOUNTS for view in desk.engine.open_orders(who)}
+    for event in accepted:
+        again = Place(desk.now_ms, event.order, event.signature, event.digest, None, event.kind, event.signer)
+        before = desk.engine.state_hash()
+        refused = desk.engine.refused_at_once(again)
+        replacing = Replace(*(getattr(again, name) for name in Place.__struct_fields__), b"?" * 32)
+        for foreseen_now in (refused, desk.engine.refused_at_once(replacing)):
+            assert (foreseen_now is not None) or event.digest in live
+        assert desk.engine.state_hash() == before
+        if refused is not None:
+            assert desk.engine.apply(again) == [refused]

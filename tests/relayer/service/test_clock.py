@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from cxdex.facts import Credited
 from cxdex.order import Side
+from cxdex.problem import Problem
+from cxdex.storage import open_database
 from relayer.clock import NEAR_SECONDS, BoundedClock
 from relayer.engine.commands import ApplyFact, Expire, Place
 from relayer.engine.core import Engine
 from relayer.journal.journal import Journal
 from relayer.sequencer import Sequencer
-from tests.relayer.service.running_engine import account, signed
+from relayer.settlement_watch import SettlementWatch
+from relayer.settler.state import SettlerState
+from relayer.settler.store import Store
+from tests.relayer.service.running_engine import account, signed, until
 from tests.relayer.service.test_parts import ACTIVE, LISTED
 
 NOW, HOUR = 1_800_000_000, 3_600
@@ -115,3 +122,30 @@ def test_a_leap_of_the_clock_expires_no_order(tmp_path: Path) -> None:
     assert state is not None
     assert state.status == "EXPIRED"
     journal.close()
+
+
+async def test_a_leap_of_the_clock_makes_settlement_look_late_to_nobody(tmp_path: Path) -> None:
+    """The settler's word is of a time that does not leap either."""
+    machine = Machine()
+    database = open_database(f"sqlite:///{tmp_path / 'x.db'}")
+    store = Store(database)
+    store.open()
+    watch = SettlementWatch(database, ThreadPoolExecutor(1), machine.clock.now_ms)
+    machine.wait(10)
+    store.write_state(SettlerState(machine.clock.now_ms(), machine.clock.now_ms(), 1, 60_000, 0))
+    looking = asyncio.create_task(watch.run())
+    machine.wait(70)
+    refusal = await until("its first look", lambda: _said(watch))
+    assert "the oldest of 1 fills" in refusal.detail or "nothing is known" in refusal.detail
+    machine.wall += 2 * HOUR
+    store.write_state(SettlerState(machine.clock.now_ms(), machine.clock.now_ms(), 1, 60_000, 0))
+    await until("its next look", lambda: _goes_on(watch))
+    looking.cancel()
+
+
+async def _said(watch: SettlementWatch) -> Problem | None:
+    return watch.refusal()
+
+
+async def _goes_on(watch: SettlementWatch) -> bool:
+    return watch.refusal() is None

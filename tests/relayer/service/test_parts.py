@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import errno
 import logging
+import os
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -386,3 +388,27 @@ def test_tables_of_an_earlier_version_are_refused_with_the_way_on(tmp_path: Path
         connection.execute(text('ALTER TABLE "order" DROP COLUMN signature_kind'))
     with pytest.raises(Problem, match=r"DATABASE_FORMAT.*lacks signature_kind.*make reset"):
         OrderTables(database).open()
+
+
+async def test_what_could_not_be_synced_is_called_neither_accepted_nor_refused(
+    parts: Parts, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It may be on the disk. The process ends, and the next one reads what is there."""
+    running = asyncio.create_task(parts.sequencer.run())
+    now = parts.sequencer.now_ms()
+    await parts.sequencer.submit([ApplyFact(now, 1, 0, 1, False, LISTED)])
+
+    def lost(_descriptor: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fdatasync", lost)
+        with pytest.raises(Problem, match=r"ENGINE_UNAVAILABLE.*ask again what was accepted"):
+            await parts.sequencer.submit([ApplyFact(now, 2, 0, 2, False, ACTIVE)])
+        with pytest.raises(Problem, match="JOURNAL_BROKEN"):
+            await running
+    parts.journal.close()
+    recovered = recover(tmp_path, parts.tables)
+    recovered.journal.close()
+    assert recovered.journal.sequence == 2, "this time it was there"
+    assert recovered.engine.markets()[0].status == MarketStatus.ACTIVE
