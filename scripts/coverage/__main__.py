@@ -31,9 +31,9 @@ TESTS = ROOT / "tests" / "contracts"
 NEEDS_A_NODE = ("test_gas.py", "test_settlement_node.py", "custody/test_deploy.py", "custody/test_custody_gas.py",
                 "custody/test_debt_gas.py", "upgrade/test_proxy_gas.py")  # fmt: skip
 # Seconds of random play: what they reach by chance proves nothing about the other tests.
-RANDOM_PLAY = ("test_engine_proofs.py", "test_settlement_long_day.py", "test_settlement_reference.py",
-               "custody/test_debt_machine.py", "custody/test_hostile_machine.py", "custody/test_oracle_reference.py",
-               "custody/test_solvency_machine.py")  # fmt: skip
+RANDOM_PLAY = ("test_engine_proofs.py", "test_engine_settles.py", "test_settlement_long_day.py",
+               "test_settlement_reference.py", "custody/test_debt_machine.py", "custody/test_hostile_machine.py",
+               "custody/test_oracle_reference.py", "custody/test_solvency_machine.py")  # fmt: skip
 ABOUT_APE = "tests/contracts/custody/test_abi.py::test_ape_compiles_the_same_bytecode"
 PROCESSES = 2
 
