@@ -1,7 +1,8 @@
 """The solvency machine among thieves: every step may also be one that somebody must not be able to take.
 
 Each hostile rule names the refusal that it must meet. The invariants of the solvency machine run after it as after
-any other step, so that a refusal that moved something all the same is seen.
+any other step, so that a refusal that moved something all the same is seen. The token that stands for USDC is one of the
+thieves: in the middle of a transfer it calls whatever door there is, and it lies, blocks people and keeps fees.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, rule
 from test_privileges import PEOPLE as CALLERS
 from test_privileges import PRIVILEGED
+from test_reentrancy import DOORS
 from test_solvency_machine import (
     EVERYBODY,
     LISTINGS,
@@ -44,13 +46,17 @@ from test_solvency_machine import (
     synths,
 )
 
+from cxdex.eip712 import market_hash
 from cxdex.market import MarketStatus
 from cxdex.order import Side
 
 excess = st.sampled_from((1, 10**6, 2**100))
+UNSIGNED_DOORS = tuple(door for door in DOORS if door[1] != "withdraw")
 
 
 class HostileCustody(Custody):
+    TOKEN = "HostileUSDC"  # it behaves until a rule makes it do otherwise
+
     @initialize()
     def everybody_brings_money(self) -> None:
         """Wallets hold something of everything too, so that gifts, redemptions and deposits of synths happen."""
@@ -193,6 +199,77 @@ class HostileCustody(Custody):
         sender = STRANGER if fault == "S:CORE" else CORE
         with self.refused(fault):
             self.world.settle(maker, taker, lots + (fault == "S:OVERFILL"), sender, late=fault == "S:SEQ")
+
+    # ------------------------------------------------------------------ a hostile token
+
+    @rule(
+        account=people,
+        asset=synths,
+        moment=st.sampled_from(("deposit", "leave", "collateral")),
+        door=st.sampled_from(("collectFees", "claimWithdraw", *UNSIGNED_DOORS)),
+        choice=choices,
+    )
+    def the_token_calls_back(self, account: bytes, asset: int, moment: str, door: Any, choice: int) -> None:
+        """Fees that anybody may collect and a withdrawal that anybody may claim are there for it to take."""
+        contract, function, arguments = door if isinstance(door, tuple) else ("Vault", door, ())
+        if door == "collectFees":
+            arguments = (market_hash(LISTINGS[asset].symbol),)
+        elif door == "claimWithdraw":
+            arguments = (self.waiting(choice) or 1,)
+        usdc, target = self.world.usdc, self.world.contracts[contract]
+        usdc.send(STRANGER, "setCall", target.address, target.encode(function, *arguments))
+        calls = usdc.call("calls")
+        if moment == "deposit":
+            self.deposit(account, 1 + choice)
+        elif moment == "leave":
+            self.leave_at_once(account, USDC, 1, False, account)
+        else:
+            self.add_collateral(account, asset, 1 + choice)
+        usdc.send(STRANGER, "setCall", bytes(20), b"")
+        assert usdc.call("calls") == calls or usdc.call("callSucceeded") is False
+
+    @rule(account=people, asset=synths, amount=st.integers(1, 10**9))
+    def the_token_answers_false_and_moves_nothing(self, account: bytes, asset: int, amount: int) -> None:
+        self.give(account, amount)
+        self.world.usdc.send(STRANGER, "setLies", True)
+        with self.refused("V:TRANSFER"):
+            self.world.vault.send(account, "deposit", amount)
+        with self.refused("V:TRANSFER"):
+            self.world.engine.send(account, "addCollateral", asset, amount)
+        if self.model.inside[account, USDC] and self.model.may_pay(USDC, 1, False, 0):
+            with self.refused("V:TRANSFER"):
+                self.world.leave(account, USDC, 1)
+        self.world.usdc.send(STRANGER, "setLies", False)
+
+    @rule(account=people, other=people, amount=st.integers(1, 10**9))
+    def the_token_blocks_somebody(self, account: bytes, other: bytes, amount: int) -> None:
+        """They wait; nobody else does."""
+        self.give(account, amount)
+        self.world.usdc.send(STRANGER, "setBlocked", account, True)
+        with self.refused("blocked"):
+            self.world.vault.send(account, "deposit", amount)
+        if self.model.inside[account, USDC] and self.model.may_pay(USDC, 1, False, 0):
+            with self.refused("blocked"):
+                self.world.leave(account, USDC, 1)
+        if other != account:
+            self.deposit(other, amount)
+            self.leave_at_once(other, USDC, 1, False, other)
+        self.world.usdc.send(STRANGER, "setBlocked", account, False)
+
+    @rule(account=people, amount=st.integers(1, 10**9), bps=st.sampled_from((1, 100, 9_999, 10_000)))
+    def the_token_keeps_a_fee(self, account: bytes, amount: int, bps: int) -> None:
+        """What arrives is credited, and a deposit of which nothing arrives is none."""
+        self.give(account, amount)
+        self.world.usdc.send(STRANGER, "setFee", bps)
+        kept = amount * bps // 10_000
+        if kept == amount:
+            with self.refused("V:ZERO"):
+                self.world.vault.send(account, "deposit", amount)
+        else:
+            self.model.deposit(account, USDC, amount - kept)
+            self.model.wallet[account, USDC] -= kept
+            self.world.vault.send(account, "deposit", amount)
+        self.world.usdc.send(STRANGER, "setFee", 0)
 
     @contextmanager
     def refused(self, code: str) -> Iterator[None]:

@@ -52,9 +52,11 @@ choices = st.integers(0, 10**6)
 
 
 class Custody(RuleBasedStateMachine):
+    TOKEN = "MockUSDC"  # what stands for USDC
+
     def __init__(self) -> None:
         super().__init__()
-        self.world = World().open_markets()
+        self.world = World(self.TOKEN).open_markets()
         self.model = Model(clock=lambda: self.world.evm.now)
         self.replay = Replay()
         self.prices = dict(PRICES)
