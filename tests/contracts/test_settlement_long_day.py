@@ -71,6 +71,7 @@ def test_a_long_run_meets_everything_that_can_happen(machine: type[RandomTrading
         trading.teardown()
     reasons = {reason.name for reason in SkipReason if reason is not SkipReason.VOIDED}
     tries = ("X:EARLY", "X:UNMET", "X:PROOF", "X:ORDER", "O:NONE")
-    expected = ("Fill", "minted", "by anyone", *reasons, *tries, *(trigger.name for trigger in Trigger))
+    expected = ["Fill", "minted", "by anyone", *reasons, *tries, *(trigger.name for trigger in Trigger)]
+    expected += [f"hostile wallet {mode}" for mode in machine.hostile.values()]
     seldom = [name for name in expected if machine.seen[name] < 3]
     assert seldom == []  # else the run proves less than it says

@@ -1,7 +1,7 @@
 """Random batches by random traders, against a ledger written a second time: equal to the unit, always.
 
-Accounts sign by own keys, session keys or as contract wallets; they cancel, hold CXPT, sell what they do not have and
-wait for prices, which whoever settles (CORE or, after its silence, anybody) tries to do without.
+Accounts sign by own keys, session keys or as contract wallets, some of them hostile; they cancel, hold CXPT, sell what
+they do not have and wait for prices, which whoever settles (CORE or, after its silence, anybody) tries to do without.
 """
 
 from __future__ import annotations
@@ -43,6 +43,8 @@ from tests.contracts.settlement_reference import Ledger, Outcome, RefusedError, 
 
 KEYS = [Trader.named(name) for name in ("first key", "second key")]
 OWNERS = TRADERS[:2]  # each has a contract wallet besides
+# Modes of HostileWallet: it burns all gas; says yes in front of a bomb; calls back, and accepts if that did anything.
+BURNS, YES_BOMB, REENTERS = 2, 4, 8
 ASSETS = (CASH, CXPT, SBTC, SETH)
 SILENCE = 6 * 3600
 LONG = NOW + 10**8
@@ -59,6 +61,7 @@ class RandomTrading(RuleBasedStateMachine):
 
     desk: Desk
     wallets: list[bytes]
+    hostile: dict[bytes, int]  # wallet to its mode
     seen: Counter[str]
 
     @initialize()
@@ -74,6 +77,8 @@ class RandomTrading(RuleBasedStateMachine):
         self.progress: dict[tuple[bytes, int], tuple[int, int]] = {}
         for wallet, owner in zip(self.wallets, OWNERS, strict=True):
             self.ledger.wallets[wallet] = self.rule_of(wallet, owner)
+        for wallet, mode in self.hostile.items():
+            self.ledger.wallets[wallet] = accepts_all if mode == YES_BOMB else accepts_nothing
         for account in self.accounts:
             self.deposit(account, CASH, 60_000)
             self.deposit(account, SBTC, 10**15)
@@ -85,7 +90,7 @@ class RandomTrading(RuleBasedStateMachine):
 
     @property
     def accounts(self) -> list[bytes]:
-        return [*(trader.account for trader in TRADERS), *self.wallets]
+        return [*(trader.account for trader in TRADERS), *self.wallets, *self.hostile]
 
     def rule_of(self, wallet: bytes, owner: Trader) -> WalletRule:
         """What a SignerWallet accepts."""
@@ -154,7 +159,7 @@ class RandomTrading(RuleBasedStateMachine):
     def sign(self, draw: random.Random) -> None:
         """Orders by own keys, by session keys, and of wallets, whose owner signs most of them; most of them live."""
         for _ in range(draw.randint(3, 8)):
-            terms, signer = random_terms(draw), draw.choice(("own", "own", "own", "key", "key", "wallet"))
+            terms, signer = random_terms(draw), draw.choice((*["own"] * 6, *["key"] * 4, *["wallet"] * 2, "hostile"))
             account = terms["trader"].account
             if signer == "key":
                 terms["session"] = draw.choice(KEYS)
@@ -163,6 +168,8 @@ class RandomTrading(RuleBasedStateMachine):
                 account = terms["wallet"] = self.wallets[place]
                 terms["padding"] = bytes(70 * draw.randint(0, 5))
                 terms["trader"] = OWNERS[place] if draw.random() < 0.8 else terms["trader"]
+            elif signer == "hostile":
+                account = terms["wallet"] = draw.choice(list(self.hostile))
             seq, _ = self.ledger.lane(account, terms["lane"])
             terms["seq"] = max(0, seq + draw.choice((-1, 0, 0, 0, 1, 1, 2)))
             terms["epoch"] = max(0, self.ledger.epochs[account] + draw.choice((-1, 0, 0, 0, 0, 0, 0, 1)))
@@ -299,6 +306,7 @@ class RandomTrading(RuleBasedStateMachine):
             self.seen[outcome.skip.name if outcome.skip else "minted" if outcome.locked else "Fill"] += 1
             if outcome.skip is None:
                 self.seen.update(waited_for(fill))
+            self.seen.update(f"hostile wallet {self.hostile[one]}" for one in parties(fill) if one in self.hostile)
 
     def prediction(self, batch: list[MatchedFill], caller: str) -> tuple[str, list[Outcome]]:
         if caller != CORE and not (self.last_beat and self.ledger.now > self.last_beat + SILENCE):
@@ -374,12 +382,33 @@ class RandomTrading(RuleBasedStateMachine):
                 assert (left, expiry) == ((session.left, session.expiry) if session else (0, 0))
 
 
+def parties(fill: MatchedFill) -> tuple[bytes, bytes]:
+    return fill.maker.order.account, fill.taker.order.account
+
+
+def accepts_all(_digest: bytes, _signature: bytes) -> bool:
+    return True
+
+
+def accepts_nothing(_digest: bytes, _signature: bytes) -> bool:
+    return False
+
+
 def trading_machine(code_of: Callable[[str], bytes]) -> type[RandomTrading]:
     """The machine on a desk of its own; `code_of` gives a contract's creation code."""
     desk = Desk(code_of("Settlement"), vault_code=code_of("MintVault"), engine_code=code_of("MintEngine"))
     deployed = [desk.deploy(code_of("SignerWallet"), "address", owner.address) for owner in OWNERS]
     wallets = [bytes.fromhex(address[2:]) for address in deployed]
-    return type("RandomTrading", (RandomTrading,), {"desk": desk, "wallets": wallets, "seen": Counter()})
+    hostile = {hostile_wallet(desk, code_of("HostileWallet"), mode): mode for mode in (BURNS, YES_BOMB, REENTERS)}
+    words = {"desk": desk, "wallets": wallets, "hostile": hostile, "seen": Counter()}
+    return type("RandomTrading", (RandomTrading,), words)
+
+
+def hostile_wallet(desk: Desk, code: bytes, mode: int) -> bytes:
+    """When it calls back, it is to cancel all its orders."""
+    address = desk.deploy(code, "address,uint256", desk.address, mode)
+    desk.send(STRANGER, calldata("setAttack(bytes)", calldata(CANCEL_ALL)), to=address)
+    return bytes.fromhex(address[2:])
 
 
 @pytest.fixture(scope="module")

@@ -1,8 +1,8 @@
 """The solvency machine among thieves: every step may also be one that somebody must not be able to take.
 
 Each hostile rule names the refusal that it must meet. The invariants of the solvency machine run after it as after
-any other step, so that a refusal that moved something all the same is seen. The token that stands for USDC is one of the
-thieves: in the middle of a transfer it calls whatever door there is, and it lies, blocks people and keeps fees.
+any other step, so that a refusal that moved something all the same is seen. The token that stands for USDC is one of
+the thieves: in the middle of a transfer it calls whatever door there is, and it lies, blocks people and keeps fees.
 """
 
 from __future__ import annotations
@@ -213,9 +213,13 @@ class HostileCustody(Custody):
         """Fees that anybody may collect and a withdrawal that anybody may claim are there for it to take."""
         contract, function, arguments = door if isinstance(door, tuple) else ("Vault", door, ())
         if door == "collectFees":
+            self.trade(account, PEOPLE[PEOPLE.index(account) - 1], asset, 100, 600_000)
             arguments = (market_hash(LISTINGS[asset].symbol),)
         elif door == "claimWithdraw":
-            arguments = (self.waiting(choice) or 1,)
+            identity = self.waiting(choice)
+            if identity is not None:
+                self.wait_until(self.model.requests[identity].requested_at + DELAY)
+            arguments = (identity or 1,)
         usdc, target = self.world.usdc, self.world.contracts[contract]
         usdc.send(STRANGER, "setCall", target.address, target.encode(function, *arguments))
         calls = usdc.call("calls")
