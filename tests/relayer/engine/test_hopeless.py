@@ -125,7 +125,7 @@ def test_whatever_was_accepted_and_is_over_is_foreseen_and_whatever_is_foreseen_
         again = Place(desk.now_ms, event.order, event.signature, event.digest, None, event.kind, event.signer)
         before = desk.engine.state_hash()
         refused = desk.engine.refused_at_once(again)
-        replacing = Replace(*(getattr(again, name) for name in Place.__struct_fields__), b"?" * 32)
+        replacing = Replace(*(getattr(again, name) for name in Place.__struct_fields__), replaces=b"?" * 32)
         for foreseen_now in (refused, desk.engine.refused_at_once(replacing)):
             assert (foreseen_now is not None) or event.digest in live
         assert desk.engine.state_hash() == before
