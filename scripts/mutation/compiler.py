@@ -10,13 +10,17 @@ was found to have nothing left to simplify, under the same kind of parent, is no
 
 from __future__ import annotations
 
+from collections import defaultdict
+from pathlib import Path
 from typing import Any
 
 import vyper.ir.optimizer as optimizer
 
 from scripts.artifacts import CONTRACTS, Compiled, compile_sources, contracts_with
+from scripts.coverage.statements import all_statements, traced_codes
 
 CHECKED = CONTRACTS / "Oracle.vy"
+Users = dict[tuple[str, int], set[Path]]
 
 
 def take_shortcut() -> None:
@@ -42,10 +46,20 @@ def check(known: Compiled) -> None:
         raise SystemExit("the shortcut through the compiler changes its code: mend scripts/mutation/compiler.py")
 
 
-def compiled_with(known: Compiled, changed: str) -> tuple[Compiled, set[str]] | None:
-    """`known` after the change of a source, and which contracts are others now; None when it does not compile."""
+def users(sources: set[str]) -> Users:
+    """By source and line of a statement, the contracts that have code of the function that it is in."""
+    by_function: dict[tuple[str, str], set[Path]] = defaultdict(set)
+    for path in {path for source in sources for path in contracts_with(source)}:
+        for code in traced_codes(path):
+            for statement in set(code.statements.values()):
+                by_function[statement.source, statement.function].add(path)
+    return {(one.source, one.line): by_function[one.source, one.function] for one in all_statements()}
+
+
+def compiled_with(known: Compiled, users: Users, changed: str, line: int) -> tuple[Compiled, set[str]] | None:
+    """`known` after a change of a line, and which contracts are others now; None when it does not compile."""
     try:
-        anew = compile_sources(contracts_with(changed))
+        anew = compile_sources(sorted(users.get((changed, line), ())) or contracts_with(changed))
     except Exception:  # of any kind: what the compiler cannot take is no mutant
         return None
     return {**known, **anew}, {name for name in anew if code(anew[name]) != code(known[name])}

@@ -125,6 +125,7 @@ def pytest_runtestloop(session: Any) -> bool:
     verdicts = os.fdopen(int(os.environ["VERDICTS"]), "w", buffering=1)
     known = artifacts.compiled_contracts()
     compiler.take_shortcut()
+    users = compiler.users({mutant.source for mutant in work.mutants})
     compiler.check(known)
     gc.collect()
     gc.freeze()
@@ -136,20 +137,22 @@ def pytest_runtestloop(session: Any) -> bool:
     seen: dict[str, dict[str, Any]] = {}
     for index, mutant in enumerate(work.mutants):
         started = time.monotonic()
-        verdict = judged(mutant, known, bench, seen)
+        verdict = judged(mutant, known, users, bench, seen)
         if verdict.get("by"):
             bench.deaths.setdefault(mutant.source, []).append((mutant.start[0], verdict["by"]))
         print(json.dumps({"index": index, **verdict, "seconds": time.monotonic() - started}), file=verdicts)
     return True
 
 
-def judged(mutant: Mutant, known: artifacts.Compiled, bench: Bench, seen: dict[str, dict[str, Any]]) -> dict[str, Any]:
+def judged(
+    mutant: Mutant, known: artifacts.Compiled, users: compiler.Users, bench: Bench, seen: dict[str, dict[str, Any]]
+) -> dict[str, Any]:
     """`seen`: verdicts by the changed code; two mutants may be one."""
     path = artifacts.CONTRACTS / mutant.source
     before = path.read_text()
     path.write_text(mutant.applied(before))
     try:
-        made = in_child(lambda: compiled(known, mutant.source), 300)
+        made = in_child(lambda: compiled(known, users, mutant), 300)
     finally:
         path.write_text(before)
     if made is None or made["contracts"] is None:
@@ -172,9 +175,9 @@ def judged(mutant: Mutant, known: artifacts.Compiled, bench: Bench, seen: dict[s
     return seen[code]
 
 
-def compiled(known: artifacts.Compiled, source: str) -> dict[str, Any]:
+def compiled(known: artifacts.Compiled, users: compiler.Users, mutant: Mutant) -> dict[str, Any]:
     gc.disable()
-    found = compiler.compiled_with(known, source)
+    found = compiler.compiled_with(known, users, mutant.source, mutant.line_start[0])
     if found is None:
         return {"contracts": None}
     contracts, changed = found
