@@ -214,7 +214,10 @@ def test_a_market_at_every_bound_settles(desk: Desk, alice: Trader, bob: Trader)
     desk.set_status(symbol, MarketStatus.ACTIVE)
     desk.fund(alice, top, lots * 10**18)
     desk.fund(bob, CASH, 10**18)
-    ask, bid = desk.sell(alice, lots, 3, market=symbol), desk.buy(bob, lots, 3, market=symbol, max_fee_bps=1)
+    key = Trader.named("session key")
+    desk.set_session(alice, key, notional=2**96 - 1, market=symbol)
+    ask = desk.sell(alice, lots, 3, market=symbol, session=key)
+    bid = desk.buy(bob, lots, 3, market=symbol, max_fee_bps=1)
     numbers = fill_numbers(desk.fill(ask, bid, lots))
     notional = lots * 3 * quote
     fee = notional // 10_000
