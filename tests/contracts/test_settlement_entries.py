@@ -11,7 +11,7 @@ from cxdex.eip712 import order_digest
 from cxdex.order import SignedOrder
 from cxdex.signature import sign_digest
 from tests.contracts.raw_entries import Reverts, entry
-from tests.contracts.settlement_desk import BTC, Desk, Trader, batch
+from tests.contracts.settlement_desk import BTC, Desk, Trader, batch, fill_numbers
 
 # ---------------------------------------------------------------- the shape of entries
 
@@ -52,6 +52,17 @@ def test_a_quantity_that_a_lane_cannot_count_is_refused(desk: Desk, reverts: Rev
     digest = order_digest(desk.domain, order)
     signed = SignedOrder(order, sign_digest(Trader.named("alice").key, digest), digest)
     reverts("S:SIG", desk.settle_bytes, batch(pack_market_entry(BTC, 0), entry(signed, Role.MAKER)))
+
+
+def test_a_fee_cap_is_signed_to_its_highest_bit(desk: Desk, ask: SignedOrder, bid: SignedOrder) -> None:
+    """Our software makes no order with a cap above the whole notional; the contract takes what was signed."""
+    order = replace(ask.order)
+    object.__setattr__(order, "max_fee_bps", 2**15)
+    digest = order_digest(desk.domain, order)
+    signed = SignedOrder(order, sign_digest(Trader.named("alice").key, digest), digest)
+    entries = entry(signed, Role.MAKER), entry(bid, Role.TAKER, 4)
+    (event,) = desk.settle_bytes(batch(pack_market_entry(BTC, 0), *entries))
+    assert fill_numbers(event).maker_fee == 5
 
 
 # ---------------------------------------------------------------- signatures of contracts

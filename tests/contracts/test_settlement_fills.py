@@ -205,6 +205,7 @@ def test_an_order_word_is_account_nonce_and_digest_to_the_bit(
     (event,) = desk.settle_bytes(batch(pack_market_entry(BTC, 0), maker, taker))
     assert alice.account[-1] % 2 == 0
     assert (event.name, event.fields["maker"], event.fields["taker"]) == ("Fill", order_word(order), order_word(other))
+    assert desk.lane(alice, 2**23) == (2**23, 4)
 
 
 def test_a_market_at_every_bound_settles(desk: Desk, alice: Trader, bob: Trader) -> None:

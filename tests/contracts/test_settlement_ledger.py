@@ -269,10 +269,14 @@ GOOD = Listing("sXAU-USDC", 3, 4)
         replace(GOOD, status=MarketStatus.UNLISTED).word(),
         replace(GOOD, quote_per_lot_tick=0).word(),
         replace(GOOD, min_lots=0).word(),
+        replace(GOOD, min_lots=0, lot_exponent=15).word(),
         replace(GOOD, lot_exponent=19).word(),
+        replace(GOOD, lot_exponent=128).word(),
         replace(GOOD, base_asset=1).word(),
         replace(GOOD, index=0).word(),
         replace(GOOD, maker_fee_bps=26).word(),
+        replace(GOOD, maker_fee_bps=2**15).word(),
+        replace(GOOD, taker_fee_bps=2**15).word(),
         replace(GOOD, maker_fee_bps=2**16 - 1, taker_fee_bps=2**16 - 1).word(),
         GOOD.word() | 1,
         GOOD.word() | 1 << 80,
@@ -286,6 +290,14 @@ def test_a_market_at_every_bound_opens(desk: Desk) -> None:
     extreme = Listing("sXAU-USDC", 2**16 - 1, 2**16 - 1, 18, 2**32 - 1, 2**24 - 1, 0, 50)
     desk.call(REGISTRY, OPEN, market_hash(extreme.symbol), extreme.word())
     assert desk.read("marketWord(bytes32)", market_hash(extreme.symbol)) == extreme.word()
+
+
+def test_every_field_of_a_market_word_is_read_to_its_highest_bit(desk: Desk) -> None:
+    highest = Listing("sXAU-USDC", 2**15, 2**15, 16, 2**31, 2**23, 0, 50)
+    desk.call(REGISTRY, OPEN, market_hash(highest.symbol), highest.word())
+    desk.set_status(highest.symbol, MarketStatus.SETTLED)
+    settled = replace(highest, status=MarketStatus.SETTLED)
+    assert desk.read("marketWord(bytes32)", market_hash(highest.symbol)) == settled.word()
 
 
 def test_a_market_leaves_its_last_states_never(desk: Desk) -> None:

@@ -108,6 +108,18 @@ def test_the_digest_is_what_was_signed(chosen: Order, trigger: Trigger, fill: in
     assert desk.digest(pack_order_entry(signed, place, fill), chosen.market) == order_digest(DOMAIN, chosen)
 
 
+@pytest.mark.parametrize("kind", SignatureKind)
+@pytest.mark.parametrize("fill", [0, 1, 2**39, 2**40 - 1])
+def test_the_fill_and_the_signatures_kind_are_not_looked_at(desk: TriggerDesk, kind: SignatureKind, fill: int) -> None:
+    """An order that never takes is one that rests, whatever stands beside its role."""
+    rests = order(
+        side=Side.SELL, time_in_force=TimeInForce.POST_ONLY, condition=Condition(LAST[0], 1, 0), expiry=2**40 - 1
+    )
+    signed = SignedOrder(rests, bytes(64) + b"\x1b", b"", kind)
+    packed = pack_order_entry(signed, Role.MAKER, fill)
+    assert desk.digest(packed[:256], rests.market) == order_digest(DOMAIN, rests)
+
+
 _DESKS: list[TriggerDesk] = []
 
 

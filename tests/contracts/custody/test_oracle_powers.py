@@ -75,7 +75,8 @@ def test_every_function_that_writes_is_told_of_here(world: OracleWorld) -> None:
 
 
 def test_a_new_reporter_counts_and_a_removed_one_does_not(world: OracleWorld, refuses) -> None:
-    world.oracle.send(TIMELOCK, "setReporter", PEOPLE[0], False)
+    logs = world.oracle.send(TIMELOCK, "setReporter", PEOPLE[0], False)
+    assert logs[0].data == ([topic("ReporterSet(address,bool)"), bytes(12) + PEOPLE[0]], words(0))  # type: ignore[index]
     with refuses("O:REPORTER"):
         world.agree(PRICE)
     logs = world.oracle.send(TIMELOCK, "setReporter", PEOPLE[4], True)

@@ -167,6 +167,7 @@ def test_a_position_whose_fee_is_above_the_signed_most_is_passed_over(market: Wo
     market.engine.send(STRANGER, "executeRedemption", identity, [BOB, ALICE])
     assert position(market, BOB) == before
     assert position(market, ALICE)[0] == 0
+    assert market.cash(CAROL) == PRICE * (10_000 - LEAST) // 10_000
 
 
 def test_attack_68_a_position_that_is_not_whole_pays_nobody_before_the_others(market: World, refuses) -> None:
