@@ -21,6 +21,13 @@ from relayer.settler.wallet import Envelope, TransactionSigner, first_fees
 
 GAS_MARGIN = 1.1  # the estimate is made on the pending block; the real one may cost a little more, within the cap
 
+# What an order can cost more in its block because its owner came before it: a claim has emptied the slot that the fill
+# writes, the order is among those whose cancel is announced, and the epoch was raised. If so many owners at once are
+# not enough, the batch reverts and is halved; one fill alone has room for both of its owners, so that nobody can have
+# it given up.
+SURPRISE_GAS = 22_000
+MOST_SURPRISES = 25
+
 
 class Sender:
     """Each method is True when a look at the chain is worth it at once."""
@@ -45,8 +52,10 @@ class Sender:
 
     def settle(self, fills: Sequence[MatchedFill], gas: int, wallet_gas: int, matches: tuple[int, int]) -> bool:
         """matches: the first and the last match_id. gas: the node's estimate; wallet_gas: room beyond it, for wallets
-        that use more in a block than when they were asked."""
-        gas = min(TRANSACTION_GAS_CAP, int(gas * GAS_MARGIN) + wallet_gas)
+        that use more in a block than when they were asked. Gas that is not used costs nothing."""
+        orders = {signed.digest for fill in fills for signed in (fill.maker, fill.taker)}
+        surprises = SURPRISE_GAS * min(len(orders), MOST_SURPRISES)
+        gas = min(TRANSACTION_GAS_CAP, max(int(gas * GAS_MARGIN), gas + surprises) + wallet_gas)
         return self._send(encode_settle_batch(fills), gas, matches, fills, None)
 
     def beat(self) -> bool:
