@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi_offline import FastAPIOffline
 from starlette.exceptions import HTTPException
@@ -46,6 +46,7 @@ from api.routes import (
     vault,
     withdrawals,
 )
+from api.routes.inputs import known_query
 from api.settlement_feed import SettlementFeed
 from api.signers import Signers
 from api.streams import beat, serve_socket
@@ -102,7 +103,7 @@ def _make_framework(context: Context, measures: ApiMetrics | None) -> FastAPI:
     if measures is not None:
         app.router.routes.append(measures.route())
     for module in _MODULES:
-        app.include_router(module.router, prefix="/v1")
+        app.include_router(module.router, prefix="/v1", dependencies=[Depends(known_query)])
     app.add_exception_handler(Problem, _on_problem)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http_error)

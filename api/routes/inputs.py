@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Header, Path, Query, Request
+from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
 
 from api.context import Context, context_of
@@ -35,6 +36,34 @@ def signed_in(context: Shared, authorization: Annotated[str | None, Header()] = 
 
 
 SignedIn = Annotated[bytes, Depends(signed_in)]
+
+
+def known_query(request: Request) -> None:
+    """A misspelt filter would be ignored, and a cancel of one market would be a cancel of all.
+
+    Raises FIELD_UNKNOWN, and FIELD_INVALID for a parameter that is there twice."""
+    given = request.query_params.multi_items()
+    if not given:
+        return
+    known = _query_of(request.scope["route"])
+    for name, _ in given:
+        if name not in known:
+            allowed = ", ".join(known) or "no query parameters"
+            raise Problem("FIELD_UNKNOWN", "a query parameter that is not known here", field=name[:80], allowed=allowed)
+    if len(given) > len(request.query_params):
+        names = [name for name, _ in given]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise Problem("FIELD_INVALID", f"{twice} is given more than once", field=twice, allowed="one value")
+
+
+def _query_of(route: APIRoute) -> tuple[str, ...]:
+    """What the handler takes, and what its dependencies take."""
+    names: list[str] = []
+    waiting = [route.dependant]
+    for dependant in waiting:
+        names += [parameter.alias for parameter in dependant.query_params]
+        waiting += dependant.dependencies
+    return tuple(names)
 
 
 def own_account(account: Account, session: SignedIn) -> bytes:

@@ -296,3 +296,19 @@ def test_no_bytes_become_a_fault(exchange: Any, path: str, body: bytes) -> None:
 
 def _encoded(value: Any) -> bytes:
     return json.dumps(value).encode("utf-8", "surrogatepass")
+
+
+@pytest.mark.parametrize("query", ["?marcket=sBTC-USDC", "?market=sBTC-USDC&sides=BUY", "?Market=sBTC-USDC"])
+def test_a_misspelt_filter_cancels_nothing(exchange: Any, query: str) -> None:
+    person = exchange.person()
+    order = exchange.place(person, limitPrice="1000")
+    reply = exchange.delete("/v1/orders" + query, exchange.login(person))
+    assert (reply.status_code, reply.json()["code"]) == (400, "FIELD_UNKNOWN")
+    assert reply.json()["allowed"] == "market, side"
+    assert exchange.get(f"/v1/orders/{order['id']}").json()["status"] == "OPEN"
+
+
+def test_a_filter_that_is_given_twice_is_refused(exchange: Any) -> None:
+    reply = exchange.get("/v1/settlements?limit=1&limit=2")
+    assert (reply.status_code, reply.json()["code"], reply.json()["field"]) == (400, "FIELD_INVALID", "limit")
+    assert exchange.get("/v1/status?x=1").json()["allowed"] == "no query parameters"
