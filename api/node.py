@@ -1,11 +1,16 @@
 """What this process asks the Ethereum node: how far it is, what a view returns, what a contract wallet says.
 
-Never: sends a transaction.
+Owns:     the threads in which others wait for it: a node that hangs holds up nobody who asks the database.
+Promises: who asks how far it is while that is being asked waits for the same answer.
+Never:    sends a transaction.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 from api.vault_calls import call_data
 from cxdex.eip712 import to_checksum
@@ -13,17 +18,41 @@ from cxdex.problem import Problem
 from cxdex.rpc import JsonRpc, RpcError
 from cxdex.signature import IS_VALID_SIGNATURE
 
+T = TypeVar("T")
+
 TIMEOUT_SECONDS = 3.0
+THREADS = 6  # four for the questions of `signers`
 # A wallet that needs more than the contracts give it is refused on chain; the rest is what any call costs beforehand.
 WALLET_GAS = 120_000
 CALL_GAS = 60_000
 
 
 class Node:
-    """Used from worker threads. Every method raises NODE_UNAVAILABLE when the node does not answer."""
+    """Used from worker threads, but for what is awaited. Every method raises NODE_UNAVAILABLE when the node does not
+    answer."""
 
     def __init__(self, url: str) -> None:
         self._rpc = JsonRpc(url, attempts=1, timeout=TIMEOUT_SECONDS)
+        self._threads = ThreadPoolExecutor(THREADS, "node")
+        self._head: asyncio.Task[int | None] | None = None
+
+    async def apart(self, work: Callable[..., T], *arguments: Any) -> T:
+        """`work`, which asks this node, in a thread."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
+
+    async def head(self) -> int | None:
+        """The newest block; None while the node does not answer."""
+        if self._head is None:
+            self._head = asyncio.create_task(self._ask_head())
+        return await asyncio.shield(self._head)
+
+    async def _ask_head(self) -> int | None:
+        try:
+            return await self.apart(self.block_number)
+        except Problem:
+            return None
+        finally:
+            self._head = None
 
     def block_number(self) -> int:
         return int(self._ask("eth_blockNumber"), 16)
@@ -58,6 +87,7 @@ class Node:
         return str(answer) == "0x" + IS_VALID_SIGNATURE.ljust(32, b"\0").hex()
 
     def close(self) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
         self._rpc.close()
 
     def _ask(self, method: str, *parameters: Any) -> Any:

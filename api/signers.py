@@ -120,7 +120,7 @@ class Signers:
         self._waiting += 1
         try:
             async with self._asking:
-                has_code, accepts = await asyncio.to_thread(self._ask, account, digest, signature)
+                has_code, accepts = await self._node.apart(self._ask, account, digest, signature)
         finally:
             self._waiting -= 1
         if not has_code:

@@ -32,6 +32,8 @@ from relayer.sequencer import Applied, Sequencer
 
 LONGEST_LOOK_SECONDS = 4.0  # a gateway gives up after 5, and requests that wait for a database must not pile up
 
+MOST_LOOKING = 200  # questions of strangers that wait; orders of everybody share their connection
+
 OnItsWay = asyncio.Future[list[Applied]]
 SignedFields = tuple[Order, bytes, bytes, str | None, SignatureKind, bytes, int, int]
 
@@ -79,6 +81,7 @@ class Placements:
         self._early_cancels = RefusalBudget(sequencer.engine, clock, EARLY_CANCELS)
         self._coming: dict[bytes, dict[bytes, None]] = {}  # digests on their way, by account
         self.on_their_way: dict[bytes, OnItsWay] = {}
+        self._looking = 0
 
     async def place(self, orders: Sequence[wire.WireOrder]) -> list[wire.PlaceResult]:
         """One result an order, in order."""
@@ -228,9 +231,15 @@ class Placements:
         if state is not None or is_sure:
             return state
         try:
-            async with asyncio.timeout(LONGEST_LOOK_SECONDS):
-                await self._projector.stored_through(through, hurry=False)
-                return await self.find(digest)
+            if self._looking >= MOST_LOOKING:
+                raise TimeoutError
+            self._looking += 1
+            try:
+                async with asyncio.timeout(LONGEST_LOOK_SECONDS):
+                    await self._projector.stored_through(through, hurry=False)
+                    return await self.find(digest)
+            finally:
+                self._looking -= 1
         except TimeoutError:
             detail = "the tables are behind, so it cannot be said whether this order was accepted once; ask again"
             raise Problem("ENGINE_UNAVAILABLE", detail) from None

@@ -31,7 +31,7 @@ async def get_readiness(context: Shared, response: Response) -> dict[str, Any]:
     """200 when orders can be placed and balances are fresh: engine reachable, database readable, and the indexer at
     most `maxLag` blocks behind the chain. Otherwise 503, with the same body: each check says what is wrong."""
     engine, node_block, (database, position) = await asyncio.gather(
-        _engine(context), asyncio.to_thread(_node_block, context), asyncio.to_thread(_database, context)
+        _engine(context), context.node.head(), asyncio.to_thread(_database, context)
     )
     indexer, lag = _indexer(position, node_block, context.max_lag_blocks)
     if database is not None:
@@ -69,10 +69,3 @@ def _indexer(position: ChainPosition | None, node_block: int | None, most: int) 
         return "has stored nothing yet", None
     lag = max(0, (position.head if node_block is None else node_block) - position.block)
     return (f"{lag} blocks behind" if lag > most else None), lag
-
-
-def _node_block(context: Context) -> int | None:
-    try:
-        return context.node.block_number()
-    except Problem:
-        return None

@@ -31,7 +31,7 @@ async def get_status(context: Shared) -> dict[str, Any]:
     """Engine, indexer, settler, node; the contracts and the EIP-712 domain. Always answers, also when one is away."""
     engine, node_block, (position, settler) = await asyncio.gather(
         _engine_status(context),
-        asyncio.to_thread(_node_block, context),
+        context.node.head(),
         asyncio.to_thread(_stored, context),
     )
     now = now_ms()
@@ -91,13 +91,6 @@ def _stored(context: Context) -> tuple[ChainPosition | None, Row[Any] | None]:
             return chain_position(reader), settler_row(reader)
     except SQLAlchemyError:
         return None, None
-
-
-def _node_block(context: Context) -> int | None:
-    try:
-        return context.node.block_number()
-    except Problem:
-        return None
 
 
 def _client_version() -> str:

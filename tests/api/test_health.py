@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +93,29 @@ def test_an_unreadable_database_is_not_ready(own: Exchange) -> None:
     assert status == 503
     assert body["checks"]["database"] == "not readable"
     assert body["checks"]["indexer"].startswith("unknown")
+
+
+def test_a_node_that_hangs_holds_up_nobody_who_asks_something_else(own: Exchange) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as node:  # it takes connections and never answers
+        own.rpc_url = f"http://127.0.0.1:{node.getsockname()[1]}"
+        own.start_engine()
+        own.start_api()
+        list_market(own, TERMS)
+        wait_for("the market", lambda: market_status(own) == "ACTIVE")
+        person = own.person()
+        token, path = own.login(person), f"/v1/accounts/{person.address}/balances"
+
+        def is_first() -> bool:
+            """Whether one who asks the database is answered before all those who asked for the node's block."""
+            with ThreadPoolExecutor(20) as asking:
+                others = [asking.submit(httpx.get, own.url + "/v1/status", timeout=60) for _ in range(20)]
+                time.sleep(0.5)
+                assert own.get(path, token).status_code == 200
+                waited = not any(one.done() for one in others)
+            assert {one.result().status_code for one in others} == {200}
+            return waited
+
+        assert any(is_first() for _ in range(5)), "more than once, for a machine that is too busy"
 
 
 def test_metrics_are_not_served_unless_asked_for(exchange: Exchange) -> None:

@@ -83,8 +83,11 @@ async def test_an_order_that_is_forgotten_and_not_stored_yet_is_not_called_unkno
     with pytest.raises(Problem, match="ENGINE_UNAVAILABLE"):
         await parts.handler.answer(GetOrder(4, order.digest))
     monkeypatch.setattr(placements, "LONGEST_LOOK_SECONDS", 60.0)
+    monkeypatch.setattr(placements, "MOST_LOOKING", 2)
     asked = [asyncio.create_task(parts.handler.answer(GetOrder(5, digest))) for digest in (order.digest, b"n" * 32)]
     await asyncio.sleep(0.05)
+    with pytest.raises(Problem, match="ENGINE_UNAVAILABLE"):  # strangers do not pile up
+        await parts.handler.answer(GetOrder(6, order.digest))
     for one in parts.applied:
         parts.projector.enqueue(one.sequence, one.events)
     projecting = asyncio.create_task(parts.projector.run())
