@@ -21,11 +21,11 @@ from relayer.settler.wallet import Envelope, TransactionSigner, first_fees
 
 GAS_MARGIN = 1.1  # the estimate is made on the pending block; the real one may cost a little more, within the cap
 
-# What an order can cost more in its block because its owner came before it: a claim has emptied the slot that the fill
-# writes, the order is among those whose cancel is announced, and the epoch was raised. If so many owners at once are
-# not enough, the batch reverts and is halved; one fill alone has room for both of its owners, so that nobody can have
-# it given up.
-SURPRISE_GAS = 22_000
+# What an order can cost more in its block because its owner came before it. 22,000: a claim has emptied the slot that
+# the fill writes, a cancel of the order is announced, the epoch was raised. Twice that: a fill that would have been
+# skipped goes through, and is the first of its lanes. If more orders than this surprise at once, the batch reverts and
+# is halved; one fill alone always has room for both of its owners, so that nobody can have it given up.
+SURPRISE_GAS = 45_000
 MOST_SURPRISES = 25
 
 
