@@ -113,7 +113,10 @@ class Placements:
                 looked_up = await asyncio.gather(*(self.result(*pair) for pair in refused))
                 results |= {result.digest: result for result in looked_up}
         for digest, on_its_way in known.items():
-            results[digest] = await self.known(digest, on_its_way)
+            try:
+                results[digest] = await self.known(digest, on_its_way)
+            except Problem as problem:  # of another request, or of the database: these here may be well
+                results[digest] = wire.PlaceResult(digest, None, wire_problem(problem))
         for sent in orders:
             if sent.digest not in results:
                 results[sent.digest] = await self.unless_known(sent, stopped[sent.digest])
@@ -201,7 +204,7 @@ class Placements:
             )
             result = await self.result(digest, first)
             return wire.PlaceResult(digest, result.state, result.problem)
-        return wire.PlaceResult(digest, await self.find(digest), None)
+        return wire.PlaceResult(digest, await self.look(digest), None)
 
     async def result(self, digest: bytes, applied: Applied) -> wire.PlaceResult:
         fills = []
@@ -227,7 +230,7 @@ class Placements:
         """
         through = self._sequencer.sequence
         is_sure = self._projector.stored >= through
-        state = await self.find(digest)
+        state = await self.look(digest)
         if state is not None or is_sure:
             return state
         try:
@@ -240,13 +243,26 @@ class Placements:
                     return await self.find(digest)
             finally:
                 self._looking -= 1
-        except TimeoutError:
+        except (TimeoutError, SQLAlchemyError):
             detail = "the tables are behind, so it cannot be said whether this order was accepted once; ask again"
             raise Problem("ENGINE_UNAVAILABLE", detail) from None
 
+    async def look(self, digest: bytes) -> wire.OrderState | None:
+        """As `find`. Raises ENGINE_UNAVAILABLE when the tables do not answer in time."""
+        try:
+            async with asyncio.timeout(LONGEST_LOOK_SECONDS):
+                return await self.find(digest)
+        except (TimeoutError, SQLAlchemyError):
+            raise Problem(
+                "ENGINE_UNAVAILABLE", "the database is away, so it cannot be said what became of this order; ask again"
+            ) from None
+
     async def not_cancelled(self, account: bytes, digest: bytes) -> wire.CancelResult:
         """Why the order of this id could not be cancelled."""
-        state = await self.find(digest)
+        try:
+            state = await self.look(digest)
+        except Problem as away:
+            return wire.CancelResult(digest, None, wire_problem(away))
         given = "0x" + digest.hex()
         if state is None or state.order.account != account:
             detail = "the account has no such order; should it come within two minutes, it is refused"
@@ -261,7 +277,7 @@ class Placements:
                 async with asyncio.timeout(LONGEST_LOOK_SECONDS):
                     await self._projector.stored_through(sequence)
                     state = await self.find(digest)
-            except TimeoutError:
+            except (TimeoutError, SQLAlchemyError):
                 return wire.PlaceResult(digest, None, _DATABASE_AWAY)
             if state is not None:
                 return wire.PlaceResult(digest, state, None)

@@ -1,26 +1,22 @@
 """What the engine process answers to a gateway's question.
 
-Owns:     which requests need a command, and how a command's events become a reply.
+Owns:     which desk answers which request, and when no new orders are taken.
 Promises: idempotent: an order that is known, on its way or forgotten by the engine is answered with its state, not
-          placed again. A reply to a command is made after its batch is on disk and applied. Cancelling what is
-          not there is an answer, not an error. One bad order of a batch does not touch the others.
+          placed again. A reply to a command is made after its batch is on disk and applied. One bad order of a batch
+          does not touch the others.
 Never:    checks signatures (the gateway did, and the chain does again) or knows sockets.
 """
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from cxdex.problem import Problem
 from relayer import build, wire
+from relayer.cancel_desk import CancelDesk
 from relayer.cosigner import Cosigner
-from relayer.engine.commands import AnyCommand, Cancel, CancelAll
-from relayer.engine.events import OrderClosed
-from relayer.engine.orders import LIVE
-from relayer.framing import wire_problem
 from relayer.guard_desk import GuardDesk
 from relayer.nonce_leases import NonceLeases
 from relayer.order_table import OrderTables
@@ -66,6 +62,7 @@ class RequestHandler:
         self.safety = SafetyDesk(sequencer, settings)
         self._leases = NonceLeases(self._engine.free_nonces)
         self._placements = Placements(sequencer, projector, tables, readers, self._leases, clock, on_refused)
+        self._cancels = CancelDesk(sequencer, self._placements)
         self._steps = StepDesk(sequencer, self._placements, self._refusal)
 
     async def answer(self, request: wire.AnyRequest) -> wire.AnyReply:
@@ -80,7 +77,7 @@ class RequestHandler:
             case wire.CancelOrders():
                 return await self._cancel(request)
             case wire.CancelAllOrders():
-                return await self._cancel_all(request)
+                return await self._cancels.cancel_all(request)
             case wire.SetCountdown():
                 return await self.safety.set_countdown(request)
             case wire.WatchConnection():
@@ -121,65 +118,7 @@ class RequestHandler:
         asked = len(request.digests) + len(request.client_order_ids)
         if asked > MAX_ORDERS_A_REQUEST:
             raise _too_many("digests", asked, MAX_ORDERS_A_REQUEST)
-        account, limited = request.account, dict[bytes, Problem]()
-        wanted: list[bytes] = []
-        for digest in request.digests:
-            try:
-                if await self._may_have_to_cancel(account, digest):
-                    wanted += self._placements.cancel(account, digest, self._sequencer.now_ms()).digests
-            except Problem as problem:
-                limited[digest] = problem
-        coming = self._placements.has_coming(account)
-        names = [name for name in request.client_order_ids if coming or self._engine.has_open(account, name)]
-        closed: dict[bytes, wire.OrderState] = {}
-        if wanted or names:
-            closed = await self._closed_by(Cancel(self._sequencer.now_ms(), account, wanted, names))
-        results = [
-            wire.CancelResult(digest, None, wire_problem(limited[digest]))
-            if digest in limited
-            else await self._cancel_result(account, digest, closed)
-            for digest in request.digests
-        ]
-        named = set(request.digests)
-        for name in dict.fromkeys(request.client_order_ids):
-            found = [s for s in closed.values() if s.client_order_id == name and s.digest not in named]
-            results += [wire.CancelResult(state.digest, state, None, name) for state in found] or [_no_such_name(name)]
-        return wire.CancelReply(request.id, results)
-
-    async def _cancel_all(self, request: wire.CancelAllOrders) -> wire.CancelReply:
-        closed: dict[bytes, wire.OrderState] = {}
-        has_coming = self._placements.has_coming(request.account)
-        if has_coming or self._engine.open_orders(request.account, request.market):
-            command = CancelAll(self._sequencer.now_ms(), request.account, request.market, request.side)
-            closed = await self._closed_by(command)
-        return wire.CancelReply(
-            request.id, [wire.CancelResult(digest, state, None) for digest, state in closed.items()]
-        )
-
-    async def _closed_by(self, command: AnyCommand) -> dict[bytes, wire.OrderState]:
-        """The orders that a cancel closed; what had expired anyway is not among them."""
-        (applied,) = await asyncio.shield(self._sequencer.submit([command]))
-        closed = {e.digest for e in applied.events if isinstance(e, OrderClosed) and e.status == "CANCELLED"}
-        return {state.digest: state for state in applied.states if state.digest in closed}
-
-    async def _cancel_result(
-        self, account: bytes, digest: bytes, closed: dict[bytes, wire.OrderState]
-    ) -> wire.CancelResult:
-        if digest in closed:
-            return wire.CancelResult(digest, closed[digest], None)
-        return await self._placements.not_cancelled(account, digest)
-
-    async def _may_have_to_cancel(self, account: bytes, digest: bytes) -> bool:
-        """Also an order that nobody has seen: it may come behind its cancel, and the engine has to know then."""
-        view = self._engine.order_state(digest)
-        if view is None and self._placements.has_coming(account, digest):
-            return True
-        if view is None and self._engine.knows(account):
-            stored = await self._placements.find(digest)
-            view = self._engine.order_state(digest)  # it may have come while the tables were asked
-            if view is None:
-                return stored is None
-        return view is not None and view.status in LIVE and view.order.account == account
+        return await self._cancels.cancel(request)
 
     def _next_nonces(self, request: wire.NextNonces) -> wire.NoncesReply:
         if not 1 <= request.count <= MAX_NONCES_A_REQUEST:
@@ -205,11 +144,6 @@ class RequestHandler:
         if self._projector.backlog > MAX_COMMANDS_UNPROJECTED:
             return Problem("ENGINE_UNAVAILABLE", "the database is too far behind to take more orders")
         return self._settlement_refusal()
-
-
-def _no_such_name(name: str) -> wire.CancelResult:
-    problem = wire.WireProblem("ORDER_UNKNOWN", "no open order of the account has this name", "clientOrderId", name)
-    return wire.CancelResult(b"", None, problem, name)
 
 
 def _too_many(field: str, given: int, most: int) -> Problem:

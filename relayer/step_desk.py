@@ -169,7 +169,9 @@ class StepDesk:
     async def _ended_before(self, step: wire.ReplaceStep | wire.CancelAndPlaceStep) -> list[wire.OrderState]:
         """What the step ended when it was first sent."""
         digest = step.replaces if isinstance(step, wire.ReplaceStep) else step.cancels
-        state = await self._placements.find(digest) if digest else None
+        state = None
+        with contextlib.suppress(Problem):  # without the database it is not said again
+            state = await self._placements.look(digest) if digest else None
         is_ours = state is not None and state.order.account == step.order.order.account and state.reason in _ENDED
         return [state] if state is not None and is_ours else []
 
@@ -195,7 +197,10 @@ class StepDesk:
                 step.digest, problem=(await self._placements.not_cancelled(step.account, step.digest)).problem
             )
         state = next((state for state in applied.states if state.digest == step.digest), None)
-        return wire.StepResult(step.digest, state or await self._placements.find(step.digest))
+        try:
+            return wire.StepResult(step.digest, state or await self._placements.look(step.digest))
+        except Problem as problem:
+            return wire.StepResult(step.digest, problem=wire_problem(problem))
 
 
 def _account_of(step: wire.AnyStep) -> bytes:

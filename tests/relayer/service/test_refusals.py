@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from msgspec import structs
+from sqlalchemy.exc import OperationalError
 
 from cxdex.facts import Credited, SessionSet
 from cxdex.order import Side, SignatureKind, TimeInForce
@@ -19,6 +20,7 @@ from relayer.engine.commands import AnyCommand, ApplyFact, Place, SetLimits
 from relayer.engine.core import Engine
 from relayer.engine.limit_terms import Limits, LimitTable
 from relayer.engine.state import CLOSED_ORDERS_KEPT
+from relayer.order_table import OrderTables
 from relayer.refusal_budget import RefusalBudget
 from relayer.request_handler import RequestHandler
 from relayer.sequencer import Applied
@@ -29,6 +31,8 @@ from relayer.wire import (
     CancelOrders,
     CancelStep,
     EndWatch,
+    GetOrder,
+    OrderState,
     PlaceOrders,
     PlaceStep,
     ReplaceStep,
@@ -123,17 +127,29 @@ def test_the_budget_comes_back_at_the_accounts_own_rate() -> None:
     assert budget.refusal(ALICE) is None
 
 
+class MovableTables(OrderTables):
+    """is_away: as a database that refuses to answer."""
+
+    is_away = False
+
+    def find(self, digest: bytes) -> OrderState | None:
+        if self.is_away:
+            raise OperationalError("SELECT", None, Exception("connection refused"))
+        return super().find(digest)
+
+
 class Exchange:
     """The parts of an engine, in this process, with a clock that stands still and one order a second."""
 
     def __init__(self, state: Path) -> None:
         self.parts = parts = Parts(state)
         parts.sequencer._publish = self._publish
+        self.tables = MovableTables(parts.database)
         self.now = 0.0
         self.handler = RequestHandler(
             parts.sequencer,
             parts.projector,
-            parts.tables,
+            self.tables,
             parts.thread,
             "e",
             clock=lambda: self.now,
@@ -290,6 +306,28 @@ async def test_cancels_that_find_nothing_are_not_written_down(exchange: Exchange
     assert [result.problem and result.problem.code for result in steps] == ["ORDER_UNKNOWN"] * 2
     await placing
     assert exchange.written == before + 1
+
+
+async def test_a_database_that_is_away_holds_back_no_cancel_and_no_answer_about_others(exchange: Exchange) -> None:
+    old, named, fresh = (signed(ALICE, lane, Side.SELL, 1000, 1) for lane in range(3))
+    gone = signed(ALICE, 3, Side.SELL, 1000, 1)
+    assert await exchange.place(old, named, gone) == ["OPEN"] * 3
+    assert await exchange.cancel(ALICE, gone.digest) == ["CANCELLED"]
+    await exchange.forget_closed()
+    exchange.tables.is_away = True
+    codes = await exchange.cancel(ALICE, gone.digest, old.digest, unseen(1), names=("c1",))
+    assert codes == ["ENGINE_UNAVAILABLE", "CANCELLED", "ENGINE_UNAVAILABLE", "CANCELLED"]
+    assert await exchange.place(gone, fresh) == ["ENGINE_UNAVAILABLE", "OPEN"]
+    assert await exchange.cancel(ALICE, fresh.digest) == ["CANCELLED"]
+    with pytest.raises(Problem, match="ENGINE_UNAVAILABLE"):
+        await exchange.handler.answer(GetOrder(1, gone.digest))
+    exchange.tables.is_away = False
+    assert await exchange.place(gone) == ["CANCELLED"]
+    late = as_sent(replace(fresh.order, nonce=fresh.order.nonce + 1))
+    exchange.tables.is_away = True
+    await exchange.cancel(ALICE, late.digest)
+    exchange.tables.is_away = False
+    assert await exchange.place(late) == ["ORDER_CANCELLED_BEFORE"], "what cannot be looked up is remembered"
 
 
 async def test_settings_and_withdrawals_are_bounded_and_strangers_write_nothing(exchange: Exchange) -> None:
