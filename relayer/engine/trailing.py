@@ -15,13 +15,15 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from typing import TYPE_CHECKING
 
 from relayer.engine.peaks import PeakImage
 
 if TYPE_CHECKING:
     from relayer.engine.orders import OrderRecord
+
+_STALE_TOPS = 64
 
 
 class _Peak:
@@ -123,6 +125,13 @@ class Trail:
             self._show(peak)
 
     def _show(self, peak: _Peak) -> None:
-        """An entry that is overtaken stays; `take_hit` finds out."""
+        """An entry that is overtaken stays until `take_hit` finds out, or there are too many: every price as high as
+        the one before overtakes one."""
         if peak.heap:
-            heappush(self._tops, (peak.heap[0][0] * self._scale - peak.value, peak.number, peak))
+            heappush(self._tops, self._top_of(peak))
+            if len(self._tops) > 2 * len(self._peaks) + _STALE_TOPS:
+                self._tops[:] = [self._top_of(one) for one in self._peaks if one.heap]
+                heapify(self._tops)
+
+    def _top_of(self, peak: _Peak) -> tuple[int, int, _Peak]:
+        return peak.heap[0][0] * self._scale - peak.value, peak.number, peak

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 from trading_desk import ALICE, BOB, BTC, CAROL, FAR, START_MS, Desk, of_type
 
@@ -23,6 +25,7 @@ from relayer.engine.events import (
     Traded,
 )
 from relayer.engine.limit_terms import Limits, LimitTable
+from relayer.engine.orders import OrderRecord
 from relayer.engine.quote_guard import GuardTerms
 
 NOW = START_MS // 1000
@@ -428,3 +431,25 @@ def test_a_key_without_a_deposit_waits_for_nothing() -> None:
         _, (refused,) = desk.sell(stranger, 5, 90, condition=when("INDEX_AT_OR_BELOW", 95))
         assert (refused.code, desk.engine.knows(stranger)) == ("BALANCE_INSUFFICIENT", False)
     assert desk.engine.state_hash() == before
+
+
+def test_prices_that_come_again_and_again_leave_nothing_behind_at_orders_that_trail() -> None:
+    """A price as high as the one before takes its place, whatever number of them there is in a day."""
+    desk = Desk()
+    order = desk.order(ALICE, Side.SELL, 5, 50, condition=when("LAST_FALLS_BY", 10))
+    waiting = watch.Watch(1)
+    waiting.see(100, NOW)
+    waiting.add(OrderRecord(1, order, b"1" * 32, None, desk.engine.markets()[0].terms, desk.now_ms))
+    tracemalloc.start()
+    try:
+        for _ in range(1_000):
+            waiting.see(100, NOW)
+        before, _ = tracemalloc.get_traced_memory()
+        for _ in range(20_000):
+            waiting.see(100, NOW)
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert after - before < 100_000
+    assert waiting.see(91, NOW)[0] == []
+    assert [hit.number for hit in waiting.see(90, NOW)[0]] == [1]
