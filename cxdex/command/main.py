@@ -14,7 +14,7 @@ import typer
 
 from cxdex.client.errors import OutcomeUnknown
 from cxdex.client.transport import DEFAULT_API
-from cxdex.command import account, amend, market, protection, session, trade
+from cxdex.command import account, amend, export, market, protection, session, trade
 from cxdex.command.context import Settings
 from cxdex.command.view import show_problem
 from cxdex.problem import Problem
@@ -56,6 +56,7 @@ for register in (
     trade.register,
     amend.register,
     account.register,
+    export.register,
     session.register,
     protection.register,
     market.register,

@@ -30,8 +30,9 @@ def cxdex(*arguments: str, **environment: str) -> subprocess.CompletedProcess[st
 def test_help_lists_every_command() -> None:
     done = cxdex("--help")
     assert done.returncode == 0
-    named = "order validate cancel orders balance fills deposit withdraw claim book trades markets status nonce session"
-    assert all(command in done.stdout for command in [*named.split(), "deadman", "ticker", "amend", "replace"])
+    named = "order validate cancel orders balance fills deposit withdraw claim book trades markets status nonce"
+    named += " session deadman ticker amend replace export"
+    assert all(command in done.stdout for command in named.split())
 
 
 @pytest.mark.parametrize(
