@@ -26,6 +26,7 @@ from cxdex.problem import Problem
 
 EXIT_USAGE = 2
 SHUTDOWN_SECONDS = 5
+IDLE_SECONDS = 75  # longer than proxies and our own client keep a connection: who closes first must be the one who asks
 MAX_PORT = 65_535
 MAX_SOCKET_MESSAGE = 512 * 1024  # above what is answered with BODY_TOO_LARGE
 
@@ -57,6 +58,7 @@ def main() -> int:
         ws=FrameSocket,
         ws_max_size=MAX_SOCKET_MESSAGE,
         ws_per_message_deflate=False,  # compressing every message for every subscriber costs more than it saves
+        timeout_keep_alive=IDLE_SECONDS,
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
     )
     _Server(config).run(sockets=[listener])

@@ -40,6 +40,7 @@ CLOSE_SLOW_CONSUMER = 4008
 CLOSE_SECONDS = 2.0
 MAX_CLOSE_REASON = 120  # a close frame holds 123 bytes
 HEARTBEAT_SECONDS = 5.0
+HEARTBEATS_A_TURN = 64  # then orders have their turn
 
 log = logging.getLogger("api")
 
@@ -302,7 +303,9 @@ async def beat(connections: set[Connection]) -> None:
     while True:
         await asyncio.sleep(HEARTBEAT_SECONDS)
         now_ms = time.time_ns() // 1_000_000
-        for connection in tuple(connections):
+        for number, connection in enumerate(tuple(connections), start=1):
+            if number % HEARTBEATS_A_TURN == 0:
+                await asyncio.sleep(0)
             try:
                 connection.heartbeat(now_ms)
             except Exception:

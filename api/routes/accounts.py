@@ -95,7 +95,10 @@ def get_settled_fills(
     context: Shared, account: Account, limit: Limit = LIMIT_DEFAULT, cursor: Cursor = None
 ) -> dict[str, Any]:
     """What the chain has settled of the account's orders, newest first, whoever sent it: also orders that the exchange
-    never saw, which anybody may settle while it is silent."""
+    never saw, which anybody may settle while it is silent.
+
+    A reorg while you turn pages moves fills: `tradeId` tells one that comes again, and another `asOf.blockHash` at the
+    same height tells of the reorg. What is in a block up to `asOf.finalized` stays where it is."""
     with context.database.snapshot() as reader:
         rows, following = list_settled_fills(reader, context.markets.terms_of, account, limit, cursor)
         return {"data": rows, "next": following, "asOf": as_of(reader)}

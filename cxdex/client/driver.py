@@ -28,7 +28,7 @@ class Driver:
     ) -> None:
         self.base = transport.api_base(api)
         self._rpc_url = rpc_url
-        self._http = httpx.Client(timeout=timeout, transport=http_transport)
+        self._http = httpx.Client(timeout=timeout, limits=transport.LIMITS, transport=http_transport)
 
     def close(self) -> None:
         self._http.close()
@@ -81,7 +81,7 @@ class AsyncDriver:
     ) -> None:
         self.base = transport.api_base(api)
         self._rpc_url = rpc_url
-        self._http = httpx.AsyncClient(timeout=timeout, transport=http_transport)
+        self._http = httpx.AsyncClient(timeout=timeout, limits=transport.LIMITS, transport=http_transport)
 
     async def close(self) -> None:
         if self.order_socket is not None:

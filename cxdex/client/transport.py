@@ -17,6 +17,7 @@ from cxdex.problem import Problem
 
 DEFAULT_API = "http://127.0.0.1:8000"
 TIMEOUT_SECONDS = 10.0
+LIMITS = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=60.0)  # the exchange's: 75
 
 
 def api_base(url: str) -> str:

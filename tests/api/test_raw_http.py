@@ -89,6 +89,14 @@ def test_a_request_may_come_letter_by_letter_and_many_behind_each_other(exchange
         assert heard(connection).count(b'"code":"FIELD_MISSING"') == 5
 
 
+def test_who_trades_now_and_then_keeps_the_connection(exchange: Any) -> None:
+    with connected(exchange.port) as connection:
+        for _ in range(2):
+            connection.sendall(b"GET /v1/time HTTP/1.1\r\n\r\n")
+            assert connection.recv(65_536).startswith(b"HTTP/1.1 200 OK")
+            time.sleep(6.0)  # longer than servers usually wait
+
+
 UPGRADE = (
     b" /v1/ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
