@@ -148,6 +148,7 @@ def test_fills_of_a_dying_order_still_add_up(desk: Desk, alice: Trader, bob: Tra
 def test_a_second_cancel_never_revives_what_the_first_killed(desk: Desk, alice: Trader, bob: Trader) -> None:
     for lane in (0, 6):
         first, second = (desk.sell(alice, 10, 500, lane=lane, seq=seq) for seq in (4, 7))
+        desk.fill(first, desk.buy(bob, 10, 500, lane=lane, seq=0), 2)
         desk.kill(alice, first.order.nonce)
         desk.cancel(alice, second.order.nonce)
         assert desk.lane(alice, lane) == (5, 0)
@@ -220,10 +221,11 @@ def test_a_dead_orders_fills_are_forgotten(desk: Desk, alice: Trader, bob: Trade
 
 
 def test_a_nonce_of_a_past_epoch_cancels_nothing_newer(desk: Desk, alice: Trader, bob: Trader) -> None:
+    desk.kill_all(alice)
     desk.call(alice.address, CANCEL_ALL)
-    assert cancel(desk, alice, pack_nonce(0, 0, 9)) == []
+    assert cancel(desk, alice, pack_nonce(0, 0, 9), pack_nonce(1, 0, 9), pack_nonce(1, 2**24 - 1, 9)) == []
     desk.wait(DELAY)
-    assert outcome(desk.fill(desk.sell(alice, 10, 500, epoch=1, seq=2), desk.buy(bob, 10, 500), 4)) == 0
+    assert outcome(desk.fill(desk.sell(alice, 10, 500, epoch=2, seq=2), desk.buy(bob, 10, 500), 4)) == 0
 
 
 def test_an_order_of_a_future_epoch_can_be_cancelled_before_it(desk: Desk, alice: Trader, bob: Trader) -> None:

@@ -200,12 +200,12 @@ def test_an_order_word_is_account_nonce_and_digest_to_the_bit(
     slot = account_slot(desk, alice)
     desk.evm.insert_account_storage(desk.address, slot, desk.evm.storage(desk.address, slot) | 1 << 127)
     order = desk.order(alice, side, 10, 500, epoch=2**15, lane=2**23, seq=2**23)
-    other = desk.order(bob, side.opposite, 10, 500)
+    other = desk.order(bob, side.opposite, 10, 500, lane=1, seq=2**24 - 2)
     maker, taker = entry(order, Role.MAKER, terms_bits=1 << 119), entry(other, Role.TAKER, 4)
     (event,) = desk.settle_bytes(batch(pack_market_entry(BTC, 0), maker, taker))
     assert alice.account[-1] % 2 == 0
     assert (event.name, event.fields["maker"], event.fields["taker"]) == ("Fill", order_word(order), order_word(other))
-    assert desk.lane(alice, 2**23) == (2**23, 4)
+    assert (desk.lane(alice, 2**23), desk.lane(bob, 1)) == ((2**23, 4), (2**24 - 2, 4))
 
 
 def test_a_market_at_every_bound_settles(desk: Desk, alice: Trader, bob: Trader) -> None:

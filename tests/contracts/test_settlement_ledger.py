@@ -322,9 +322,7 @@ def test_only_the_vault_takes_fees(desk: Desk) -> None:
     assert_reverts("S:MARKET", desk, VAULT, "takeFees(bytes32)", market_hash("sXAU-USDC"))
 
 
-def test_the_sequence_and_the_fees_are_bounded_and_leave_the_terms_alone(
-    desk: Desk, alice: Trader, bob: Trader
-) -> None:
+def test_the_sequence_is_bounded_and_leaves_the_terms_alone(desk: Desk, alice: Trader, bob: Trader) -> None:
     market = market_hash(BTC)
     word = desk.read("marketWord(bytes32)", market)
     terms = word >> 120
@@ -335,6 +333,22 @@ def test_the_sequence_and_the_fees_are_bounded_and_leave_the_terms_alone(
     with pytest.raises(RevertedError, match="S:PACK"):
         desk.fill(ask, bid, 2)
     assert_reverts("S:PACK", desk, CORE, "voidSequence(bytes32,uint256)", market, 1)
+
+
+def test_the_fees_are_bounded_and_leave_the_terms_alone(desk: Desk, alice: Trader, bob: Trader) -> None:
+    market, most = market_hash(BTC), 2**80 - 1
+    word = desk.read("marketWord(bytes32)", market)
+    desk.evm.insert_account_storage(desk.address, market_slot(desk, BTC), word | most - 40)
+    ask, bid = desk.sell(alice, 10, 4_000), desk.buy(bob, 10, 4_000)
+    desk.fill(ask, bid, 2)
+    assert (desk.fees(BTC), desk.sequence(BTC)) == (most, 1)
+    with pytest.raises(RevertedError, match="S:PACK"):
+        desk.fill(ask, bid, 2)
+    desk.set_status(BTC, MarketStatus.PAUSED)
+    paused = replace(LISTINGS[BTC], status=MarketStatus.PAUSED).word()
+    assert desk.read("marketWord(bytes32)", market) == paused | 1 << 80 | most
+    assert desk.read_as(VAULT, "takeFees(bytes32)", market) == most
+    assert desk.read("marketWord(bytes32)", market) == paused | 1 << 80
 
 
 # ---------------------------------------------------------------- domain

@@ -41,6 +41,7 @@ def test_anyone_executes_after_the_delay_once(world: BankWorld, calls: list[Call
         ("OperationExecuted", {"id": operation}),
         ("Upgraded", {"implementation": text(world.second.address)}),
     ]
+    assert world.timelock.call("executableAt", operation) == 1  # in place of a time
     with refuses("L:UNKNOWN"):  # an upgrade changes the code that it is bound to
         world.execute(calls)
 
