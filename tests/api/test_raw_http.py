@@ -69,12 +69,21 @@ def test_nothing_that_has_no_end_is_kept(exchange: Any, begin: bytes, unit: byte
         assert pour(connection, unit, 64 * 1024 * 1024) < 32 * 1024 * 1024, "most of it lies in the kernel's buffers"
 
 
-def test_who_sends_a_head_too_large_is_told(exchange: Any) -> None:
-    with connected(exchange.port) as connection:
+def told_of_a_large_head(port: int) -> bytes:
+    """What is said to it; nothing when it was read in one piece, which is let pass and waited with."""
+    with connected(port) as connection:
         for part in (b"GET / HTTP/1.1\r\n", b"X: " + b"a" * 60_000, b"b" * 6_000):
             connection.sendall(part)
-            time.sleep(0.05)
-        head, _, body = heard(connection).partition(b"\r\n\r\n")
+            time.sleep(0.2)
+        connection.settimeout(5.0)
+        with contextlib.suppress(TimeoutError):
+            return heard(connection)
+    return b""
+
+
+def test_who_sends_a_head_too_large_is_told(exchange: Any) -> None:
+    said = next(filter(None, (told_of_a_large_head(exchange.port) for _ in range(5))))
+    head, _, body = said.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 431 ")
     assert json.loads(body)["code"] == "HEAD_TOO_LARGE"
 
