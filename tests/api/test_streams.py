@@ -240,7 +240,7 @@ def test_a_mistake_is_answered_and_the_connection_stays(client: Client, text: st
 def test_a_sign_in_ends_with_its_time_and_goes_on_with_a_new_one(exchange: Any, client: Client) -> None:
     person = exchange.person()
     order = exchange.place(person, limitPrice=FAR_BELOW)
-    body = person.login_body(int(time.time()) + 2)
+    body = person.login_body(int(time.time()) + 4)
     client.send(op="auth", **body)
     client.next(op="authenticated")
     client.subscribe("orders")
