@@ -69,6 +69,8 @@ class Feed:
         self._socket: ClientConnection | None = None
         self._token: str | None = None  # what this connection was last told
         self._is_signed_in = False
+        self._taken: set[Subscription] = set()  # that this connection follows
+        self._must_ask = False  # a request was refused for now: it may have been a subscription
         self._is_old = False
         self.reconnects = 0
         self.gaps = 0
@@ -108,6 +110,8 @@ class Feed:
                 log.warning("feed lost (%s); again in %.1f s", str(error) or type(error).__name__, pause)
             finally:
                 self._socket, self._token, self._is_signed_in = None, None, False
+                self._must_ask = False
+                self._taken.clear()
                 self.guarded.clear()
             self.reconnects += 1
             await asyncio.sleep(pause)
@@ -155,6 +159,10 @@ class Feed:
             await self._hear(socket, decoded)
         elif decoded.get("op") == "cancelOnDisconnect":
             self.guarded.set()
+        elif decoded.get("op") == "subscribed":
+            followed = self._find(decoded["ch"], decoded["key"])
+            if followed is not None:
+                self._taken.add(followed)
         elif decoded.get("op") == "authenticated":
             self._is_signed_in = True
         elif decoded.get("op") == "error":
@@ -168,6 +176,7 @@ class Feed:
         if not problem.retryable:
             raise problem
         log.warning("%s: %s", problem.code, problem.detail)
+        self._must_ask = True
 
     async def _hear(self, socket: ClientConnection, heartbeat: dict[str, Any]) -> None:
         if self._token is not None:
@@ -180,6 +189,10 @@ class Feed:
                     subscription.hear(channel.get("epoch", heartbeat.get("epoch")), channel["seq"])
             except Gap as gap:
                 await self._heal(socket, subscription, gap)
+        if self._must_ask:
+            self._must_ask = False
+            for refused in [one for one in self._subscriptions.values() if one not in self._taken]:
+                await self._ask(socket, refused)
 
     def _say_how_old(self, heartbeat: dict[str, Any]) -> None:
         """How far fills are is only told while the exchange's settler works."""

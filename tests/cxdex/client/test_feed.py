@@ -211,6 +211,28 @@ async def test_a_refused_subscription_is_told() -> None:
         await read(Exchange(talk), 1)
 
 
+async def test_a_subscription_that_is_refused_for_now_is_asked_for_again() -> None:
+    """An exchange that has just started may not know its markets yet."""
+
+    async def talk(exchange: Exchange, socket: ServerConnection) -> None:
+        await exchange.hear(socket)
+        away = {"op": "error", "code": "ENGINE_UNAVAILABLE", "status": 503, "detail": "away", "retryable": True}
+        await socket.send(json.dumps(away))
+        await socket.send(HEARTBEAT)
+        await exchange.hear(socket)
+        await socket.send(json.dumps({"op": "subscribed", "ch": "book", "key": KEY, "epoch": "e1", "seq": 5}))
+        await socket.send(json.dumps(away))  # of something else: what is followed is not asked for again
+        await socket.send(HEARTBEAT)
+        await socket.send(text(message("snapshot", 5)))
+        await socket.wait_closed()
+
+    exchange = Exchange(talk)
+    seen, feed = await read(exchange, 1)
+    assert [m.seq for m in seen] == [5]
+    assert exchange.asked == [{"op": "subscribe", "ch": "book", "key": KEY}] * 2
+    assert (feed.gaps, feed.reconnects) == (0, 0)
+
+
 # Signed in ----------------------------------------------------------------------------------------------------------
 
 HEARTBEAT = json.dumps({"op": "heartbeat", "ts": 1, "epoch": "e1", "channels": []})
