@@ -29,6 +29,8 @@ from relayer.engine.events import (
     FillVoided,
     OrderAccepted,
     OrderClosed,
+    OrderProven,
+    OrderRearmed,
     OrderReduced,
     OrderTriggered,
     Traded,
@@ -243,8 +245,9 @@ class Audit:
         for digest, row in self.orders.items():
             view = self.engine.order_state(digest)
             if view is not None:
-                shown = {name: getattr(view, name) for name in row if name != "nonce"}
-                assert shown == {name: value for name, value in row.items() if name != "nonce"}
+                of_columns = {"proof_first": view.proof[0], "proof_second": view.proof[1]}
+                shown = {name: of_columns[name] if name in of_columns else getattr(view, name) for name in row}
+                assert shown == row
 
     def _replay(self) -> Iterator[AnyEvent]:
         journal = Journal(self._running.state / "journal")
@@ -262,6 +265,7 @@ class Audit:
                 "remaining": event.order.quantity - event.filled_before, "filled_before": event.filled_before,
                 "display_quantity": event.display_quantity, "replaces": event.replaces, "replaced_by": b"",
                 "created_ms": event.time_ms, "updated_ms": event.time_ms, "client_order_id": event.client_order_id,
+                "proof_first": 0, "proof_second": 0,
             }  # fmt: skip
         elif isinstance(event, Traded):
             assert event.match_id not in self.trades, "a fill is repeated"
@@ -278,8 +282,15 @@ class Audit:
             row = self._touch(event.digest, event.time_ms, remaining=event.remaining)
             row["filled_before"] += event.filled_elsewhere
         elif isinstance(event, OrderTriggered):
-            self._touch(event.digest, event.time_ms, remaining=event.remaining, status="OPEN")
+            self._touch(
+                event.digest, event.time_ms, remaining=event.remaining, status="OPEN",
+                proof_first=event.proof_first, proof_second=event.proof_second,
+            )  # fmt: skip
             self.triggered += 1
+        elif isinstance(event, OrderRearmed):
+            self._touch(event.digest, event.time_ms, remaining=event.remaining, status="PENDING")
+        elif isinstance(event, OrderProven):
+            self._touch(event.digest, event.time_ms, proof_first=event.proof_first, proof_second=event.proof_second)
         elif isinstance(event, OrderClosed):
             self._touch(
                 event.digest, event.time_ms, remaining=event.remaining, status=event.status, reason=event.reason,
