@@ -303,7 +303,7 @@ def settleBatch(entryCount: uint256):
             digest = order_hash._digest(entry, role == MAKER, market.hash, domain)
             # signatures._signer, written out
             s: uint256 = entry.vs & signatures.MASK_255
-            signer: uint256 = convert(ecrecover(digest, unsafe_add(27, entry.vs >> 255), entry.r, s), uint256)
+            signer: uint256 = convert(ecrecover(digest, unsafe_add(signatures.FIRST_V, entry.vs >> signatures.V_SHIFT), entry.r, s), uint256)
             assert signer == order.account and signer != 0 and s <= signatures.MAX_LOW_S, "S:SIG"
         elif role == MARKET:
             assert entry.who == MARKET_ENTRY and entry.vs == 0, "S:ENTRY"

@@ -193,14 +193,14 @@ def _struct_hash(
             side,
             order_type,
             time_in_force,
-            entry.terms >> 80 & MASK_39,  # quantity
-            entry.terms >> 16 & MASK_64,  # limitPrice
+            entry.terms >> order_hash.QUANTITY_SHIFT & MASK_39,  # quantity
+            entry.terms >> order_hash.PRICE_SHIFT & MASK_64,  # limitPrice
             entry.terms & MASK_16,  # maxFeeBps
             entry.terms >> order_hash.MAX_COLLATERAL_SHIFT,
             self_trade,
             flags // order_hash.REDUCE_ONLY,  # as a bool is encoded: 0 or 1
-            entry.who >> 160 & MASK_40,  # expiry
-            entry.terms >> 120 & MASK_64,  # nonce
+            entry.who >> order_hash.EXPIRY_SHIFT & MASK_40,  # expiry
+            entry.terms >> order_hash.NONCE_SHIFT & MASK_64,  # nonce
             trigger,
             ticks,
             active_from,

@@ -18,6 +18,7 @@ DIRTY: constant(uint256) = 7  # the four accepting bytes with something behind t
 REENTERS: constant(uint256) = 8  # calls Settlement, and accepts if that changed anything
 SILENT: constant(uint256) = 9  # returns nothing
 REVERT_BOMB: constant(uint256) = 10  # reverts with as much data as the gas pays for
+CUT: constant(uint256) = 11  # the accepting word without its last byte
 
 BOMB_WORDS: constant(uint256) = 1_500
 BOMB_BYTES: constant(uint256) = 32 * BOMB_WORDS
@@ -70,6 +71,8 @@ def isValidSignature(digest: bytes32, signature: Bytes[MAX_SIGNATURE]) -> Bytes[
         raw_revert(self._bomb(accepts))
     if MODE == SHORT:
         return slice(accepts, 0, 4)
+    if MODE == CUT:
+        return slice(accepts, 0, 31)
     if MODE == DIRTY:
         return concat(slice(accepts, 0, 4), slice(keccak256("dirt"), 0, 28))
     if MODE == REENTERS:

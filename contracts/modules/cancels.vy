@@ -24,6 +24,8 @@ uses: ledger
 
 CANCEL_DELAY: public(constant(uint256)) = 300  # seconds
 MAX_CANCELS: constant(uint256) = 64
+WORD_BYTES: constant(uint256) = 32
+ARRAY_HEAD_BYTES: constant(uint256) = 2 * WORD_BYTES  # what ABI encoding puts before the members of an array
 MASK_16: constant(uint256) = 2**16 - 1
 MASK_24: constant(uint256) = 2**24 - 1
 
@@ -253,7 +255,7 @@ def _check(account: address, struct_hash: bytes32, deadline: uint256, r: uint256
 @pure
 def _nonces_hash(nonces: DynArray[uint64, MAX_CANCELS]) -> bytes32:
     """
-    @dev EIP-712 of an array: the hash of its members, one word each. ABI encoding puts two words before them.
+    @dev EIP-712 of an array: the hash of its members, one word each.
     """
-    encoded: Bytes[64 + 32 * MAX_CANCELS] = abi_encode(nonces)
-    return keccak256(slice(encoded, 64, 32 * len(nonces)))
+    encoded: Bytes[ARRAY_HEAD_BYTES + WORD_BYTES * MAX_CANCELS] = abi_encode(nonces)
+    return keccak256(slice(encoded, ARRAY_HEAD_BYTES, WORD_BYTES * len(nonces)))

@@ -46,6 +46,11 @@ CANCEL_MAKER: constant(bytes32) = keccak256("CANCEL_MAKER")
 CANCEL_BOTH: constant(bytes32) = keccak256("CANCEL_BOTH")
 DECREMENT: constant(bytes32) = keccak256("DECREMENT")
 
+EXPIRY_SHIFT: constant(uint256) = 160  # in `who`; the others are in `terms`
+PRICE_SHIFT: constant(uint256) = 16
+QUANTITY_SHIFT: constant(uint256) = 80
+NONCE_SHIFT: constant(uint256) = 120
+
 # Where the flags begin in `terms`, and their bits.
 FLAGS_SHIFT: constant(uint256) = 184
 IS_BUY: constant(uint256) = 1
@@ -108,14 +113,14 @@ def _digest(entry: Entry, is_maker: bool, market: bytes32, domain: bytes32) -> b
                     BUY if flags & IS_BUY != 0 else SELL,
                     order_type,
                     time_in_force,
-                    entry.terms >> 80 & MASK_39,  # quantity
-                    entry.terms >> 16 & MASK_64,  # limitPrice
+                    entry.terms >> QUANTITY_SHIFT & MASK_39,  # quantity
+                    entry.terms >> PRICE_SHIFT & MASK_64,  # limitPrice
                     entry.terms & MASK_16,  # maxFeeBps
                     entry.terms >> MAX_COLLATERAL_SHIFT,
                     self_trade,
                     flags >> REDUCE_ONLY_SHIFT,  # as a bool is encoded: 0 or 1
-                    entry.who >> 160 & MASK_40,  # expiry
-                    entry.terms >> 120 & MASK_64,  # nonce
+                    entry.who >> EXPIRY_SHIFT & MASK_40,  # expiry
+                    entry.terms >> NONCE_SHIFT & MASK_64,  # nonce
                 )
             ),
         )

@@ -24,6 +24,7 @@ uses: book
 MAX_PAGE: constant(uint256) = 50  # positions that one call processes
 SILENCE: constant(uint256) = 7 * 86_400  # seconds without a price after which anyone may wind an asset down
 RATE_SCALE: constant(uint256) = 10**18
+WORD_BYTES: constant(uint256) = 32
 CLAIM_SCALE: constant(uint256) = book.WHOLE_SYNTH * RATE_SCALE  # amount * rate is in 1/CLAIM_SCALE of 1e-6 USDC
 
 # What must be left before the Oracle is asked whether it has a price: it asks another source with up to 160,000, twice,
@@ -174,14 +175,14 @@ def _present_price(asset: uint256) -> uint256:
     """
     assert msg.gas >= GAS_TO_ASK, "E:GAS"
     answered: bool = False
-    answer: Bytes[32] = b""
+    answer: Bytes[WORD_BYTES] = b""
     answered, answer = raw_call(
         book.ORACLE,
         abi_encode(asset, method_id=method_id("price(uint256)")),
-        max_outsize=32,
+        max_outsize=WORD_BYTES,
         is_static_call=True,
         revert_on_failure=False,
     )
-    if not answered or len(answer) != 32:
+    if not answered or len(answer) != WORD_BYTES:
         return 0
     return convert(answer, uint256)

@@ -36,7 +36,7 @@ from tests.contracts.settlement_events import Event
 
 RICH = 1_000_000 * USDC
 WALLET_GAS = 120_000  # what Settlement gives a wallet
-REVERTS, BURNS, ZERO_BOMB, YES_BOMB, GARBAGE, SHORT, DIRTY, REENTERS, SILENT, REVERT_BOMB = range(1, 11)
+REVERTS, BURNS, ZERO_BOMB, YES_BOMB, GARBAGE, SHORT, DIRTY, REENTERS, SILENT, REVERT_BOMB, CUT = range(1, 12)
 Bytecode = Callable[[str], bytes]
 
 
@@ -173,7 +173,7 @@ def test_attack_10_one_owners_wallets(
     assert holdings(desk, wallet) == holdings(desk, twin) == (RICH, 100 * 10**18)
 
 
-@pytest.mark.parametrize("mode", [REVERTS, BURNS, ZERO_BOMB, GARBAGE, SHORT, DIRTY, REENTERS, SILENT, REVERT_BOMB])
+@pytest.mark.parametrize("mode", [REVERTS, BURNS, ZERO_BOMB, GARBAGE, SHORT, DIRTY, REENTERS, SILENT, REVERT_BOMB, CUT])
 def test_attack_11_a_hostile_wallet_is_skipped_and_the_rest_settles(
     desk: Desk, alice: Trader, bob: Trader, carol: Trader, bytecode_of: Bytecode, mode: int
 ) -> None:
