@@ -16,7 +16,7 @@ from cxdex.market import MarketTerms
 from cxdex.units import format_price
 from scripts.stack.layout import Layout
 from scripts.stack.run import Stack
-from tests.e2e.test_spine import MARKET, PATIENCE_SECONDS, best_ask, exchange_of, raised, wait_for
+from tests.e2e.test_spine import MARKET, PATIENCE_SECONDS, buy_now, exchange_of, wait_for
 
 pytestmark = pytest.mark.e2e
 
@@ -30,10 +30,7 @@ def scaled(terms: MarketTerms, price: str, percent: int) -> str:
 
 def with_a_synth(exchange: Exchange, quantity: str) -> str:
     """Buys it, and returns the index."""
-    ask = wait_for("a book with both sides", lambda: best_ask(exchange))
-    exchange.wait_until_settled(
-        exchange.buy(MARKET, quantity, price=raised(ask), time_in_force="IOC"), within=PATIENCE_SECONDS
-    )
+    exchange.wait_until_settled(buy_now(exchange, quantity), within=PATIENCE_SECONDS)
     index: str = wait_for("the index", lambda: exchange.ticker(MARKET).index)
     return index
 

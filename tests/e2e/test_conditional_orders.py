@@ -19,7 +19,7 @@ from relayer.client import EngineClient
 from relayer.wire import SOCKET_NAME, OrderState, WireOrder
 from scripts.stack.layout import Layout
 from scripts.stack.run import Stack
-from tests.e2e.test_spine import MARKET, PATIENCE_SECONDS, best_ask, exchange_of, raised, settled_is_total, wait_for
+from tests.e2e.test_spine import MARKET, PATIENCE_SECONDS, buy_now, exchange_of, settled_is_total, wait_for
 
 pytestmark = pytest.mark.e2e
 
@@ -30,9 +30,7 @@ DEAR, CHEAP = 700_000, 500_000  # ticks of 0.1 USDC, around what the market make
 def test_a_pair_of_legs_one_set_off_by_the_index(stack: Stack, layout: Layout) -> None:
     """A take-profit that rests, and a stop of the same nonce: the next price is at its level, and it sells."""
     bob = exchange_of(layout, "bob")
-    ask = wait_for("a book with both sides", lambda: best_ask(bob))
-    bought = bob.buy(MARKET, "0.01", price=raised(ask), time_in_force="IOC")
-    bob.wait_until_settled(bought, within=PATIENCE_SECONDS)
+    bob.wait_until_settled(buy_now(bob, "0.01"), within=PATIENCE_SECONDS)
 
     now = int(time.time())
     stop = Condition(Trigger.INDEX_AT_OR_BELOW, 2**40, now)

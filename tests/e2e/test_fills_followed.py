@@ -17,7 +17,7 @@ from cxdex import AsyncExchange, Exchange, Feed, FillChange, LocalWallet
 from cxdex.rpc import JsonRpc
 from scripts.stack.layout import Layout, free_port
 from scripts.stack.run import Stack
-from tests.e2e.test_spine import MARKET, best_ask, exchange_of, raised, wait_for
+from tests.e2e.test_spine import MARKET, buy_now, exchange_of
 
 pytestmark = pytest.mark.e2e
 
@@ -43,10 +43,7 @@ def stack(layout: Layout) -> Iterator[Stack]:
 
 def buy(exchange: Exchange) -> Any:
     """A fill of this account."""
-    ask = wait_for("a book with both sides", lambda: best_ask(exchange))
-    order = exchange.buy(MARKET, "0.01", price=raised(ask), time_in_force="IOC")
-    assert order.fills
-    return order.fills[0]
+    return buy_now(exchange, "0.01").fills[0]
 
 
 def test_a_fill_is_waited_for_and_followed_by_both_clients(stack: Stack, layout: Layout) -> None:

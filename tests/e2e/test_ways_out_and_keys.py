@@ -15,7 +15,15 @@ from cxdex.problem import Problem
 from scripts.stack.layout import Layout
 from scripts.stack.node import rpc_call
 from scripts.stack.run import Stack
-from tests.e2e.test_spine import MARKET, best_ask, exchange_of, order_or_none, raised, settled_is_total, wait_for
+from tests.e2e.test_spine import (
+    MARKET,
+    buy_now,
+    exchange_of,
+    order_or_none,
+    settled_is_total,
+    until_filled,
+    wait_for,
+)
 
 pytestmark = pytest.mark.e2e
 
@@ -25,14 +33,6 @@ ACCEPTS_EVERYTHING = "0x631626ba7e60e01b60005260206000f3"
 
 def balance(exchange: Exchange, symbol: str = "USDC") -> Any:
     return next(found for found in exchange.balances() if found.symbol == symbol)
-
-
-def buy_now(exchange: Exchange, quantity: str, **terms: Any) -> Order:
-    """At whatever the market maker asks."""
-    ask = wait_for("a book with both sides", lambda: best_ask(exchange))
-    order = exchange.buy(MARKET, quantity, price=raised(ask), time_in_force="IOC", **terms)
-    assert order.status == "FILLED"
-    return order
 
 
 def test_money_leaves_in_one_transaction_as_soon_as_the_last_fill_has_settled(stack: Stack, layout: Layout) -> None:
@@ -120,14 +120,14 @@ def test_a_cancel_on_chain_takes_the_order_off_the_book(stack: Stack, layout: La
 
 def test_an_order_of_a_contract_wallet_settles(stack: Stack, layout: Layout) -> None:
     carol, account = exchange_of(layout, "carol"), LocalWallet(layout.keys["carol"]).address
-    ask = wait_for("a book with both sides", lambda: best_ask(carol))
-    signed = carol.sign(Ticket(MARKET, "BUY", "0.01", raised(ask), time_in_force="IOC"))
-    by_wallet = replace(signed, signature=b"\x01" * 130)  # as two owners of a multisig wallet would sign
+
+    def place(price: str) -> Order:
+        signed = carol.sign(Ticket(MARKET, "BUY", "0.01", price, time_in_force="IOC"))
+        return carol.submit(replace(signed, signature=b"\x01" * 130))  # as two owners of a multisig wallet would sign
+
     rpc_call(layout.rpc_url, "anvil_setCode", account, ACCEPTS_EVERYTHING)
     try:
-        order = carol.submit(by_wallet)
-        assert order.status == "FILLED"
-        assert carol.wait_until_settled(order)
+        assert carol.wait_until_settled(until_filled(carol, place))
     finally:
         rpc_call(layout.rpc_url, "anvil_setCode", account, "0x")
 
