@@ -4,7 +4,8 @@ Owns:     the judgement: given up at once, held for a while, or not the fill's f
 Promises: a fill whose own bytes are wrong is given up at once, so that its market goes on. One that is refused for
           a reason that may pass, or that nobody knows, holds only its own market, until it passes, an operator
           decides, or the time is over. A fill that reverts on chain although it simulates is tried MOST_REVERTS times
-          alone. A fill is given up by using up its number, never silently.
+          alone. A fill is given up by using up its number, never silently. After MOST_IN_A_ROW given up for that and
+          nothing settled since, the fault is hardly theirs: each further one is tried for as long as a hold lasts.
 Never:    chooses what settles.
 """
 
@@ -29,6 +30,8 @@ log = logging.getLogger("relayer.settler")
 HOLD_SECONDS = 600
 REVIEW_EVERY_MS = 15_000
 MOST_REVERTS = 3  # each costs the gas of a transaction
+MOST_IN_A_ROW = 3
+REVERTED = "its transaction reverted on chain"
 
 # Words for what is wrong with the orders or the fill themselves: no waiting makes it right.
 _THE_FILL = frozenset(
@@ -68,15 +71,27 @@ class Quarantine:
 
         Its market pauses before each further attempt; after the last one the fill is given up.
         """
-        reason = f"its transaction reverted on chain {reverts} times, although the contract takes it when it is asked"
-        if reverts >= MOST_REVERTS:
+        reason = f"{REVERTED} {reverts} times, although the contract takes it when it is asked"
+        letter = self._letters.find(trade.match_id)
+        if reverts >= MOST_REVERTS and not self._is_braked(letter):
             self._give_up(trade.match_id, trade.market, trade.sequence, reason, fill)
             return False
-        letter = self._letters.find(trade.match_id)
         if letter is not None and (letter.status, letter.reason) == (RELEASED, reason):
             return True  # this pause is over
         self._hold(trade, fill, reason)
         return False
+
+    def _is_braked(self, letter: DeadLetter | None) -> bool:
+        """Whether so many were given up in a row that a node or this settler may be what is wrong."""
+        in_a_row = self._store.given_up_since_settled(REVERTED)
+        if in_a_row < MOST_IN_A_ROW or letter is None or self._now_ms() >= letter.created_ms + self._hold_ms:
+            return False
+        log.error(
+            "ALERT: %d fills in a row were given up because they reverted on chain, and nothing has settled since: "
+            "the node, the settler or the contract may be wrong; the next one is tried for up to %d s",
+            in_a_row, self._hold_ms // 1000,
+        )  # fmt: skip
+        return True
 
     def judge(self, trade: Trade, fill: MatchedFill) -> bool:
         """The first fill of a plan, which fails alone. True when a look at the chain is worth it at once."""

@@ -172,6 +172,16 @@ class Store:
         with self._reading() as connection:
             return [(row.first_match_id, row.last_match_id) for row in connection.execute(query)]
 
+    def given_up_since_settled(self, reason: str) -> int:
+        """How many fills were given up for a reason that begins so, after the newest batch that settled was made."""
+        settled = select(func.max(BATCHES.c.created_ms)).where(
+            BATCHES.c.status.in_((MINED, FINAL)), BATCHES.c.fills > 0
+        )
+        query = select(func.count()).select_from(QUARANTINE).where(QUARANTINE.c.reason.startswith(reason))
+        with self._reading() as connection:
+            newest = connection.scalar(settled)
+            return connection.scalar(query.where(QUARANTINE.c.created_ms > (newest or 0))) or 0
+
     def others_with_nonce(self, batch: Batch) -> dict[bytes, int]:
         """Transactions of other batches that compete for this batch's nonce, with their batch's number."""
         query = select(ATTEMPTS).where(ATTEMPTS.c.nonce == batch.nonce, ATTEMPTS.c.batch_id != batch.id)

@@ -9,7 +9,7 @@ from settler_doors import Door
 from settler_stand import BTC, ETH, VOIDED, Clock, Desk, Exchange, Node, settle, settler_for
 
 from cxdex.market import MarketStatus
-from relayer.settler.quarantine import MOST_REVERTS
+from relayer.settler.quarantine import HOLD_SECONDS, MOST_IN_A_ROW, MOST_REVERTS
 
 
 @pytest.fixture
@@ -81,3 +81,20 @@ def test_after_a_revert_whose_reason_has_passed_everything_settles_in_halves(
     assert exchange.filled_sequences() == {1: list(range(8))}
     assert [row.fills for row in desk.rows("batch")] == [8, 4, 2, 1, 1]
     assert desk.rows("quarantine") == desk.rows("dead_letter") == []
+
+
+def test_when_everything_reverts_it_is_not_all_given_up(
+    desk: Desk, exchange: Exchange, clock: Clock, flatterer: Door, caplog: pytest.LogCaptureFixture
+) -> None:
+    alice, bob = desk.trader(1), desk.trader(2)
+    for _ in range(MOST_IN_A_ROW + 1):
+        desk.trade(alice, bob, forged=True)
+    desk.trade(alice, bob)
+    play(desk, clock, flatterer.url, rounds=24, restart=True)
+    assert len(desk.rows("quarantine")) == MOST_IN_A_ROW
+    assert [row.status for row in desk.rows("dead_letter")] == ["VOIDED"] * MOST_IN_A_ROW + ["HELD"]
+    assert f"{MOST_IN_A_ROW} fills in a row were given up" in caplog.text
+    clock.advance(HOLD_SECONDS)
+    play(desk, clock, flatterer.url)
+    assert len(desk.rows("quarantine")) == MOST_IN_A_ROW + 1
+    assert exchange.filled_sequences() == {1: [MOST_IN_A_ROW + 1]}
